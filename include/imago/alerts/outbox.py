@@ -1,0 +1,289 @@
+"""The outbox: an alert is a row of the ledger, written in the transaction of the result that it speaks of.
+
+One open incident exists per environment, model, rule and subject. What is found again counts up that incident; what the
+same occurrence (a day, else a run) says twice is written once, so a retry never alerts twice. A backfill opens no
+incident: what it would have alerted waits for its digest.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, select, text
+
+from imago.alerts.rules import SEVERITIES, Rule, get_rule
+from imago.context import RunContext
+from imago.errors import ImagoError
+from imago.ledger.schema import alerts, environment_identity, incidents
+
+_LONGEST_TEXT = 2000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Alert:
+    """What is wrong, in words that a person can act on.
+
+    `title` is one line; `why` it matters; what the system `did` by itself; the `next_step`. `subject` is what the incident is about
+    (a gate, a column, a DAG), without the day: 60 days that fail one gate are one incident. `facts` are a few named numbers or
+    words, never rows of data; `value` and `threshold` among them are compared to find the worst. `links` are name to address.
+    `occurrence` tells two findings of one incident apart where `ds` does not; it defaults to `ds`.
+    """
+
+    model: str | None
+    rule: str
+    subject: str
+    title: str
+    why: str
+    did: str
+    next_step: str
+    severity: str | None = None
+    ds: str | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    links: Mapping[str, str] = field(default_factory=dict)
+    occurrence: str | None = None
+
+    def __post_init__(self) -> None:
+        rule = get_rule(self.rule)
+        if self.severity is None:
+            object.__setattr__(self, "severity", rule.severity)
+        if self.severity not in SEVERITIES:
+            raise ImagoError(
+                f"{self.severity!r} is not a severity",
+                rule=self.rule,
+                allowed=", ".join(SEVERITIES),
+                seen=self.severity,
+                next_step="name one of them",
+            )
+
+
+def raise_alert(connection: Connection, alert: Alert, context: RunContext) -> int | None:
+    """Writes the alert in the caller's transaction; the id of its row, or None when the same was already said.
+
+    Sends nothing and waits for nobody but another transaction that raises the same incident at this moment.
+    """
+    rule = get_rule(alert.rule)
+    key = _lock_key(connection, alert.model, alert.rule, alert.subject)
+    if context.mode != "live":
+        return _note_for_digest(connection, alert, key, context)
+    occurrence = alert.occurrence or alert.ds or ""
+    incident = _open_incident(connection, key)
+    if rule.kind == "event":
+        if _is_told(connection, occurrence, alerts.c.dedup_key == key):
+            return None
+        incident_id = _open(connection, alert, key, rule)
+        return _write(connection, alert, key, context, incident_id=incident_id, kind="event", occurrence=occurrence)
+    if incident is None:
+        incident_id = _open(connection, alert, key, rule)
+        return _write(connection, alert, key, context, incident_id=incident_id, kind="opened", occurrence=occurrence)
+    if _is_told(connection, occurrence, alerts.c.incident_id == incident.id):
+        return None
+    escalated = SEVERITIES.index(str(alert.severity)) > SEVERITIES.index(incident.severity)
+    worst = _without_cleared(_worse_of(rule, incident.worst or {}, _measured(alert)), occurrence)
+    connection.execute(
+        incidents.update()
+        .where(incidents.c.id == incident.id)
+        .values(
+            count=incident.count + 1,
+            updated_at=func.clock_timestamp(),
+            severity=alert.severity if escalated else incident.severity,
+            worst=worst,
+        )
+    )
+    kind = "escalated" if escalated else "updated"
+    return _write(connection, alert, key, context, incident_id=incident.id, kind=kind, occurrence=occurrence)
+
+
+def raise_alerts(connection: Connection, found: Iterable[Alert], context: RunContext) -> list[int]:
+    """Writes several alerts, always in the same order, so that two transactions cannot wait for each other in a circle."""
+    ordered = sorted(found, key=lambda alert: (alert.model or "", alert.rule, alert.subject, alert.ds or ""))
+    written = (raise_alert(connection, alert, context) for alert in ordered)
+    return [alert_id for alert_id in written if alert_id is not None]
+
+
+def resolve(
+    connection: Connection, model: str | None, rule: str, subject: str, context: RunContext, *, ds: str | None = None
+) -> bool:
+    """Ends the open incident, if the good news is good enough; whether it did.
+
+    With `ds`, that one day is well: an incident that heals per day ends when each of its days is, one that heals with the
+    latest ends when `ds` is not before the last alerted day (so that a backfill of an old day ends nothing). Without `ds` it ends.
+    """
+    key = _lock_key(connection, model, rule, subject)
+    incident = _open_incident(connection, key)
+    if incident is None:
+        return False
+    told = select(alerts.c.body["occurrence"].astext).where(alerts.c.incident_id == incident.id).distinct()
+    days = {day for (day,) in connection.execute(told) if day}
+    worst = dict(incident.worst or {})
+    if ds is not None and get_rule(rule).heals == "latest" and days and ds < max(days):
+        return False
+    if ds is not None and get_rule(rule).heals == "day":
+        cleared = set(worst.get("cleared", ())) | {ds}
+        if days - cleared:
+            worst["cleared"] = sorted(cleared & days)
+            connection.execute(incidents.update().where(incidents.c.id == incident.id).values(worst=worst))
+            return False
+    connection.execute(
+        incidents.update()
+        .where(incidents.c.id == incident.id)
+        .values(status="resolved", resolved_at=func.clock_timestamp(), updated_at=func.clock_timestamp())
+    )
+    connection.execute(
+        alerts.insert().values(
+            incident_id=incident.id,
+            dedup_key=key,
+            model=model,
+            rule=rule,
+            subject=subject,
+            severity="info",
+            title=f"Resolved: {get_rule(rule).summary}",
+            body={"kind": "resolved", "occurrence": "", "well_ds": ds},
+            mode=context.mode,
+            ds=ds,
+            run_id=context.run_id,
+            status="pending",
+        )
+    )
+    return True
+
+
+def _lock_key(connection: Connection, model: str | None, rule: str, subject: str) -> str:
+    """The deduplication key, held until the transaction ends: two findings of one incident are counted one by one."""
+    environment = connection.execute(select(environment_identity.c.name)).scalar_one()
+    key = ":".join((environment, model or "-", rule, _plain(subject)))
+    connection.execute(text("select pg_advisory_xact_lock(hashtextextended(:key, 0))"), {"key": key})
+    return key
+
+
+def _open_incident(connection: Connection, key: str) -> Row[Any] | None:
+    query = select(incidents).where(incidents.c.dedup_key == key, incidents.c.status == "open").with_for_update()
+    return connection.execute(query).one_or_none()
+
+
+def _open(connection: Connection, alert: Alert, key: str, rule: Rule) -> int:
+    """A new incident. An event is over as soon as it is told, so that the next one gets a thread of its own."""
+    event = rule.kind == "event"
+    row = connection.execute(
+        incidents.insert()
+        .values(
+            dedup_key=key,
+            model=alert.model,
+            rule=alert.rule,
+            subject=_plain(alert.subject),
+            severity=alert.severity,
+            status="resolved" if event else "open",
+            resolved_at=func.clock_timestamp() if event else None,
+            count=1,
+            worst=_measured(alert),
+        )
+        .returning(incidents.c.id)
+    )
+    return row.scalar_one()
+
+
+def _is_told(connection: Connection, occurrence: str, *where: Any) -> bool:
+    query = select(alerts.c.id).where(
+        *where,
+        alerts.c.mode == "live",
+        alerts.c.body["occurrence"].astext == occurrence,
+        alerts.c.body["kind"].astext != "resolved",
+    )
+    return connection.execute(query.limit(1)).first() is not None
+
+
+def _write(
+    connection: Connection,
+    alert: Alert,
+    key: str,
+    context: RunContext,
+    *,
+    incident_id: int | None,
+    kind: str,
+    occurrence: str,
+) -> int:
+    row = connection.execute(
+        alerts.insert()
+        .values(
+            incident_id=incident_id,
+            dedup_key=key,
+            model=alert.model,
+            rule=alert.rule,
+            subject=_plain(alert.subject),
+            severity=alert.severity,
+            title=_plain(alert.title),
+            body=_body(alert, kind, occurrence),
+            mode=context.mode,
+            ds=alert.ds,
+            run_id=context.run_id,
+            status="digest" if incident_id is None else "pending",
+        )
+        .returning(alerts.c.id)
+    )
+    return row.scalar_one()
+
+
+def _note_for_digest(connection: Connection, alert: Alert, key: str, context: RunContext) -> int | None:
+    occurrence = alert.occurrence or alert.ds or ""
+    noted = connection.execute(
+        alerts.update()
+        .where(alerts.c.dedup_key == key, alerts.c.status == "digest", alerts.c.body["occurrence"].astext == occurrence)
+        .values(title=_plain(alert.title), severity=alert.severity, body=_body(alert, "digest", occurrence))
+    )
+    if noted.rowcount:
+        return None
+    return _write(connection, alert, key, context, incident_id=None, kind="digest", occurrence=occurrence)
+
+
+def _body(alert: Alert, kind: str, occurrence: str) -> dict[str, Any]:
+    return {
+        "kind": kind,
+        "occurrence": occurrence,
+        "why": _plain(alert.why),
+        "did": _plain(alert.did),
+        "next_step": _plain(alert.next_step),
+        "facts": {_plain(name): _json(value) for name, value in alert.facts.items()},
+        "links": {_plain(name): _plain(address) for name, address in alert.links.items() if address},
+    }
+
+
+def _measured(alert: Alert) -> dict[str, Any]:
+    facts = {name: _json(alert.facts[name]) for name in ("value", "threshold") if alert.facts.get(name) is not None}
+    return {**facts, "ds": alert.ds, "title": _plain(alert.title)}
+
+
+def _worse_of(rule: Rule, known: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """Whichever of two findings is worse by its value; the known one when they cannot be compared."""
+    values = known.get("value"), new.get("value")
+    if not all(isinstance(value, int | float) for value in values):
+        return dict(known)
+    is_worse = values[1] > values[0] if rule.worse == "higher" else values[1] < values[0]
+    return {**new, "cleared": known.get("cleared", [])} if is_worse else dict(known)
+
+
+def _without_cleared(worst: dict[str, Any], occurrence: str) -> dict[str, Any]:
+    """A day that fails again after it was mended is open again."""
+    return {**worst, "cleared": [day for day in worst.get("cleared", ()) if day != occurrence]}
+
+
+def _json(value: Any) -> Any:
+    """A fact as JSONB accepts it: NaN, infinities and foreign types become words, and never end the caller's transaction."""
+    if getattr(value, "shape", None) == ():  # a numpy scalar
+        value = value.item()
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    if isinstance(value, Mapping):
+        return {_plain(name): _json(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_json(part) for part in value[:50]]
+    return _plain(value)
+
+
+def _plain(value: Any) -> str:
+    """Text that Postgres stores (it refuses the character NUL) and a message can hold."""
+    words = str(value).replace("\x00", "")
+    return words if len(words) <= _LONGEST_TEXT else words[: _LONGEST_TEXT - 1] + "…"

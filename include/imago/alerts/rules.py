@@ -1,0 +1,125 @@
+"""What may be alerted: every rule has a severity, an owner, a way to heal, and a runbook page of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from imago.errors import ImagoError
+
+Severity = Literal["info", "warning", "critical"]
+SEVERITIES: tuple[str, ...] = ("info", "warning", "critical")  # mildest first
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """One kind of alert.
+
+    A `condition` opens an incident that stays open until it heals; an `event` is told once. A condition `heals` per `day`
+    when every alerted day has to be mended (a refused partition), or with the `latest` day when a good later day ends it
+    (drift). `worse` says which of two values is the worst one. `fails_run`: the stage that raises it fails on purpose, so
+    that the failure of its task needs no second alert. Owner `model` is the spec's owner, `platform` whoever runs Imago.
+    """
+
+    name: str
+    summary: str
+    severity: Severity = "warning"
+    owner: Literal["model", "platform"] = "model"
+    kind: Literal["condition", "event"] = "condition"
+    heals: Literal["day", "latest"] = "latest"
+    worse: Literal["higher", "lower"] = "higher"
+    fails_run: bool = False
+
+    @property
+    def runbook(self) -> str:
+        """The page that says what to do, relative to the folder `docs`."""
+        return f"runbooks/{self.name}.md"
+
+
+_ALL = (
+    Rule(
+        name="feature_refused",
+        summary="features of a day were turned down by their audit and not published",
+        severity="critical",
+        heals="day",
+        fails_run=True,
+    ),
+    Rule(
+        name="outcome_refused",
+        summary="outcomes of a day were turned down by their audit and not published",
+        heals="day",
+        fails_run=True,
+    ),
+    Rule(
+        name="prediction_refused",
+        summary="predictions of a day were turned down by their audit and not published",
+        severity="critical",
+        heals="day",
+        fails_run=True,
+    ),
+    Rule(name="task_failed", summary="a task failed after all its retries", severity="critical", heals="day"),
+    Rule(
+        name="baseline_not_beaten",
+        summary="no candidate beat the best naive rule; the champion stays",
+        severity="critical",
+        fails_run=True,
+    ),
+    Rule(
+        name="leak_suspected",
+        summary="a score is too good to be true; nobody was promoted",
+        severity="critical",
+        fails_run=True,
+    ),
+    Rule(name="champion_promoted", summary="a new champion reigns", severity="info", kind="event"),
+    Rule(name="champion_kept", summary="the champion defended its place", severity="info", kind="event"),
+    Rule(name="champion_rolled_back", summary="an earlier champion reigns again", kind="event"),
+    Rule(
+        name="approval_awaited", summary="a challenger waits for a person's approval", severity="info", heals="latest"
+    ),
+    Rule(
+        name="champion_alias_moved",
+        summary="the registry's champion alias was moved past the ledger",
+        severity="critical",
+        owner="platform",
+    ),
+    Rule(name="drift", summary="inputs or scores no longer look as they did in training"),
+    Rule(name="missing_values", summary="a column's missing or unseen values rose", severity="critical"),
+    Rule(name="volume", summary="a day has far more or fewer rows than usual"),
+    Rule(name="metric_floor", summary="a matured metric fell through its floor", severity="critical", worse="lower"),
+    Rule(
+        name="endpoint_failed",
+        summary="the endpoint did not prove the new champion",
+        severity="critical",
+        fails_run=True,
+    ),
+    Rule(
+        name="partition_late", summary="a partition was not published by its deadline", severity="critical", heals="day"
+    ),
+    Rule(
+        name="run_missing", summary="a scheduled run never started", severity="critical", owner="platform", heals="day"
+    ),
+    Rule(name="run_unreported", summary="a run failed and no callback said so", severity="critical", heals="day"),
+    Rule(name="dag_paused", summary="a DAG is paused, so nothing runs", owner="platform"),
+    Rule(
+        name="delivery_stalled",
+        summary="alerts wait longer than they may",
+        severity="critical",
+        owner="platform",
+    ),
+    Rule(name="backfill_digest", summary="what a backfill did, in one message", severity="info", kind="event"),
+)
+
+RULES: dict[str, Rule] = {rule.name: rule for rule in _ALL}
+
+
+def get_rule(name: str) -> Rule:
+    """The rule called `name`; an unknown one is refused with those that exist."""
+    try:
+        return RULES[name]
+    except KeyError:
+        raise ImagoError(
+            f"there is no alert rule {name!r}",
+            rule=name,
+            allowed=", ".join(RULES),
+            next_step="add it to imago.alerts.rules, with a page in docs/runbooks",
+        ) from None

@@ -1,0 +1,38 @@
+"""How the command line speaks: to people in colour, to machines in JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from imago.environments import Environment, load_environment
+from imago.errors import ImagoError
+
+console = Console(highlight=False)
+errors = Console(stderr=True, highlight=False)
+
+EnvironmentOption = Annotated[str, typer.Option("--env", help="The environment: dev, staging or prod.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+
+
+def environment(name: str) -> Environment:
+    """The environment that `--env` names."""
+    return load_environment(name)
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on standard output."""
+    typer.echo(json.dumps(value, indent=2, default=str))
+
+
+def fail(error: ImagoError) -> None:
+    """A refusal, as a person reads it: what is wrong, where, and what to do next."""
+    errors.print(f"[bold red]✗[/] {escape(error.message)}")
+    for name, value in error.facts.items():
+        errors.print(f"  [dim]{name}:[/] {escape(str(value))}")
+    if error.next_step:
+        errors.print(f"  [bold]Next:[/] {escape(error.next_step)}")

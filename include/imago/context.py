@@ -1,0 +1,64 @@
+"""Who runs a job, and how."""
+
+from __future__ import annotations
+
+import functools
+import getpass
+import os
+import subprocess
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+Mode = Literal["live", "backfill", "shadow"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunContext:
+    """The provenance of one attempt of one task.
+
+    It goes into each commit and ledger row, and never into the rows themselves: a re-run has another context and the
+    same rows. `mode` is inherited from the triggering event; in `backfill` no champion moves and nobody is paged.
+    """
+
+    run_id: str
+    mode: Mode = "live"
+    attempt: int = 1
+    actor: str = "airflow"
+    code_commit: str = "unknown"
+
+    @classmethod
+    def local(cls, *, mode: Mode = "live") -> RunContext:
+        """The context of a job that a person runs without Airflow."""
+        return cls(run_id=f"local__{uuid.uuid4().hex[:12]}", mode=mode, actor=_user_name(), code_commit=code_commit())
+
+
+@functools.cache
+def code_commit() -> str:
+    """The commit that this process runs: `IMAGO_CODE_COMMIT`, else what git says, else `unknown`.
+
+    An image carries no `.git`, so its build passes the variable.
+    """
+    given = os.environ.get("IMAGO_CODE_COMMIT")
+    if given:
+        return given
+    try:
+        found = subprocess.run(
+            ["git", "rev-parse", "HEAD"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=5,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    return found.stdout.strip()
+
+
+def _user_name() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container may run under a number without a name
+        return str(os.getuid())

@@ -1,0 +1,168 @@
+"""Environments: dev, staging and prod, which differ in values only.
+
+Every value comes from the variable `IMAGO_<ENVIRONMENT>_<FIELD>` (`IMAGO_PROD_STORAGE_ROOT`), so that the settings of one
+environment can be given to a process without those of another. What has a safe default has it in `_DEFAULTS`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError, field_validator
+
+from imago.errors import EnvironmentMismatch, SettingsError
+
+EnvironmentName = Literal["dev", "staging", "prod"]
+ENVIRONMENT_NAMES: tuple[str, ...] = get_args(EnvironmentName)
+
+# What differs by environment when nobody says otherwise. Production asks a person before a champion moves.
+_DEFAULTS: dict[str, dict[str, str]] = {
+    "dev": {"requires_approval": "false"},
+    "staging": {"requires_approval": "false"},
+    "prod": {"requires_approval": "true"},
+}
+
+
+class Environment(BaseModel):
+    """Where one environment keeps its things and whom it tells. Frozen; secrets do not print.
+
+    `storage_root` is `s3://bucket[/prefix]` or an absolute folder. `ledger_url` is a SQLAlchemy URL of a Postgres
+    (`postgresql+psycopg2://...`), `ledger_schema` the schema inside it. `registry_prefix` stands before the names of the
+    registered models. `airflow_url` and `mlflow_public_url` are where a person's browser finds them (for links).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: EnvironmentName
+    storage_root: str
+    s3_endpoint: str | None = None
+    s3_access_key: str | None = None
+    s3_secret_key: SecretStr | None = None
+    s3_region: str = "us-east-1"
+    ledger_url: SecretStr
+    ledger_schema: str
+    mlflow_uri: str
+    registry_prefix: str
+    dbt_target: str
+    alert_channel: str
+    slack_token: SecretStr | None = None
+    slack_base_url: str = "https://slack.com/api/"
+    requires_approval: bool = False
+    airflow_url: str | None = None
+
+    @field_validator("storage_root")
+    @classmethod
+    def _storage_root_is_absolute(cls, value: str) -> str:
+        if not value.startswith(("s3://", "/")) or value.rstrip("/") in ("s3:", ""):
+            raise ValueError("allowed: s3://bucket[/prefix] or an absolute folder")
+        return value.rstrip("/")
+
+    @field_validator("ledger_schema")
+    @classmethod
+    def _schema_is_plain(cls, value: str) -> str:
+        if not value.isidentifier() or value != value.lower():
+            raise ValueError("allowed: a lower-case identifier, as imago_dev")
+        return value
+
+    @field_validator("alert_channel")
+    @classmethod
+    def _channel_has_hash(cls, value: str) -> str:
+        if not value.startswith(("#", "C")) or len(value) < 2:
+            raise ValueError("allowed: #channel-name or a channel id that starts with C")
+        return value
+
+    @property
+    def on_s3(self) -> bool:
+        """Whether tables lie on an S3 server rather than in a folder."""
+        return self.storage_root.startswith("s3://")
+
+
+def load_environment(name: str, variables: Mapping[str, str] | None = None) -> Environment:
+    """The environment `name`, from the process's variables (or the given ones).
+
+    Raises SettingsError naming the variable, the value and what is allowed.
+    """
+    variables = os.environ if variables is None else variables
+    if name not in ENVIRONMENT_NAMES:
+        raise SettingsError(
+            f"{name!r} is not an environment",
+            allowed=", ".join(ENVIRONMENT_NAMES),
+            seen=name,
+            next_step="name one of them",
+        )
+    prefix = f"IMAGO_{name.upper()}_"
+    fields = {
+        "ledger_schema": f"imago_{name}",
+        "registry_prefix": f"{name}.",
+        "dbt_target": name,
+        "alert_channel": f"#imago-{name}",
+        **_DEFAULTS[name],
+    }
+    for field in Environment.model_fields:
+        given = variables.get(prefix + field.upper())
+        if given:
+            fields[field] = given
+    try:
+        return Environment.model_validate({**fields, "name": name})
+    except ValidationError as error:
+        lines = []
+        for problem in error.errors():
+            variable = prefix + str(problem["loc"][0]).upper()
+            # A secret's value never enters a message.
+            lines.append(f"{variable}: {problem['msg']}")
+        raise SettingsError(
+            "the settings are not complete: " + "; ".join(lines),
+            environment=name,
+            next_step="set the named variables, or run `imago up` for an embedded stack that sets them; "
+            "`imago doctor` checks them all",
+        ) from None
+
+
+def hosted_environments(variables: Mapping[str, str] | None = None) -> tuple[str, ...]:
+    """The environments that this Airflow hosts: `IMAGO_ENVIRONMENTS`, comma-separated, `dev` when it is not set."""
+    variables = os.environ if variables is None else variables
+    given = variables.get("IMAGO_ENVIRONMENTS", "dev")
+    names = tuple(part.strip() for part in given.split(",") if part.strip())
+    unknown = [name for name in names if name not in ENVIRONMENT_NAMES]
+    if unknown or not names or len(set(names)) != len(names):
+        raise SettingsError(
+            f"IMAGO_ENVIRONMENTS={given!r} does not name environments",
+            allowed=", ".join(ENVIRONMENT_NAMES) + ", each at most once",
+            seen=given,
+            next_step="set it like IMAGO_ENVIRONMENTS=prod",
+        )
+    return names
+
+
+def check_apart(environments: tuple[Environment, ...]) -> None:
+    """Refuses environments that share a storage root, a ledger schema, a registry prefix or credentials."""
+    for field in ("storage_root", "ledger_schema", "registry_prefix", "alert_channel", "s3_access_key"):
+        seen: dict[str, str] = {}
+        for environment in environments:
+            value = getattr(environment, field)
+            if value is None:
+                continue
+            if field == "storage_root":
+                clash = next(
+                    (v for v in seen if f"{v}/".startswith(f"{value}/") or f"{value}/".startswith(f"{v}/")), None
+                )
+            else:
+                clash = value if value in seen else None
+            if clash is not None:
+                raise EnvironmentMismatch(
+                    f"{seen[clash]} and {environment.name} share {field}",
+                    environment=environment.name,
+                    rule="environments stand apart",
+                    seen=value,
+                    next_step=f"give each its own IMAGO_<ENVIRONMENT>_{field.upper()}",
+                )
+            seen[value] = environment.name
+
+
+def hosted(variables: Mapping[str, str] | None = None) -> tuple[Environment, ...]:
+    """All hosted environments with their settings, checked to stand apart."""
+    environments = tuple(load_environment(name, variables) for name in hosted_environments(variables))
+    check_apart(environments)
+    return environments

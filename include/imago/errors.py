@@ -1,0 +1,126 @@
+"""What Imago says when it refuses.
+
+ImagoError
+├── SettingsError            a setting is missing or wrong
+│   └── EnvironmentMismatch  the settings belong to another environment
+├── SpecError                a model spec is not valid
+├── MissingPartition         an input that a stage needs is not published
+├── RefusedPartition         an audit or a contract turned data down; nothing was published
+├── Fenced                   a newer attempt owns this partition
+├── NoChampion               nobody reigns on that day
+├── ChampionChanged          the verdict was made against a champion that no longer reigns
+├── ReleaseBlocked           no candidate earned its place; the champion stays
+├── ModelRefused             a model file is not what the ledger says, or not allowed to load
+├── DeliveryError            an alert could not be handed to its channel
+└── StackError               the embedded stack could not start, stop or answer
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+_ORDER = ("environment", "model", "table", "partition", "column", "rule", "allowed", "seen", "rows")
+
+
+class ImagoError(Exception):
+    """A refusal that a person can act on.
+
+    `message` says what is wrong in one sentence; `next_step` what to do about it; the facts say where. The same facts
+    feed the exception's text, the task log, the alert and the run's summary, so that all four say the same.
+
+    >>> print(ImagoError("the column is missing", environment="dev", column="seats", next_step="add it to the model"))
+    the column is missing [environment=dev, column=seats] Next: add it to the model
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        next_step: str = "",
+        environment: str | None = None,
+        model: str | None = None,
+        table: str | None = None,
+        partition: str | None = None,
+        column: str | None = None,
+        rule: str | None = None,
+        allowed: Any = None,
+        seen: Any = None,
+        rows: int | None = None,
+    ) -> None:
+        given = {
+            "environment": environment,
+            "model": model,
+            "table": table,
+            "partition": partition,
+            "column": column,
+            "rule": rule,
+            "allowed": allowed,
+            "seen": seen,
+            "rows": rows,
+        }
+        self.message = message
+        self.next_step = next_step
+        self.facts: dict[str, Any] = {name: given[name] for name in _ORDER if given[name] is not None}
+        super().__init__(message)
+
+    def __str__(self) -> str:
+        facts = ", ".join(f"{name}={value}" for name, value in self.facts.items())
+        where = f" [{facts}]" if facts else ""
+        step = f" Next: {self.next_step}" if self.next_step else ""
+        return f"{self.message}{where}{step}"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Keyword-only arguments do not survive the default pickling, which Airflow and multiprocessing rely on.
+        return _rebuild, (type(self), self.message, self.next_step, self.facts)
+
+
+def _rebuild(kind: type[ImagoError], message: str, next_step: str, facts: dict[str, Any]) -> ImagoError:
+    return kind(message, next_step=next_step, **facts)
+
+
+class SettingsError(ImagoError):
+    """A setting is missing or wrong."""
+
+
+class EnvironmentMismatch(SettingsError):
+    """The settings of this process belong to another environment."""
+
+
+class SpecError(ImagoError):
+    """A model spec is not valid."""
+
+
+class MissingPartition(ImagoError):
+    """An input partition that a stage needs is not published."""
+
+
+class RefusedPartition(ImagoError):
+    """An audit or a contract turned data down; nothing was published."""
+
+
+class Fenced(ImagoError):
+    """A newer attempt owns this partition; this attempt published nothing."""
+
+
+class NoChampion(ImagoError):
+    """Nobody reigns on the asked day."""
+
+
+class ChampionChanged(ImagoError):
+    """The verdict was made against a champion that no longer reigns."""
+
+
+class ReleaseBlocked(ImagoError):
+    """No candidate earned its place; the champion stays."""
+
+
+class ModelRefused(ImagoError):
+    """A model file is not what the ledger says, or may not be loaded."""
+
+
+class DeliveryError(ImagoError):
+    """An alert could not be handed to its channel."""
+
+
+class StackError(ImagoError):
+    """The embedded stack could not start, stop or answer."""

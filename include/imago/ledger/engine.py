@@ -1,0 +1,87 @@
+"""Connecting to the ledger, and bringing its schema to the newest version."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Engine, create_engine, event, select, text
+from sqlalchemy.exc import OperationalError, ProgrammingError
+from sqlalchemy.pool import NullPool
+
+from imago.environments import Environment
+from imago.errors import EnvironmentMismatch, SettingsError
+from imago.ledger.schema import environment_identity
+
+
+@functools.cache
+def connect(environment: Environment) -> Engine:
+    """An engine on the environment's schema, its identity checked.
+
+    Connections are not pooled: tasks are short, and a forked process must not inherit one.
+    Raises SettingsError when the server does not answer or the schema is not migrated, EnvironmentMismatch when the
+    schema belongs to another environment.
+    """
+    engine = _engine(environment)
+    try:
+        with engine.connect() as connection:
+            owner = connection.execute(select(environment_identity.c.name)).scalar_one_or_none()
+    except OperationalError as error:
+        raise SettingsError(
+            f"the ledger does not answer: {_first_line(error)}",
+            environment=environment.name,
+            next_step="check that Postgres runs (`imago status`) and the variable "
+            f"IMAGO_{environment.name.upper()}_LEDGER_URL",
+        ) from error
+    except ProgrammingError as error:
+        raise SettingsError(
+            f"the ledger has no schema yet: {_first_line(error)}",
+            environment=environment.name,
+            next_step="run `imago ledger migrate`",
+        ) from error
+    if owner != environment.name:
+        raise EnvironmentMismatch(
+            f"the ledger schema {environment.ledger_schema} belongs to {owner}",
+            environment=environment.name,
+            rule="a ledger schema serves one environment",
+            next_step=f"set IMAGO_{environment.name.upper()}_LEDGER_SCHEMA to a schema of its own",
+        )
+    return engine
+
+
+def migrate(environment: Environment) -> None:
+    """Brings the environment's schema to the newest version, and writes its identity on first use."""
+    engine = _engine(environment)
+    with engine.begin() as connection:
+        # One migration at a time: two processes that start together would both create the tables.
+        connection.execute(
+            text("select pg_advisory_xact_lock(hashtext(:schema))"), {"schema": environment.ledger_schema}
+        )
+        connection.execute(text(f'create schema if not exists "{environment.ledger_schema}"'))
+        config = Config()
+        config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+        config.attributes["connection"] = connection
+        config.attributes["schema"] = environment.ledger_schema
+        command.upgrade(config, "head")
+        if connection.execute(select(environment_identity.c.name)).first() is None:
+            connection.execute(environment_identity.insert().values(name=environment.name))
+    connect.cache_clear()
+    connect(environment)
+
+
+def _engine(environment: Environment) -> Engine:
+    engine = create_engine(environment.ledger_url.get_secret_value(), poolclass=NullPool)
+
+    @event.listens_for(engine, "connect")
+    def _use_schema(dbapi_connection, _record) -> None:  # type: ignore[no-untyped-def]
+        with dbapi_connection.cursor() as cursor:
+            cursor.execute(f'set search_path to "{environment.ledger_schema}"')
+        dbapi_connection.commit()
+
+    return engine
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0]

@@ -1,0 +1,199 @@
+"""The tables of the ledger. Timestamps are UTC with zone; JSON columns hold small facts, never rows of data."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Double,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    MetaData,
+    Sequence,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    func,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+metadata = MetaData()
+
+
+def _id() -> Column:
+    return Column("id", BigInteger, Identity(always=True), primary_key=True)
+
+
+def _now(name: str, **options: bool) -> Column:
+    return Column(name, DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp(), **options)
+
+
+# A fence is drawn from one rising sequence, so that a later attempt always holds a higher one.
+fence_sequence = Sequence("fences", metadata=metadata)
+
+environment_identity = Table("environment", metadata, Column("name", Text, primary_key=True))
+
+decisions = Table(
+    "decisions",
+    metadata,
+    _id(),
+    Column("model", Text, nullable=False),
+    Column("training_ds", Text, nullable=False),
+    Column("run_id", Text, nullable=False),
+    Column("outcome", Text, nullable=False),  # promoted, kept, blocked, rejected, awaiting
+    Column("incumbent_id", BigInteger),
+    Column("challenger_version", Text),
+    Column("holdout_digest", Text),
+    Column("verdict", JSONB, nullable=False),
+    _now("decided_at"),
+)
+Index("decisions_by_model", decisions.c.model, decisions.c.training_ds, decisions.c.id)
+
+# Append-only and chained: each row's hash covers its content and the hash of the model's row before it. The champion is the
+# newest row, so there is at most one by construction; two promotions against the same predecessor cannot both be written.
+champions = Table(
+    "champions",
+    metadata,
+    _id(),
+    Column("model", Text, nullable=False),
+    Column("action", Text, nullable=False),  # promote, rollback
+    Column("version", Text, nullable=False),
+    Column("run_id", Text, nullable=False),
+    Column("artifact_uri", Text, nullable=False),
+    Column("artifact_sha256", Text, nullable=False),
+    Column("artifact_format", Text, nullable=False),  # onnx, skops
+    Column("artifacts", JSONB, nullable=False),
+    Column("training_ds", Text, nullable=False),
+    Column("trained_until", Text, nullable=False),
+    Column("effective_ds", Text, nullable=False),
+    Column("decided_at", DateTime(timezone=True), nullable=False),
+    Column("decided_by", Text, nullable=False),
+    Column("decision_id", BigInteger, ForeignKey(decisions.c.id)),
+    Column("previous_id", BigInteger),
+    Column("reason", Text, nullable=False),
+    Column("prev_hash", Text, nullable=False),
+    Column("row_hash", Text, nullable=False),
+    UniqueConstraint("model", "previous_id", postgresql_nulls_not_distinct=True, name="champions_one_successor"),
+)
+
+publications = Table(
+    "publications",
+    metadata,
+    _id(),
+    Column("model", Text, nullable=False),
+    Column("table_name", Text, nullable=False),
+    Column("ds", Text, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("fence", BigInteger, nullable=False),
+    Column("changed", Boolean, nullable=False),
+    Column("rows", BigInteger, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("run_id", Text, nullable=False),
+    Column("mode", Text, nullable=False),
+    Column("code_commit", Text, nullable=False),
+    Column("inputs", JSONB, nullable=False),
+    _now("published_at"),
+)
+Index(
+    "publications_by_partition", publications.c.model, publications.c.table_name, publications.c.ds, publications.c.id
+)
+
+incidents = Table(
+    "incidents",
+    metadata,
+    _id(),
+    Column("dedup_key", Text, nullable=False),
+    Column("model", Text),
+    Column("rule", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("severity", Text, nullable=False),
+    Column("status", Text, nullable=False),  # open, resolved
+    _now("opened_at"),
+    _now("updated_at"),
+    Column("resolved_at", DateTime(timezone=True)),
+    Column("count", Integer, nullable=False),
+    Column("channel", Text),
+    Column("thread_ts", Text),
+    Column("worst", JSONB),
+)
+Index("incidents_one_open", incidents.c.dedup_key, unique=True, postgresql_where=incidents.c.status == "open")
+
+alerts = Table(
+    "alerts",
+    metadata,
+    _id(),
+    Column("incident_id", BigInteger, ForeignKey(incidents.c.id)),
+    Column("dedup_key", Text, nullable=False),
+    Column("model", Text),
+    Column("rule", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("severity", Text, nullable=False),  # info, warning, critical
+    Column("title", Text, nullable=False),
+    Column("body", JSONB, nullable=False),
+    Column("mode", Text, nullable=False),
+    Column("ds", Text),
+    Column("run_id", Text, nullable=False),
+    _now("created_at"),
+    Column("status", Text, nullable=False),  # pending, delivered, digest, digested
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    _now("not_before"),
+    Column("delivered_at", DateTime(timezone=True)),
+    Column("last_error", Text),
+    Column("message_id", Uuid, nullable=False, server_default=func.gen_random_uuid()),
+)
+Index("alerts_to_deliver", alerts.c.status, alerts.c.not_before)
+
+digests = Table(
+    "digests",
+    metadata,
+    _id(),
+    Column("model", Text, nullable=False),
+    Column("from_publication", BigInteger, nullable=False),
+    Column("to_publication", BigInteger, nullable=False),
+    Column("alert_id", BigInteger, ForeignKey(alerts.c.id)),
+    _now("created_at"),
+)
+
+online_scores = Table(
+    "online_scores",
+    metadata,
+    Column("model", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("ds", Text, nullable=False),
+    Column("event_time", DateTime, nullable=False),
+    Column("score", Double, nullable=False),
+    Column("decision", Boolean, nullable=False),
+    Column("model_version", Text, nullable=False),
+    Column("features", JSONB, nullable=False),
+    _now("loaded_at"),
+)
+
+online_state = Table(
+    "online_state",
+    metadata,
+    Column("model", Text, primary_key=True),
+    Column("champion_id", BigInteger, nullable=False),
+    Column("ds", Text, nullable=False),
+    Column("rows", BigInteger, nullable=False),
+    Column("digest", Text, nullable=False),
+    _now("swapped_at"),
+)
+
+online_requests = Table(
+    "online_requests",
+    metadata,
+    _id(),
+    Column("model", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    _now("requested_at"),
+    Column("status", Integer, nullable=False),
+    Column("score", Double),
+    Column("decision", Boolean),
+    Column("model_version", Text),
+    Column("latency_ms", Double, nullable=False),
+)

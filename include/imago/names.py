@@ -1,0 +1,52 @@
+"""Names that people choose, checked before they touch a path, SQL or a DAG id."""
+
+from __future__ import annotations
+
+import re
+
+from imago.errors import ImagoError
+
+TABLE_NAMES = ("features", "outcomes", "predictions", "profiles", "drift", "metrics")
+STAGES = (
+    "feature_refresh",
+    "outcome_refresh",
+    "training",
+    "deployment",
+    "endpoint_deploy",
+    "batch_scoring",
+    "monitoring",
+    "metric_refresh",
+)
+
+_NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
+
+
+def check_model_name(name: str) -> str:
+    """The name back, when it is lower snake case of at most 40 characters."""
+    if not isinstance(name, str) or len(name) > 40 or not _NAME.fullmatch(name):
+        raise ImagoError(
+            f"{name!r} cannot name a model",
+            rule="model name",
+            allowed="lower snake case without double underscores, at most 40 characters",
+            seen=name,
+            next_step="choose a name like flight_delays",
+        )
+    return name
+
+
+def check_table_name(name: str) -> str:
+    """The name back, when it is one of Imago's tables."""
+    if name not in TABLE_NAMES:
+        raise ImagoError(
+            f"{name!r} is not a table of Imago",
+            rule="table name",
+            allowed=", ".join(TABLE_NAMES),
+            seen=name,
+            next_step="name one of the allowed tables",
+        )
+    return name
+
+
+def dag_id(environment: str, model: str | None, stage: str) -> str:
+    """The id of a DAG: `dev__flight_delays__training`, or `dev__watchdog` for one that serves all models."""
+    return "__".join(part for part in (environment, model, stage) if part)

@@ -1,0 +1,153 @@
+"""The parts of Slack's Web API that Imago calls, answered as Slack answers: errors are 200 with `ok: false`."""
+
+from __future__ import annotations
+
+import hmac
+import json
+from typing import Any
+from urllib.parse import parse_qsl
+
+from fastapi import APIRouter, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import JSONResponse
+
+from imago.sandbox.limits import RateLimit
+from imago.sandbox.store import Store
+
+TEAM = {"team": "Imago sandbox", "team_id": "T0IMAGO00", "user": "imago", "user_id": "U0IMAGO00", "bot_id": "B0IMAGO00"}
+_LONGEST_TEXT = 40_000
+# Limits of Block Kit: kind of text, longest.
+_LONGEST = {"header": 150, "section": 3000, "field": 2000}
+
+
+class SlackError(Exception):
+    """A refusal in Slack's words."""
+
+
+def make_api(*, store: Store, token: str, posts: RateLimit, updates: RateLimit) -> APIRouter:
+    """The routes below `/api/`."""
+    router = APIRouter(prefix="/api")
+
+    def dispatch(method: str, values: dict[str, Any], base: str) -> JSONResponse:
+        if method == "auth.test":
+            return JSONResponse({"ok": True, "url": base, **TEAM})
+        if method == "conversations.list":
+            found = [
+                {"id": row["id"], "name": row["name"], "is_channel": True, "is_member": True}
+                for row in store.channels()
+            ]
+            return JSONResponse({"ok": True, "channels": found, "response_metadata": {"next_cursor": ""}})
+        if method not in ("chat.postMessage", "chat.update"):
+            raise SlackError("unknown_method")
+        channel = store.channel(str(values.get("channel", "")), create=method == "chat.postMessage")
+        if channel is None:
+            raise SlackError("channel_not_found")
+        text, blocks = _content(values)
+        wait = (posts if method == "chat.postMessage" else updates).wait_for(channel["id"])
+        if wait:
+            return JSONResponse({"ok": False, "error": "ratelimited"}, 429, headers={"Retry-After": str(wait)})
+        if method == "chat.update":
+            ts = str(values.get("ts", ""))
+            if not store.has_message(channel["id"], ts):
+                raise SlackError("message_not_found")
+            store.update(channel=channel["id"], ts=ts, text=text, blocks=blocks)
+            return JSONResponse({"ok": True, "channel": channel["id"], "ts": ts, "text": text})
+        thread_ts = values.get("thread_ts")
+        if thread_ts is not None and not store.has_message(channel["id"], str(thread_ts)):
+            raise SlackError("cannot_reply_to_message")
+        metadata = _decoded(values.get("metadata"))
+        ts = store.post(
+            channel=channel["id"],
+            text=text,
+            blocks=blocks,
+            thread_ts=None if thread_ts is None else str(thread_ts),
+            broadcast=values.get("reply_broadcast") in (True, "true", "1"),
+            metadata=metadata if isinstance(metadata, dict) else None,
+        )
+        message = {"type": "message", "text": text, "blocks": blocks, "ts": ts, "bot_id": TEAM["bot_id"]}
+        return JSONResponse({"ok": True, "channel": channel["id"], "ts": ts, "message": message})
+
+    @router.api_route("/{method}", methods=["GET", "POST"])
+    async def call(method: str, request: Request) -> JSONResponse:
+        try:
+            values = dict(request.query_params) | _body(await request.body(), request.headers.get("content-type", ""))
+            given = request.headers.get("authorization", "").removeprefix("Bearer ") or str(values.get("token", ""))
+            if not given:
+                raise SlackError("not_authed")
+            if not hmac.compare_digest(given.encode(), token.encode()):
+                raise SlackError("invalid_auth")
+            return await run_in_threadpool(dispatch, method, values, str(request.base_url))
+        except SlackError as refusal:
+            return JSONResponse({"ok": False, "error": str(refusal)})
+
+    return router
+
+
+def _body(raw: bytes, kind: str) -> dict[str, Any]:
+    if not raw:
+        return {}
+    try:
+        if kind.startswith("application/json"):
+            values = json.loads(raw)
+            if not isinstance(values, dict):
+                raise SlackError("invalid_json")
+            return values
+        return dict(parse_qsl(raw.decode()))
+    except ValueError:
+        raise SlackError("invalid_json" if "json" in kind else "invalid_form_data") from None
+
+
+def _decoded(value: Any) -> Any:
+    """A part that came as JSON inside a form."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        raise SlackError("invalid_json") from None
+
+
+def _content(values: dict[str, Any]) -> tuple[str, list[dict[str, Any]]]:
+    text = str(values.get("text") or "")
+    blocks = _decoded(values.get("blocks")) or []
+    if not text and not blocks:
+        raise SlackError("no_text")
+    if len(text) > _LONGEST_TEXT:
+        raise SlackError("msg_too_long")
+    if not isinstance(blocks, list) or len(blocks) > 50 or not all(_is_valid(block) for block in blocks):
+        raise SlackError("invalid_blocks")
+    return text, blocks
+
+
+def _is_valid(block: Any) -> bool:
+    if not isinstance(block, dict):
+        return False
+    kind = block.get("type")
+    if kind == "header":
+        return _fits(block.get("text"), "header", ("plain_text",))
+    if kind == "section":
+        fields = block.get("fields", [])
+        has_text = "text" in block
+        if not has_text and not fields:
+            return False
+        return (
+            (not has_text or _fits(block["text"], "section", ("plain_text", "mrkdwn")))
+            and isinstance(fields, list)
+            and len(fields) <= 10
+            and all(_fits(part, "field", ("plain_text", "mrkdwn")) for part in fields)
+        )
+    if kind == "context":
+        parts = block.get("elements")
+        return (
+            isinstance(parts, list)
+            and 1 <= len(parts) <= 10
+            and all(_fits(part, "section", ("plain_text", "mrkdwn")) for part in parts)
+        )
+    return kind == "divider"
+
+
+def _fits(element: Any, place: str, kinds: tuple[str, ...]) -> bool:
+    if not isinstance(element, dict) or element.get("type") not in kinds:
+        return False
+    words = element.get("text")
+    return isinstance(words, str) and 1 <= len(words) <= _LONGEST[place]

@@ -1,0 +1,262 @@
+"""The champion rule.
+
+Who wins, in order; the first sentence that applies is the verdict:
+
+1. A candidate or a baseline that scores beyond `Bar.ceiling` is too good to be true: a leak is suspected, and nobody
+   is promoted (`rejected`). It does not matter which contestant found the leak: all of them read the same columns.
+2. A declared baseline, or the reigning champion, without a score means that the comparison was not made (`rejected`).
+3. No candidate has a score that meets `Bar.floor` (`rejected`).
+4. No candidate beats the best baseline by `Bar.smallest_effect` (`blocked`): the tripwire.
+5. A candidate WINS when it beats its opponent (the reigning champion; where there is none, the best baseline) by at
+   least the smallest effect AND the lower end of the difference's interval is above 0. The best winner is promoted.
+6. Otherwise the champion stays (`kept`). A tie, a NaN, a missing score or a missing interval never wins.
+
+    >>> bar = Bar(metric="roc_auc", higher_is_better=True, smallest_effect=0.01)
+    >>> fight = [Contestant("prior", "baseline", 0.50), Contestant("trees", "candidate", 0.74)]
+    >>> judge(fight, {("trees", "prior"): Difference(0.24, 0.22, 0.26)}, bar).outcome
+    'promoted'
+    >>> judge([Contestant("prior", "baseline", 0.50), Contestant("trees", "candidate", 0.505)], {}, bar).outcome
+    'blocked'
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+Role = Literal["champion", "candidate", "baseline"]
+Outcome = Literal["promoted", "kept", "blocked", "rejected"]
+Standing = Literal["WIN", "TIE", "LOSE", "OUT"]
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """One model on the holdout. `score` is the primary metric there, None or NaN when it could not be had.
+
+    `fault` says why the contestant may not win although it has a score (it has seen the holdout, it did not load).
+    """
+
+    name: str
+    role: Role
+    score: float | None
+    fault: str | None = None
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How much better the first is than the second, in the metric's unit; above 0 is better, also for errors and losses."""
+
+    estimate: float | None
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True)
+class Bar:
+    """What the spec asks for. `floor` is the worst score that may reign, `ceiling` the score beyond which a leak is
+    suspected; both are values of the metric itself, so with a loss the floor is the larger number."""
+
+    metric: str
+    higher_is_better: bool
+    smallest_effect: float
+    floor: float | None = None
+    ceiling: float | None = None
+
+    def gain(self, ours: float, theirs: float) -> float:
+        return ours - theirs if self.higher_is_better else theirs - ours
+
+    def below_floor(self, score: float) -> bool:
+        return self.floor is not None and self.gain(score, self.floor) < 0
+
+    def beyond_ceiling(self, score: float) -> bool:
+        return self.ceiling is not None and self.gain(score, self.ceiling) > 0
+
+
+@dataclass(frozen=True)
+class Ruling:
+    """What was said of one contestant, and why, in one sentence."""
+
+    name: str
+    role: Role
+    score: float | None
+    standing: Standing
+    reason: str
+    difference: Difference | None = None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    outcome: Outcome
+    challenger: str | None  # the promoted candidate, or the best of those that did not win
+    incumbent: str | None
+    opponent: str | None  # whom the candidates had to beat
+    best_baseline: str | None
+    reason: str
+    bar: Bar
+    rulings: tuple[Ruling, ...] = field(default=())
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def judge(contestants: Sequence[Contestant], differences: Mapping[tuple[str, str], Difference], bar: Bar) -> Verdict:
+    """The verdict over one fight; see the module's text for the rule.
+
+    `differences[(candidate, opponent)]` holds the intervals. Contestants with equal scores are ranked in the order
+    in which they are given, so the same input gives the same verdict. Names are unique and at most one contestant
+    is the champion: anything else is a `ValueError`, a mistake of the caller and not a verdict.
+    """
+    _check(contestants)
+    champion = next((c for c in contestants if c.role == "champion"), None)
+    candidates = [c for c in contestants if c.role == "candidate"]
+    baselines = [c for c in contestants if c.role == "baseline"]
+    best_baseline = _best([c for c in baselines if _score(c) is not None], bar)
+    opponent = champion or best_baseline
+    rulings = {c.name: _ruling(c, opponent, best_baseline, differences, bar) for c in contestants}
+
+    def verdict(outcome: Outcome, challenger: Contestant | None, reason: str) -> Verdict:
+        return Verdict(
+            outcome=outcome,
+            challenger=challenger.name if challenger else None,
+            incumbent=champion.name if champion else None,
+            opponent=opponent.name if opponent else None,
+            best_baseline=best_baseline.name if best_baseline else None,
+            reason=reason,
+            bar=bar,
+            rulings=tuple(rulings[c.name] for c in contestants),
+        )
+
+    suspects = [c for c in [*candidates, *baselines] if _too_good(c, bar)]
+    if suspects:
+        worst = _best(suspects, bar)
+        assert worst is not None and worst.score is not None
+        return verdict(
+            "rejected",
+            None,
+            f"{worst.name} scores {worst.score:.4f} in {bar.metric}, beyond {bar.ceiling}: "
+            "too good to be true, a leak of the label into the features is suspected",
+        )
+    if not baselines:
+        return verdict("rejected", None, "no baseline took part, so nothing shows that a model is worth having")
+    silent = [c for c in baselines if _score(c) is None]
+    if silent or best_baseline is None:
+        return verdict("rejected", None, f"the baseline {silent[0].name} has no score: the comparison was not made")
+    if champion is not None and (_score(champion) is None or champion.fault):
+        return verdict(
+            "rejected",
+            None,
+            f"the reigning champion {champion.name} cannot be compared: "
+            f"{champion.fault or 'it has no score on this holdout'}",
+        )
+    able = [c for c in candidates if _score(c) is not None and not c.fault and not bar.below_floor(float(c.score or 0))]
+    best = _best(able, bar)
+    if best is None:
+        return verdict(
+            "rejected",
+            None,
+            "no candidate has a score that meets the floor" + (f" of {bar.floor}" if bar.floor is not None else ""),
+        )
+    worthy = [c for c in able if _at_least(_gain(c, best_baseline, bar), bar.smallest_effect)]
+    if not worthy:
+        return verdict(
+            "blocked",
+            best,
+            f"no candidate beats the baseline {best_baseline.name} "
+            f"({best_baseline.score:.4f}) by {bar.smallest_effect}; the best is {best.name} ({best.score:.4f})",
+        )
+    winner = _best([c for c in worthy if rulings[c.name].standing == "WIN"], bar)
+    if winner is None:
+        nearest = _best(worthy, bar)
+        assert nearest is not None and opponent is not None
+        return verdict("kept", nearest, f"{opponent.name} is not beaten: {rulings[nearest.name].reason}")
+    return verdict("promoted", winner, rulings[winner.name].reason)
+
+
+def _check(contestants: Sequence[Contestant]) -> None:
+    names = [c.name for c in contestants]
+    if len(set(names)) != len(names):
+        raise ValueError(f"contestants must have different names, got {names}")
+    if sum(c.role == "champion" for c in contestants) > 1:
+        raise ValueError("there is at most one reigning champion")
+
+
+def _score(contestant: Contestant) -> float | None:
+    score = contestant.score
+    return None if score is None or not math.isfinite(score) else score
+
+
+def _too_good(contestant: Contestant, bar: Bar) -> bool:
+    score = _score(contestant)
+    return score is not None and bar.beyond_ceiling(score)
+
+
+def _best(contestants: Sequence[Contestant], bar: Bar) -> Contestant | None:
+    sign = 1.0 if bar.higher_is_better else -1.0
+    return max(contestants, key=lambda c: sign * float(c.score or 0.0), default=None)
+
+
+def _gain(ours: Contestant, theirs: Contestant, bar: Bar) -> float:
+    mine, other = _score(ours), _score(theirs)
+    return -math.inf if mine is None or other is None else bar.gain(mine, other)
+
+
+def _at_least(gain: float, smallest_effect: float) -> bool:
+    """Above 0 and at least the smallest effect. The allowance lets 0.71 - 0.70 count as 0.01 in floating point."""
+    return gain > 0 and gain >= smallest_effect - 1e-12
+
+
+def _ruling(
+    contestant: Contestant,
+    opponent: Contestant | None,
+    best_baseline: Contestant | None,
+    differences: Mapping[tuple[str, str], Difference],
+    bar: Bar,
+) -> Ruling:
+    def say(standing: Standing, reason: str, difference: Difference | None = None) -> Ruling:
+        return Ruling(contestant.name, contestant.role, _score(contestant), standing, reason, difference)
+
+    score = _score(contestant)
+    if contestant.fault:
+        return say("OUT", contestant.fault)
+    if score is None:
+        return say("OUT", "it has no score on this holdout")
+    if contestant.role != "champion" and bar.beyond_ceiling(score):
+        return say("OUT", f"it scores beyond {bar.ceiling}: a leak is suspected")
+    if contestant.role == "champion":
+        return say("TIE", "it reigns, and is what the candidates are measured against")
+    if contestant.role == "baseline":
+        return say("LOSE", "a baseline is compared and never promoted")
+    if bar.below_floor(score):
+        return say("OUT", f"it does not meet the floor of {bar.floor}")
+    if opponent is None or _score(opponent) is None:
+        return say("OUT", "there is no opponent with a score")
+    return _compare(say, contestant, opponent, best_baseline, differences.get((contestant.name, opponent.name)), bar)
+
+
+def _compare(
+    say: Any,
+    contestant: Contestant,
+    opponent: Contestant,
+    best_baseline: Contestant | None,
+    difference: Difference | None,
+    bar: Bar,
+) -> Ruling:
+    gain = _gain(contestant, opponent, bar)
+    low = None if difference is None else difference.low
+    high = None if difference is None else difference.high
+    if low is None or high is None or not (math.isfinite(low) and math.isfinite(high)):
+        return say("TIE", f"its difference to {opponent.name} has no interval, so nothing is proved", difference)
+    span = f"{gain:+.4f} against {opponent.name}, interval {low:+.4f} to {high:+.4f}"
+    if high < 0:
+        return say("LOSE", f"it is worse: {span}", difference)
+    if best_baseline is not None and not _at_least(_gain(contestant, best_baseline, bar), bar.smallest_effect):
+        return say("LOSE", f"it does not beat the baseline {best_baseline.name} by {bar.smallest_effect}", difference)
+    if low > 0 and _at_least(gain, bar.smallest_effect):
+        return say("WIN", f"it is better by more than chance and by at least {bar.smallest_effect}: {span}", difference)
+    if low > 0:
+        return say(
+            "TIE", f"it is better by less than the smallest worthwhile effect {bar.smallest_effect}: {span}", difference
+        )
+    return say("TIE", f"the difference may be chance: {span}", difference)

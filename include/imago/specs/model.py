@@ -1,0 +1,251 @@
+"""The model spec: frozen and typed. Every invalid value is refused with the field, the value and what is allowed.
+
+This module is read whenever a DAG file is parsed, so it imports nothing heavy; pipelines are built by functions that
+import scikit-learn when they are called.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from zoneinfo import available_timezones
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from imago.days import parse_day
+from imago.errors import ImagoError, SpecError
+from imago.names import check_model_name
+
+if TYPE_CHECKING:
+    from sklearn.base import BaseEstimator
+
+Metric = Literal["roc_auc", "average_precision", "log_loss", "accuracy", "rmse", "mae"]
+LOWER_IS_BETTER = frozenset({"log_loss", "rmse", "mae"})
+Builder = Callable[["ModelSpec", int], "BaseEstimator"]
+
+_METRICS_OF = {
+    "binary": {"roc_auc", "average_precision", "log_loss"},
+    "multiclass": {"log_loss", "accuracy"},
+    "regression": {"rmse", "mae"},
+}
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise _refusal(type(self).__name__, error) from None
+
+
+def _refusal(kind: str, error: ValidationError) -> SpecError:
+    lines = []
+    for problem in error.errors():
+        field = ".".join(str(part) for part in problem["loc"]) or "the spec"
+        message = problem["msg"].removeprefix("Value error, ")
+        seen = "" if problem["type"] == "missing" else f", given {problem['input']!r:.80}"
+        lines.append(f"{field}: {message}{seen}")
+    return SpecError(
+        f"{kind} is not valid: " + "; ".join(lines), next_step="correct the named fields in include/imago_models"
+    )
+
+
+class Feature(_Part):
+    """One input column of the model, as the dbt contract offers it."""
+
+    name: Annotated[str, Field(min_length=1, pattern=r"^[a-z][a-z0-9_]*$")]
+    kind: Literal["numeric", "categorical"]
+
+
+class Candidate(_Part):
+    """A model that may become champion. `build(spec, seed)` gives an unfitted scikit-learn pipeline; `why` says in a
+    sentence what this candidate is there to find out."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+    build: Builder
+    why: Annotated[str, Field(min_length=1)]
+
+
+class Baseline(_Part):
+    """A naive rule, compared in every fight and never promoted."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+    build: Builder
+    why: Annotated[str, Field(min_length=1)]
+
+
+class Training(_Part):
+    """How a snapshot is cut in time, in days: `warmup_days` at the start of the world are left out (their history is
+    short), at most `window_days` before the holdout train, the last `tuning_days` of these tune, and the last
+    `holdout_days` mature days judge."""
+
+    window_days: Annotated[int, Field(ge=7)] = 365
+    warmup_days: Annotated[int, Field(ge=0)] = 28
+    tuning_days: Annotated[int, Field(ge=0)] = 14
+    holdout_days: Annotated[int, Field(ge=7)] = 30
+    seed: Annotated[int, Field(ge=0)] = 2013
+
+
+class Guardrails(_Part):
+    """Bounds on the primary metric: below `floor` no model serves, beyond `ceiling` it is too good to be true (a leak).
+    For a metric where lower is better the two are mirrored. `max_slice_loss` is how much worse than the champion a slice may be."""
+
+    floor: float
+    ceiling: float
+    max_slice_loss: Annotated[float, Field(ge=0)] = 0.02
+
+
+class Drift(_Part):
+    """From which size of effect a person is told. PSI and Jensen-Shannon distance compare the merged last `window_days` of
+    profiles with the champion's training profile; `missing_rise` is the rise of a column's missing rate on one day."""
+
+    window_days: Annotated[int, Field(ge=1)] = 7
+    psi_warning: Annotated[float, Field(gt=0)] = 0.25
+    psi_critical: Annotated[float, Field(gt=0)] = 0.5
+    js_warning: Annotated[float, Field(gt=0, le=1)] = 0.2
+    js_critical: Annotated[float, Field(gt=0, le=1)] = 0.35
+    missing_rise: Annotated[float, Field(gt=0, le=1)] = 0.1
+    # Columns with their own bounds for PSI (warning, critical), for those that follow the season.
+    seasonal: dict[str, tuple[float, float]] = {}
+
+    @model_validator(mode="after")
+    def _warning_comes_first(self) -> Self:
+        if self.psi_warning > self.psi_critical or self.js_warning > self.js_critical:
+            raise ValueError("a warning bound must not exceed its critical bound")
+        return self
+
+
+class BusinessMetric(_Part):
+    """What a decision is worth, in `unit` per row: a caught case, a false alarm, a missed case, a quiet correct one."""
+
+    name: Annotated[str, Field(min_length=1)]
+    unit: Annotated[str, Field(min_length=1)]
+    caught: float
+    false_alarm: float
+    missed: float
+    quiet: float = 0.0
+
+
+class Schedules(_Part):
+    """When the clock-driven DAGs run, as cron expressions in the spec's time zone."""
+
+    daily: Annotated[str, Field(min_length=9)] = "0 0 * * *"
+    training: Annotated[str, Field(min_length=9)] = "0 0 * * 3"
+
+
+class ModelSpec(_Part):
+    """One model: everything that Imago needs to run its life.
+
+    `label` is a column of the outcome model (0/1 for `binary`), null where the outcome never came. The outcome of day D is complete
+    at the end of day D + `label_delay_days`. `first_day` and `last_day` bound the days that the clock may fire for.
+    """
+
+    name: str
+    owner: Annotated[str, Field(min_length=1)]
+    description: Annotated[str, Field(min_length=1)]
+    entity_key: str
+    event_time: str = "event_time"
+    problem: Literal["binary", "multiclass", "regression"]
+    label: str
+    label_delay_days: Annotated[int, Field(ge=0)]
+    first_day: str
+    last_day: str | None = None
+    timezone: str
+    feature_model: str
+    outcome_model: str
+    metrics_model: str | None = None
+    features: Annotated[tuple[Feature, ...], Field(min_length=1)]
+    candidates: Annotated[tuple[Candidate, ...], Field(min_length=1)]
+    baselines: Annotated[tuple[Baseline, ...], Field(min_length=1)]
+    primary_metric: Metric
+    smallest_effect: Annotated[float, Field(gt=0)]
+    guardrails: Guardrails
+    slices: tuple[str, ...] = ()
+    training: Training = Training()
+    decision_threshold: float = 0.5
+    drift: Drift = Drift()
+    business: BusinessMetric | None = None
+    schedules: Schedules = Schedules()
+    channel: str | None = None
+
+    @field_validator("name", "feature_model", "outcome_model")
+    @classmethod
+    def _is_a_name(cls, value: str) -> str:
+        try:
+            return check_model_name(value)
+        except ImagoError as error:
+            raise ValueError(f"allowed: {error.facts['allowed']}") from None
+
+    @field_validator("first_day", "last_day")
+    @classmethod
+    def _is_a_day(cls, value: str | None) -> str | None:
+        if value is not None:
+            try:
+                parse_day(value)
+            except ImagoError:
+                raise ValueError("allowed: a day as YYYY-MM-DD") from None
+        return value
+
+    @field_validator("timezone")
+    @classmethod
+    def _is_a_timezone(cls, value: str) -> str:
+        if value not in available_timezones():
+            raise ValueError("allowed: a name of the tz database, as America/New_York")
+        return value
+
+    @field_validator("baselines", mode="before")
+    @classmethod
+    def _baselines_are_compulsory(cls, value: Any) -> Any:
+        if not value:
+            raise ValueError("a spec without baselines is refused: name at least one naive rule to beat")
+        return value
+
+    @model_validator(mode="after")
+    def _parts_agree(self) -> Self:
+        names = [part.name for part in (*self.candidates, *self.baselines)]
+        columns = [feature.name for feature in self.features]
+        for what, given in (("candidates and baselines", names), ("features", columns)):
+            twice = sorted({name for name in given if given.count(name) > 1})
+            if twice:
+                raise ValueError(f"{what}: each name once, but {', '.join(twice)} stand twice")
+        if self.label in columns:
+            raise ValueError(f"features: the label {self.label!r} cannot be a feature")
+        unknown = sorted(set(self.slices) - set(columns))
+        if unknown:
+            raise ValueError(f"slices: {', '.join(unknown)} are not features")
+        if self.primary_metric not in _METRICS_OF[self.problem]:
+            allowed = ", ".join(sorted(_METRICS_OF[self.problem]))
+            raise ValueError(f"primary_metric: allowed for {self.problem}: {allowed}, given {self.primary_metric}")
+        better = (self.guardrails.floor < self.guardrails.ceiling) != self.lower_is_better
+        if not better:
+            raise ValueError("guardrails: the ceiling must be better than the floor")
+        if self.last_day is not None and self.last_day < self.first_day:
+            raise ValueError("last_day: it lies before first_day")
+        return self
+
+    @property
+    def lower_is_better(self) -> bool:
+        """Whether a smaller primary metric is the better one."""
+        return self.primary_metric in LOWER_IS_BETTER
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """The model's input columns, in order."""
+        return tuple(feature.name for feature in self.features)
+
+
+def get_model(name: str) -> ModelSpec:
+    """The spec called `name` among `imago_models.MODELS`; an unknown name is refused with those that exist."""
+    from imago_models import MODELS
+
+    for spec in MODELS:
+        if spec.name == name:
+            return spec
+    raise SpecError(
+        f"there is no model {name!r}",
+        model=name,
+        allowed=", ".join(spec.name for spec in MODELS),
+        next_step="name one of them, or add the spec to include/imago_models/__init__.py",
+    )

@@ -1,0 +1,188 @@
+"""Files of an environment, on S3 or in a folder, by paths relative to its storage root.
+
+The first use of a root writes `_imago/environment.json`, its identity; a process whose environment disagrees with it
+refuses to work there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import posixpath
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from imago.environments import Environment
+from imago.errors import EnvironmentMismatch, ImagoError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyarrow import fs
+
+IDENTITY = "_imago/environment.json"
+
+
+class Storage:
+    """The storage of one environment.
+
+    `Storage(env)` only assigns; the first access connects and checks the identity.
+    """
+
+    def __init__(self, environment: Environment) -> None:
+        self.environment = environment
+
+    @cached_property
+    def filesystem(self) -> fs.FileSystem:
+        """The pyarrow filesystem, after the identity was checked."""
+        from pyarrow import fs
+
+        env = self.environment
+        if env.on_s3:
+            options: dict[str, Any] = {"region": env.s3_region}
+            if env.s3_endpoint:
+                scheme, _, host = env.s3_endpoint.partition("://")
+                options |= {"endpoint_override": host.rstrip("/"), "scheme": scheme}
+            if env.s3_access_key and env.s3_secret_key:
+                options |= {"access_key": env.s3_access_key, "secret_key": env.s3_secret_key.get_secret_value()}
+            filesystem: fs.FileSystem = fs.S3FileSystem(**options)
+        else:
+            filesystem = fs.LocalFileSystem()
+        self._check_identity(filesystem)
+        return filesystem
+
+    def _check_identity(self, filesystem: fs.FileSystem) -> None:
+        from pyarrow import fs
+
+        path = self._absolute(IDENTITY)
+        if filesystem.get_file_info(path).type == fs.FileType.NotFound:
+            self._create(filesystem, path, json.dumps({"environment": self.environment.name}).encode())
+        with filesystem.open_input_stream(path) as stream:
+            owner = json.loads(stream.read())["environment"]
+        if owner != self.environment.name:
+            raise EnvironmentMismatch(
+                f"the storage root belongs to {owner}",
+                environment=self.environment.name,
+                rule="a storage root serves one environment",
+                seen=self.environment.storage_root,
+                next_step=f"set IMAGO_{self.environment.name.upper()}_STORAGE_ROOT to a root of its own",
+            )
+
+    def _absolute(self, rel: str) -> str:
+        root = self.environment.storage_root.removeprefix("s3://")
+        return posixpath.join(root, _checked(rel)) if rel else root
+
+    def path(self, rel: str) -> str:
+        """The path of `rel` as `filesystem` wants it."""
+        return self._absolute(rel)
+
+    def uri(self, *parts: str) -> str:
+        """The full address of a file or folder: `s3://bucket/prefix/a/b` or `/folder/a/b`."""
+        rel = _checked("/".join(parts)) if parts else ""
+        root = self.environment.storage_root
+        return f"{root}/{rel}" if rel else root
+
+    def relative(self, uri: str) -> str:
+        """The path below the root of a full address; an address elsewhere is refused."""
+        root = self.environment.storage_root + "/"
+        if not uri.startswith(root):
+            raise ImagoError(
+                f"{uri} lies outside of the storage root",
+                environment=self.environment.name,
+                rule="files stay under the storage root",
+                allowed=root,
+                next_step="check which environment wrote this address",
+            )
+        return uri[len(root) :]
+
+    @property
+    def delta_options(self) -> dict[str, str]:
+        """The storage options of `deltalake` for this environment."""
+        env = self.environment
+        if not env.on_s3:
+            return {}
+        # `etag` makes a commit a conditional put, which is what lets two writers of one version conflict loudly.
+        options = {"AWS_REGION": env.s3_region, "aws_conditional_put": "etag"}
+        if env.s3_endpoint:
+            options["AWS_ENDPOINT_URL"] = env.s3_endpoint
+            options["AWS_ALLOW_HTTP"] = str(env.s3_endpoint.startswith("http://")).lower()
+        if env.s3_access_key and env.s3_secret_key:
+            options["AWS_ACCESS_KEY_ID"] = env.s3_access_key
+            options["AWS_SECRET_ACCESS_KEY"] = env.s3_secret_key.get_secret_value()
+        return options
+
+    def write_bytes(self, rel: str, data: bytes) -> str:
+        """Writes a whole file, which readers see whole or not at all; returns the sha256 of its bytes."""
+        self._create(self.filesystem, self.path(rel), data)
+        return hashlib.sha256(data).hexdigest()
+
+    def _create(self, filesystem: fs.FileSystem, path: str, data: bytes) -> None:
+        if self.environment.on_s3:
+            with filesystem.open_output_stream(path) as stream:
+                stream.write(data)
+            return
+        filesystem.create_dir(posixpath.dirname(path), recursive=True)
+        # A rename within one folder is what makes the file appear whole.
+        temporary = f"{path}.{os.getpid()}.tmp"
+        with filesystem.open_output_stream(temporary) as stream:
+            stream.write(data)
+        filesystem.move(temporary, path)
+
+    def read_bytes(self, rel: str) -> bytes:
+        """The bytes of a file; a missing one raises FileNotFoundError."""
+        with self.filesystem.open_input_stream(self.path(rel)) as stream:
+            return stream.read()
+
+    def exists(self, rel: str) -> bool:
+        """Whether a file or a folder is there."""
+        from pyarrow import fs
+
+        return self.filesystem.get_file_info(self.path(rel)).type != fs.FileType.NotFound
+
+    def list(self, rel: str) -> list[str]:
+        """The files below a folder, at any depth, sorted; empty when the folder is not there."""
+        from pyarrow import fs
+
+        root = self._absolute("")
+        selector = fs.FileSelector(self.path(rel), recursive=True, allow_not_found=True)
+        found = self.filesystem.get_file_info(selector)
+        return sorted(info.path[len(root) + 1 :] for info in found if info.type == fs.FileType.File)
+
+    def delete(self, rel: str) -> None:
+        """Removes a file or a folder; it is fine when it is not there."""
+        from pyarrow import fs
+
+        kind = self.filesystem.get_file_info(self.path(rel)).type
+        if kind == fs.FileType.File:
+            self.filesystem.delete_file(self.path(rel))
+        elif kind == fs.FileType.Directory:
+            self.filesystem.delete_dir(self.path(rel))
+
+    def write_parquet(self, rel: str, table: pa.Table) -> str:
+        """Writes a Parquet file (zstd); returns the sha256 of its bytes, which are equal for equal tables."""
+        import pyarrow.parquet as pq
+
+        buffer = io.BytesIO()
+        pq.write_table(table, buffer, compression="zstd")
+        return self.write_bytes(rel, buffer.getvalue())
+
+    def read_parquet(self, rel: str, columns: list[str] | None = None) -> pa.Table:
+        """Reads a Parquet file."""
+        import pyarrow.parquet as pq
+
+        with self.filesystem.open_input_file(self.path(rel)) as file:
+            return pq.read_table(file, columns=columns)
+
+
+def _checked(rel: str) -> str:
+    """The path back, when it cannot leave the root."""
+    if rel.startswith("/") or "\\" in rel or any(part in ("", ".", "..") for part in rel.rstrip("/").split("/")):
+        raise ImagoError(
+            f"{rel!r} is not a path below the storage root",
+            rule="relative path",
+            allowed="parts joined by /, without . or ..",
+            seen=rel,
+            next_step="check the name that this path was made from",
+        )
+    return rel.rstrip("/")

@@ -1,0 +1,144 @@
+"""What all DAGs of Imago share, in one place, so that none can forget it: owner, retries, time-outs, alerts, tags, forms."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from airflow.sdk import DAG, Param
+from imago.days import parse_day
+from imago.names import dag_id
+from imago.specs import ModelSpec
+
+from imago_airflow.callbacks import dag_run_failed, task_failed
+from imago_airflow.timetable import DayAssetTimetable, DayPartitionTimetable
+
+POOLS = {"dbt": "imago_dbt", "train": "imago_train", "score": "imago_score", "deliver": "imago_deliver"}
+
+
+def default_args(owner: str) -> dict[str, Any]:
+    """The arguments of every task. Retries are for what passes by itself; a refusal is never retried (see operators/base)."""
+    return {
+        "owner": owner,
+        "retries": 2,
+        "retry_delay": datetime.timedelta(seconds=10),
+        "retry_exponential_backoff": True,
+        "max_retry_delay": datetime.timedelta(minutes=5),
+        "execution_timeout": datetime.timedelta(hours=1),
+        "on_failure_callback": task_failed,
+    }
+
+
+def stage_dag(
+    environment: str,
+    spec: ModelSpec,
+    stage: str,
+    *,
+    doc_md: str | None,
+    schedule: Any,
+    params: dict[str, Param] | None = None,
+    max_active_runs: int = 4,
+) -> DAG:
+    """A DAG of one model's stage. Days are independent of one another, so several may run at once, in any order.
+
+    It starts unpaused: a spec in MODELS is live, and its first and last day bound what the clock may fire.
+    """
+    return DAG(
+        dag_id=dag_id(environment, spec.name, stage),
+        description=f"{stage.replace('_', ' ')} of {spec.name} in {environment}",
+        doc_md=doc_md,
+        schedule=schedule,
+        start_date=datetime.datetime.combine(
+            parse_day(spec.first_day), datetime.time(), tzinfo=ZoneInfo(spec.timezone)
+        ),
+        catchup=False,
+        default_args=default_args(spec.owner),
+        max_active_runs=max_active_runs,
+        params=day_params() if params is None else params,
+        tags=["imago", environment, spec.name, stage],
+        owner_links={},
+        on_failure_callback=dag_run_failed,
+        is_paused_upon_creation=False,
+        render_template_as_native_obj=False,
+    )
+
+
+def upkeep_dag(environment: str, name: str, *, doc_md: str | None, schedule: str) -> DAG:
+    """A DAG that serves all models of an environment, every few minutes."""
+    return DAG(
+        dag_id=dag_id(environment, None, name),
+        description=f"{name.replace('_', ' ')} in {environment}",
+        doc_md=doc_md,
+        schedule=schedule,
+        start_date=datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC),
+        catchup=False,
+        default_args=default_args("imago"),
+        max_active_runs=1,
+        tags=["imago", environment, name],
+        on_failure_callback=dag_run_failed,
+        is_paused_upon_creation=False,
+    )
+
+
+def by_clock(spec: ModelSpec, cron: str, *, days_back: int) -> DayPartitionTimetable:
+    """The spec's `cron`, in its time zone and within its world, for the day `days_back` before each tick."""
+    return DayPartitionTimetable(
+        cron, timezone=spec.timezone, days_back=days_back, first_day=spec.first_day, last_day=spec.last_day
+    )
+
+
+def by_asset(spec: ModelSpec, asset: Any, cron: str, *, days_back: int) -> DayAssetTimetable:
+    """Each day that `asset` announces; backfills offer the days of `cron`."""
+    return DayAssetTimetable(
+        asset=asset,
+        cron=cron,
+        timezone=spec.timezone,
+        days_back=days_back,
+        first_day=spec.first_day,
+        last_day=spec.last_day,
+    )
+
+
+def outcome_days_back(spec: ModelSpec) -> int:
+    """How long after a day its outcomes are complete: they arrive until the end of the day `label_delay_days` later."""
+    return spec.label_delay_days + 1
+
+
+def day_params() -> dict[str, Param]:
+    """The trigger form of a DAG that works on one day."""
+    return {
+        "ds": Param(
+            None,
+            type=["null", "string"],
+            format="date",
+            title="Day",
+            description="Only for a run without a partition key (`dag.test()`); otherwise leave it empty.",
+        ),
+        "mode": Param(
+            "auto",
+            enum=["auto", "live", "backfill"],
+            title="Mode",
+            description="`backfill` pages nobody and moves no champion. `auto`: backfill for a backfill and for what it "
+            "starts downstream, else live.",
+        ),
+    }
+
+
+def range_params() -> dict[str, Param]:
+    """The trigger form of a DAG that can also load a range of days in one go."""
+    day = {"type": ["null", "string"], "format": "date"}
+    return {
+        **day_params(),
+        "from_day": Param(
+            None, **day, title="Load from", description="First day of a range that is loaded in ONE dbt run."
+        ),
+        "to_day": Param(None, **day, title="Load to", description="Last day of the range, included."),
+        "announce": Param(
+            "none",
+            type="string",
+            title="Announce",
+            description="Which days of the range start what listens to them: `none`, `all`, or days such as "
+            "`2013-10-02,2013-10-05..2013-10-07`.",
+        ),
+    }

@@ -1,0 +1,24 @@
+"""One operator per task of the DAGs: each calls one function of `imago.jobs`."""
+
+from imago_airflow.operators.refresh import AnnounceOperator, RefreshOperator
+from imago_airflow.operators.release import DeployEndpointOperator, JudgeOperator, PromoteOperator, RollbackOperator
+from imago_airflow.operators.score import MonitorOperator, RefreshMetricsOperator, ScoreOperator
+from imago_airflow.operators.train import FitOperator, FreezeOperator, ReportOperator
+from imago_airflow.operators.upkeep import DeliverAlertsOperator, WatchdogOperator
+
+__all__ = [
+    "AnnounceOperator",
+    "DeliverAlertsOperator",
+    "DeployEndpointOperator",
+    "FitOperator",
+    "FreezeOperator",
+    "JudgeOperator",
+    "MonitorOperator",
+    "PromoteOperator",
+    "RefreshMetricsOperator",
+    "RefreshOperator",
+    "ReportOperator",
+    "RollbackOperator",
+    "ScoreOperator",
+    "WatchdogOperator",
+]

@@ -1,0 +1,85 @@
+"""What all operators of Imago do around their job: open the run, translate refusals, say what came out, announce it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowFailException, DownstreamTasksSkipped
+from imago.errors import ImagoError, MissingPartition
+
+from imago_airflow.run import Run, open_run
+
+Summary = dict[str, Any]
+
+
+class StageOperator(BaseOperator):
+    """A task that calls one function of `imago.jobs` for one model in one environment.
+
+    A subclass writes `work(run, context)`, which imports the job (never at module level: DAG files are executed again in each
+    task) and returns its summary. The summary is logged and becomes the task's XCom.
+
+    A refusal (ImagoError) fails the task at once with its full text: the same input would be refused again. A missing
+    input is tried again, since it may be on its way, and so is every other error.
+    """
+
+    template_fields: Sequence[str] = ()
+    ui_color = "#f3ede2"
+
+    def __init__(self, *, environment: str, model: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.environment = environment
+        self.model = model
+
+    def work(self, run: Run, context: Mapping[str, Any]) -> Summary:
+        raise NotImplementedError
+
+    def execute(self, context: Mapping[str, Any]) -> Summary:
+        try:
+            run = open_run(context, environment=self.environment, model=self.model)
+            self.log.info("%s of %s, day %s, mode %s", self.task_id, self.model, run.ds, run.context.mode)
+            summary = self.work(run, context)
+        except MissingPartition:
+            raise
+        except ImagoError as error:
+            raise AirflowFailException(str(error)) from error
+        self.log.info("%s\n%s", self.task_id, as_text(summary))
+        return summary
+
+    def announce(self, run: Run, context: Mapping[str, Any], days: Iterable[str] | None = None) -> None:
+        """Lets the task's end tell what listens to its outlets, for the run's own day or for `days`.
+
+        The event carries the run's mode and id: what it starts downstream looks like any other asset-triggered run, and
+        takes its mode from here.
+        """
+        for outlet in self.outlets:
+            event = context["outlet_events"][outlet]
+            event.extra = {"mode": run.context.mode, "run_id": run.context.run_id}
+            keys = list(days) if days is not None else [run.day] if not context.get("partition_key") else []
+            if keys:
+                event.add_partitions(keys)
+
+    def keep_quiet(self, context: Mapping[str, Any]) -> None:
+        """Announces nothing. A task that succeeds announces each of its outlets, so it ends without any.
+
+        `context["task"]` is this attempt's own copy; the DAG keeps its outlets.
+        """
+        context["task"].outlets = []
+        self.outlets = []
+
+    def finish_here(self, context: Mapping[str, Any], summary: Summary) -> None:
+        """Ends the task as a success and skips all that follows it, without starting any of it."""
+        self.log.info("%s\n%s", self.task_id, as_text(summary))
+        context["ti"].xcom_push(key="return_value", value=summary)
+        raise DownstreamTasksSkipped(tasks=sorted(self.get_flat_relative_ids(upstream=False)))
+
+
+def as_text(summary: Mapping[str, Any]) -> str:
+    """A summary as lines a person can read in the log."""
+    width = max((len(key) for key in summary), default=0)
+    return "\n".join(
+        f"  {key:<{width}}  {value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)}"
+        for key, value in summary.items()
+    )

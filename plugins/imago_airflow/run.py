@@ -1,0 +1,92 @@
+"""What a task knows about its run: which day, in which mode, under which names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from imago.context import Mode, RunContext, code_commit
+from imago.days import parse_day
+from imago.environments import Environment
+from imago.errors import ImagoError
+from imago.specs import ModelSpec, get_model
+
+from imago_airflow.connections import environment_for
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One attempt of one task: the settings, the spec, the day (None where the run has none) and the provenance."""
+
+    environment: Environment
+    spec: ModelSpec
+    ds: str | None
+    context: RunContext
+
+    @property
+    def day(self) -> str:
+        """The run's day; a run without one is refused with what to do."""
+        if self.ds is None:
+            raise ImagoError(
+                "this run has no day",
+                environment=self.environment.name,
+                model=self.spec.name,
+                rule="partition key",
+                allowed="YYYY-MM-DD",
+                next_step="trigger it with a partition key, or fill in `ds` in the trigger form",
+            )
+        return self.ds
+
+
+def open_run(context: Mapping[str, Any], *, environment: str, model: str) -> Run:
+    """Reads an Airflow task context."""
+    dag_run, ti, params = context["dag_run"], context["ti"], context["params"]
+    return Run(
+        environment=environment_for(environment),
+        spec=get_model(model),
+        ds=day_of(partition_key=context.get("partition_key"), asked=params.get("ds")),
+        context=RunContext(
+            run_id=f"{ti.dag_id}/{ti.run_id}",
+            mode=mode_of(
+                run_type=str(getattr(dag_run.run_type, "value", dag_run.run_type)),
+                triggering_extras=[event.extra for event in dag_run.consumed_asset_events],
+                asked=params.get("mode"),
+            ),
+            attempt=ti.try_number,
+            actor=getattr(dag_run, "triggering_user_name", None) or "airflow",
+            code_commit=code_commit(),
+        ),
+    )
+
+
+def day_of(*, partition_key: str | None, asked: str | None) -> str | None:
+    """The run's day: its partition key, or what the trigger form asks for where it has none (`dag.test()` cannot pass one)."""
+    if partition_key and asked and partition_key != asked:
+        raise ImagoError(
+            f"the run's partition key is {partition_key}, but its form asks for {asked}",
+            rule="partition key",
+            allowed=partition_key,
+            seen=asked,
+            next_step="leave `ds` empty where a partition key is given",
+        )
+    day = partition_key or asked
+    if day:
+        parse_day(day)
+    return day or None
+
+
+def mode_of(
+    *, run_type: str, triggering_extras: Iterable[Mapping[str, Any]], asked: Literal["auto", "live", "backfill"] | None
+) -> Mode:
+    """Whether people are told of what this run finds.
+
+    Runs that a backfill's events start look like any other asset-triggered run, so the mode travels in the events. One live
+    event among several makes the run live: somebody waits for it.
+    """
+    if asked in ("live", "backfill"):
+        return asked
+    if run_type == "backfill":
+        return "backfill"
+    modes = {extra.get("mode") for extra in triggering_extras}
+    return "backfill" if modes == {"backfill"} else "live"

@@ -1,0 +1,99 @@
+"""Publishing: whole days, once, and never behind a newer attempt's back."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pytest
+
+from imago.context import RunContext
+from imago.errors import Fenced, MissingPartition, RefusedPartition
+from imago.tables import Table
+
+RUN = RunContext(run_id="run-1")
+KEY = ("flight_key",)
+
+
+def rows(*triples: tuple[str, str, float | None]) -> pa.Table:
+    keys, days, values = zip(*triples, strict=True)
+    return pa.table({"flight_key": keys, "ds": days, "value": pa.array(values, pa.float64())})
+
+
+@pytest.fixture
+def table(dev) -> Table:
+    return Table(dev, "flight_delays", "features")
+
+
+def publish(table: Table, data: pa.Table, days: list[str], fence: int | None = None):
+    fence = table.draw_fence() if fence is None else fence
+    return table.publish(data, days=days, key=KEY, fence=fence, context=RUN, inputs={"raw": "x"})
+
+
+def test_a_published_day_reads_back_as_it_was_written(table: Table) -> None:
+    publish(table, rows(("b", "2013-01-01", 2.0), ("a", "2013-01-01", None)), ["2013-01-01"])
+    read = table.require("2013-01-01").sort_by("flight_key")
+    assert read.to_pylist() == [
+        {"flight_key": "a", "ds": "2013-01-01", "value": None},
+        {"flight_key": "b", "ds": "2013-01-01", "value": 2.0},
+    ]
+
+
+def test_publishing_the_same_rows_in_another_order_makes_no_new_version(table: Table) -> None:
+    first = publish(table, rows(("a", "2013-01-01", 1.0), ("b", "2013-01-01", 2.0)), ["2013-01-01"])
+    again = publish(table, rows(("b", "2013-01-01", 2.0), ("a", "2013-01-01", 1.0)), ["2013-01-01"])
+    assert again.changed == () and again.unchanged == ("2013-01-01",)
+    assert again.version == first.version and again.digests == first.digests
+
+
+def test_a_range_is_one_commit_and_only_the_changed_days_are_rewritten(table: Table) -> None:
+    days = ["2013-01-01", "2013-01-02"]
+    first = publish(table, rows(("a", days[0], 1.0), ("a", days[1], 1.0)), days)
+    second = publish(table, rows(("a", days[0], 1.0), ("a", days[1], 9.0)), days)
+    assert second.version == first.version + 1
+    assert second.changed == ("2013-01-02",)
+    assert table.partition(days[0]).version == first.version
+    assert table.partition(days[1]).version == second.version
+    assert table.read(version=first.version).column("value").to_pylist() == [1.0, 1.0]
+
+
+def test_an_attempt_that_was_overtaken_publishes_nothing_and_names_the_run_that_fenced_it(table: Table) -> None:
+    slow = table.draw_fence()
+    publish(table, rows(("a", "2013-01-01", 1.0)), ["2013-01-01"])
+    with pytest.raises(Fenced, match="run run-1") as refusal:
+        publish(table, rows(("a", "2013-01-01", 5.0)), ["2013-01-01"], fence=slow)
+    assert refusal.value.facts["partition"] == "2013-01-01"
+    assert table.require("2013-01-01").column("value").to_pylist() == [1.0]
+
+
+def test_an_overtaken_attempt_may_still_publish_another_day(table: Table) -> None:
+    slow = table.draw_fence()
+    publish(table, rows(("a", "2013-01-01", 1.0)), ["2013-01-01"])
+    publish(table, rows(("a", "2013-01-02", 5.0)), ["2013-01-02"], fence=slow)
+    assert table.published_days() == ("2013-01-01", "2013-01-02")
+
+
+@pytest.mark.parametrize(
+    ("data", "rule"),
+    [
+        (rows(("a", "2013-01-02", 1.0)), "only the asked days"),
+        (rows(("a", "2013-01-01", 1.0), ("a", "2013-01-01", 2.0)), "unique key"),
+        (rows(("a", "2013-01-01", 1.0)).slice(0, 0), "rows > 0"),
+    ],
+)
+def test_foreign_days_repeated_keys_and_empty_days_are_refused(table: Table, data: pa.Table, rule: str) -> None:
+    with pytest.raises(RefusedPartition) as refusal:
+        publish(table, data, ["2013-01-01"])
+    assert refusal.value.facts["rule"] == rule
+    assert table.published_days() == ()
+
+
+def test_a_missing_day_is_an_error_and_no_other_day_stands_in(table: Table) -> None:
+    publish(table, rows(("a", "2013-01-01", 1.0)), ["2013-01-01"])
+    with pytest.raises(MissingPartition, match="2013-01-02"):
+        table.require("2013-01-02")
+
+
+def test_provenance_stands_in_the_ledger_and_outside_of_the_rows(table: Table) -> None:
+    publish(table, rows(("a", "2013-01-01", 1.0)), ["2013-01-01"])
+    info = table.partition("2013-01-01")
+    assert (info.run_id, info.mode, info.inputs, info.rows) == ("run-1", "live", {"raw": "x"}, 1)
+    assert table.read().column_names == ["flight_key", "ds", "value"]
