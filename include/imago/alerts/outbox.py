@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select, text
+from sqlalchemy import Connection, Row, func, or_, select, text
 
 from imago.alerts.rules import SEVERITIES, Rule, get_rule
 from imago.context import RunContext
@@ -71,14 +71,14 @@ def raise_alert(connection: Connection, alert: Alert, context: RunContext) -> in
     occurrence = alert.occurrence or alert.ds or ""
     incident = _open_incident(connection, key)
     if rule.kind == "event":
-        if _is_told(connection, occurrence, alerts.c.dedup_key == key):
+        if _is_told(connection, occurrence, context, alerts.c.dedup_key == key):
             return None
         incident_id = _open(connection, alert, key, rule)
         return _write(connection, alert, key, context, incident_id=incident_id, kind="event", occurrence=occurrence)
     if incident is None:
         incident_id = _open(connection, alert, key, rule)
         return _write(connection, alert, key, context, incident_id=incident_id, kind="opened", occurrence=occurrence)
-    if _is_told(connection, occurrence, alerts.c.incident_id == incident.id):
+    if _is_told(connection, occurrence, context, alerts.c.incident_id == incident.id):
         return None
     escalated = SEVERITIES.index(str(alert.severity)) > SEVERITIES.index(incident.severity)
     worst = _without_cleared(_worse_of(rule, incident.worst or {}, _measured(alert)), occurrence)
@@ -184,13 +184,29 @@ def _open(connection: Connection, alert: Alert, key: str, rule: Rule) -> int:
     return row.scalar_one()
 
 
-def _is_told(connection: Connection, occurrence: str, *where: Any) -> bool:
-    query = select(alerts.c.id).where(
+def _is_told(connection: Connection, occurrence: str, context: RunContext, *where: Any) -> bool:
+    """Whether this occurrence was alerted already. The run that says it again is noted, so that its failure counts as reported."""
+    query = select(alerts.c.id, alerts.c.run_id, alerts.c.body).where(
         *where,
         alerts.c.mode == "live",
         alerts.c.body["occurrence"].astext == occurrence,
         alerts.c.body["kind"].astext != "resolved",
     )
+    told = connection.execute(query.order_by(alerts.c.id.desc()).limit(1)).one_or_none()
+    if told is None:
+        return False
+    runs = told.body.get("runs", [])
+    if context.run_id != told.run_id and context.run_id not in runs:
+        body = {**told.body, "runs": [*runs[-19:], context.run_id]}
+        connection.execute(alerts.update().where(alerts.c.id == told.id).values(body=body))
+    return True
+
+
+def is_reported(connection: Connection, run_id: str, *rules: str) -> bool:
+    """Whether that run already alerted (by one of the rules, where some are named), whatever became of the alert."""
+    query = select(alerts.c.id).where(or_(alerts.c.run_id == run_id, alerts.c.body["runs"].contains([run_id])))
+    if rules:
+        query = query.where(alerts.c.rule.in_(rules))
     return connection.execute(query.limit(1)).first() is not None
 
 

@@ -56,7 +56,7 @@ def save(
     """
     storage = Storage(environment)
     files = {"model.skops": skops.io.dumps(pipeline)}
-    allowed.check(files["model.skops"], model=folder)
+    allowed.check(files["model.skops"])
     exported = exporting.export(pipeline, features, problem)
     if isinstance(exported, bytes):
         proof = exporting.prove(exported, columns, scores, problem)

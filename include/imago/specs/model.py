@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 
 Metric = Literal["roc_auc", "average_precision", "log_loss", "accuracy", "rmse", "mae"]
 LOWER_IS_BETTER = frozenset({"log_loss", "rmse", "mae"})
-Builder = Callable[["ModelSpec", int], "BaseEstimator"]
+if TYPE_CHECKING:
+    Builder = Callable[["ModelSpec", int], BaseEstimator]
+else:
+    # pydantic resolves what it reads at run time, and scikit-learn is too heavy to import while a DAG is parsed.
+    Builder = Callable[..., Any]
 
 _METRICS_OF = {
     "binary": {"roc_auc", "average_precision", "log_loss"},

@@ -10,7 +10,7 @@ from imago_airflow.run import Run
 
 
 class FreezeOperator(StageOperator):
-    """Freezes the training snapshot of the run's day. `contestants` and `snapshot` are XComs of their own, for the fits."""
+    """Freezes the training snapshot of the run's day. Each part of its summary is an XCom of its own: the fits read `snapshot`."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(multiple_outputs=True, **kwargs)

@@ -1,0 +1,124 @@
+"""Loading a champion: its digest first, then its bytes, and never anything that could run code."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from imago.environments import Environment
+from imago.errors import ImagoError, ModelRefused
+from imago.registry import allowed, exporting
+from imago.registry.artifacts import FILES, MODEL_JSON
+from imago.registry.inputs import columns_of, frame_of
+from imago.registry.outputs import scores_of
+from imago.storage import Storage
+
+BATCH_ROWS = 65_536
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """A loaded model. `predict` gives one float64 per row, in the rows' order; memory stays flat at any number of rows.
+
+    `card` is the model's model.json: features, problem, trained_until, snapshot, onnx proof.
+    """
+
+    model: Any
+    format: str
+    sha256: str
+    card: Mapping[str, Any]
+
+    @cached_property
+    def features(self) -> tuple[tuple[str, str], ...]:
+        """The inputs in order, as (name, "numeric" | "categorical")."""
+        return tuple((str(name), str(kind)) for name, kind in self.card["features"])
+
+    @property
+    def problem(self) -> str:
+        return str(self.card["problem"])
+
+    def predict(self, data: pa.Table | pa.RecordBatch | pd.DataFrame) -> np.ndarray:
+        """Scores of all rows; extra columns are ignored, a missing one is refused by name."""
+        if isinstance(data, pd.DataFrame):
+            data = pa.Table.from_pandas(data, preserve_index=False)
+        return np.concatenate([np.empty(0), *(self._predict_batch(part) for part in _batches(data))])
+
+    def _predict_batch(self, data: pa.Table | pa.RecordBatch) -> np.ndarray:
+        columns = columns_of(data, self.features)
+        if self.format == "onnx":
+            return exporting.run(self.model, columns, self.problem)
+        return scores_of(self.model, frame_of(columns), self.problem)
+
+
+def load_model(environment: Environment, champion: Any, *, format: str | None = None, threads: int = 1) -> Scorer:
+    """The model of a champion: a ledger row, an `Artifact`, or a mapping with their four artifact fields.
+
+    `format` asks for `skops` where the ledger prefers `onnx`. Raises ModelRefused, before anything is parsed, when the address
+    lies outside of the environment's storage, a file is missing, or a digest differs from the given one.
+    """
+    facts = _facts(champion)
+    digests = facts["artifacts"]
+    chosen = format or facts["artifact_format"]
+    if chosen not in FILES or FILES[chosen] not in digests:
+        raise ModelRefused(
+            f"the model has no file in the format {chosen}",
+            environment=environment.name,
+            allowed=", ".join(name for name, file in FILES.items() if file in digests),
+            seen=chosen,
+            next_step="ask for an allowed format",
+        )
+    if digests[FILES[facts["artifact_format"]]] != facts["artifact_sha256"]:
+        raise ModelRefused(
+            "the champion's digest and the digests of its files disagree",
+            environment=environment.name,
+            rule="digest",
+            next_step="look at the row with `imago champion history`, and roll back to a version that is whole",
+        )
+    folder = facts["artifact_uri"]
+    card = json.loads(_read(environment, folder, MODEL_JSON, digests.get(MODEL_JSON)))
+    data = _read(environment, folder, FILES[chosen], digests[FILES[chosen]])
+    model = exporting.session_of(data, threads) if chosen == "onnx" else allowed.load(data)
+    return Scorer(model, chosen, digests[FILES[chosen]], card)
+
+
+def _read(environment: Environment, folder: str, name: str, digest: str | None) -> bytes:
+    where = {"environment": environment.name, "seen": f"{folder}/{name}"}
+    step = "train again, or roll back with `imago champion rollback` to a version whose files are whole"
+    storage = Storage(environment)
+    try:
+        data = storage.read_bytes(storage.relative(f"{folder}/{name}"))
+    except FileNotFoundError as error:
+        raise ModelRefused("a file of the model is missing", rule="model files", next_step=step, **where) from error
+    except ImagoError as error:
+        raise ModelRefused(
+            f"the model's address was refused: {error.message}", rule="model files", next_step=step, **where
+        ) from error
+    found = hashlib.sha256(data).hexdigest()
+    if found != digest:
+        raise ModelRefused(
+            f"the file's digest is {found[:12]}, the ledger says {str(digest)[:12]}; nothing was loaded",
+            rule="digest",
+            next_step=step,
+            **where,
+        )
+    return data
+
+
+def _facts(champion: Any) -> dict[str, Any]:
+    names = ("artifact_uri", "artifact_sha256", "artifact_format", "artifacts")
+    if isinstance(champion, Mapping):
+        return {name: champion[name] for name in names}
+    return {name: getattr(champion, name) for name in names}
+
+
+def _batches(data: pa.Table | pa.RecordBatch) -> Iterator[pa.Table | pa.RecordBatch]:
+    for start in range(0, data.num_rows, BATCH_ROWS):
+        yield data.slice(start, BATCH_ROWS)
