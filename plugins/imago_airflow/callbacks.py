@@ -1,4 +1,8 @@
-"""A failure becomes an alert in the ledger. The run's own callback also fires when a task was killed and could say nothing."""
+"""A failure becomes an alert in the ledger, and a success ends it.
+
+A failure is told twice where it can be: by the task, which knows the error, and by its run, which also ends when a task
+was killed and could say nothing. The ledger makes one alert of both.
+"""
 
 from __future__ import annotations
 
@@ -6,37 +10,57 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
+from imago.errors import ImagoError
+
 log = logging.getLogger(__name__)
 
 
 def task_failed(context: Mapping[str, Any]) -> None:
     """Airflow's callback for a task that has failed for good."""
     ti = context["ti"]
-    _tell(context, dag_id=ti.dag_id, run_id=ti.run_id, task_id=ti.task_id, error=context.get("exception"))
+    error = context.get("exception")
+    cause = getattr(error, "__cause__", None)  # the refusal, with its facts, inside of Airflow's own exception
+    _failed(context, dag_id=ti.dag_id, run_id=ti.run_id, task_id=ti.task_id, error=_first(cause, error))
 
 
 def dag_run_failed(context: Mapping[str, Any]) -> None:
-    """Airflow's callback for a run that has failed; the same failure told twice is one alert (deduplicated in the ledger)."""
+    """Airflow's callback for a run that has failed."""
     dag_run = context["dag_run"]
     last = context.get("ti")
-    _tell(
-        context,
-        dag_id=dag_run.dag_id,
-        run_id=dag_run.run_id,
-        task_id=getattr(last, "task_id", None),
-        error=context.get("exception") or context.get("reason"),
-    )
+    _failed(context, dag_id=dag_run.dag_id, run_id=dag_run.run_id, task_id=getattr(last, "task_id", None), error=None)
 
 
-def _tell(context: Mapping[str, Any], *, dag_id: str, run_id: str, task_id: str | None, error: Any) -> None:
-    from imago.context import RunContext, code_commit
+def run_succeeded(context: Mapping[str, Any]) -> None:
+    """Called by the last task of a run. Airflow's own success callback costs a parse of the DAG file for each run."""
     from imago.jobs import alerts
 
+    ti = context["ti"]
+    about = _about(context, dag_id=ti.dag_id, run_id=ti.run_id)
+    alerts.run_succeeded(**about)
+
+
+def _failed(
+    context: Mapping[str, Any], *, dag_id: str, run_id: str, task_id: str | None, error: BaseException | str | None
+) -> None:
+    from imago.jobs import alerts
+
+    about = _about(context, dag_id=dag_id, run_id=run_id)
+    links = _links(about["env_name"], dag_id=dag_id, run_id=run_id, task_id=task_id)
+    summary = alerts.task_failed(**about, task_id=task_id, error=error, links=links)
+    log.info("The failure of %s %s: %s", dag_id, run_id, summary)
+
+
+def _about(context: Mapping[str, Any], *, dag_id: str, run_id: str) -> dict[str, Any]:
+    """What the ledger wants to know of a run, whoever calls back: a task's process or the DAG processor."""
+    from imago.context import RunContext, code_commit
+    from imago.specs import get_model
+
     from imago_airflow.connections import environment_for
-    from imago_airflow.run import mode_of
+    from imago_airflow.run import mode_of, run_name
 
     environment, _, rest = dag_id.partition("__")
-    model, _, stage = rest.rpartition("__")
+    model = rest.rpartition("__")[0]
+    environment_for(environment)
     dag_run = context["dag_run"]
     conf = getattr(dag_run, "conf", None) or {}
     mode = mode_of(
@@ -44,14 +68,27 @@ def _tell(context: Mapping[str, Any], *, dag_id: str, run_id: str, task_id: str 
         triggering_extras=[event.extra for event in getattr(dag_run, "consumed_asset_events", ())],
         asked=conf.get("mode"),
     )
-    alerts.task_failed(
-        environment_for(environment),
-        model=model or None,
-        stage=stage,
-        dag_id=dag_id,
-        task_id=task_id,
-        ds=getattr(dag_run, "partition_key", None) or conf.get("ds"),
-        error=str(error) if error is not None else None,
-        context=RunContext(run_id=f"{dag_id}/{run_id}", mode=mode, code_commit=code_commit()),
-    )
-    log.info("Wrote the failure of %s %s into the ledger.", dag_id, run_id)
+    return {
+        "env_name": environment,
+        "spec": get_model(model) if model else None,
+        "dag_id": dag_id,
+        "run_id": run_id,
+        "ds": getattr(dag_run, "partition_key", None) or conf.get("ds"),
+        "context": RunContext(run_id=run_name(dag_id, run_id), mode=mode, code_commit=code_commit()),
+    }
+
+
+def _links(environment: str, *, dag_id: str, run_id: str, task_id: str | None) -> dict[str, str]:
+    from urllib.parse import quote
+
+    from imago_airflow.connections import environment_for
+
+    url = environment_for(environment).airflow_url
+    if not url:
+        return {}
+    run = f"{url.rstrip('/')}/dags/{quote(dag_id)}/runs/{quote(run_id, safe='')}"
+    return {"run": run, **({"log": f"{run}/tasks/{quote(task_id)}"} if task_id else {})}
+
+
+def _first(cause: BaseException | None, error: BaseException | str | None) -> BaseException | str | None:
+    return cause if isinstance(cause, ImagoError) else error

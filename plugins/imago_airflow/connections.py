@@ -80,9 +80,11 @@ def environment_for(name: str) -> Environment:
 
 @cache
 def _load(name: str, variables: tuple[tuple[str, str], ...]) -> Environment:
-    given = dict(variables)
-    environment = load_environment(name, with_connections(name, given, find=_find))
+    given = with_connections(name, dict(variables), find=find_connection)
+    environment = load_environment(name, given)
     check_apart((environment, *_others(name, given)))
+    # What the connections said becomes a variable of this process, so that a job which reads the settings again reads the same.
+    os.environ.update({key: value for key, value in given.items() if key not in os.environ})
     return environment
 
 
@@ -119,7 +121,8 @@ def _variable(name: str, field: str) -> str:
     return f"IMAGO_{name.upper()}_{field.upper()}"
 
 
-def _find(connection_id: str) -> Connection | None:
+def find_connection(connection_id: str) -> Connection | None:
+    """The Airflow connection, or None where there is none."""
     from airflow.sdk import Connection
     from airflow.sdk.exceptions import AirflowNotFoundException
 

@@ -47,7 +47,7 @@ def open_run(context: Mapping[str, Any], *, environment: str, model: str) -> Run
         spec=get_model(model),
         ds=day_of(partition_key=context.get("partition_key"), asked=params.get("ds")),
         context=RunContext(
-            run_id=f"{ti.dag_id}/{ti.run_id}",
+            run_id=run_name(ti.dag_id, ti.run_id),
             mode=mode_of(
                 run_type=str(getattr(dag_run.run_type, "value", dag_run.run_type)),
                 triggering_extras=[event.extra for event in dag_run.consumed_asset_events],
@@ -58,6 +58,11 @@ def open_run(context: Mapping[str, Any], *, environment: str, model: str) -> Run
             code_commit=code_commit(),
         ),
     )
+
+
+def run_name(dag_id: str, run_id: str) -> str:
+    """How the ledger names an Airflow run: a run's id alone may stand in several DAGs."""
+    return f"{dag_id}/{run_id}"
 
 
 def day_of(*, partition_key: str | None, asked: str | None) -> str | None:

@@ -13,6 +13,7 @@ import datetime
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from airflow._shared.timezones.timezone import parse_timezone
 from airflow.partition_mappers.temporal import StartOfDayMapper
 from airflow.serialization.encoders import ensure_serialized_asset
 from airflow.timetables.base import DagRunInfo, Timetable
@@ -56,7 +57,7 @@ class DayPartitionTimetable(CronPartitionTimetable):
 
     @classmethod
     def deserialize(cls, data: dict[str, Any]) -> Timetable:
-        return cls(**data)
+        return cls(**{**data, "timezone": parse_timezone(data["timezone"])})
 
     @property
     def summary(self) -> str:
@@ -139,7 +140,8 @@ class DayAssetTimetable(PartitionedAssetTimetable):
     def deserialize(cls, data: dict[str, Any]) -> PartitionedAssetTimetable:
         from airflow.serialization.decoders import decode_asset_like
 
-        return cls(**{**data, "asset": decode_asset_like(data["asset"])})
+        given = {"timezone": parse_timezone(data["timezone"]), "asset": decode_asset_like(data["asset"])}
+        return cls(**{**data, **given})
 
     @property
     def summary(self) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
@@ -61,9 +62,10 @@ class Slack:
         from slack_sdk import WebClient
 
         base = self.base_url if self.base_url.endswith("/") else f"{self.base_url}/"
-        return WebClient(
-            token=self.token.get_secret_value(), base_url=base, timeout=self.timeout, retry_handlers=[], proxy=None
-        )
+        client = WebClient(token=self.token.get_secret_value(), base_url=base, timeout=self.timeout, retry_handlers=[])
+        if urlsplit(base).hostname in ("127.0.0.1", "localhost", "::1"):
+            client.proxy = None  # the SDK takes a proxy from the environment, which cannot reach this machine's loopback
+        return client
 
     def post(
         self,

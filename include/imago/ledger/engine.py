@@ -7,7 +7,7 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Engine, create_engine, event, select, text
+from sqlalchemy import Engine, create_engine, event, inspect, select, text
 from sqlalchemy.exc import OperationalError, ProgrammingError
 from sqlalchemy.pool import NullPool
 
@@ -59,7 +59,9 @@ def migrate(environment: Environment) -> None:
         connection.execute(
             text("select pg_advisory_xact_lock(hashtext(:schema))"), {"schema": environment.ledger_schema}
         )
-        connection.execute(text(f'create schema if not exists "{environment.ledger_schema}"'))
+        # Asked first: `create schema if not exists` wants the right to create, which an environment's role need not have.
+        if not inspect(connection).has_schema(environment.ledger_schema):
+            connection.execute(text(f'create schema "{environment.ledger_schema}"'))
         config = Config()
         config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
         config.attributes["connection"] = connection

@@ -4,6 +4,6 @@
 intervals; `dossier` writes the verdict down for people. Nothing here reads a table, a clock or a network.
 """
 
-from imago.selection.rule import Bar, Contestant, Difference, Ruling, Verdict, judge
+from imago.selection.rule import Bar, Contestant, Difference, Ruling, Verdict, judge, out_of_order
 
-__all__ = ["Bar", "Contestant", "Difference", "Ruling", "Verdict", "judge"]
+__all__ = ["Bar", "Contestant", "Difference", "Ruling", "Verdict", "judge", "out_of_order"]

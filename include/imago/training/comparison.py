@@ -1,0 +1,77 @@
+"""All contestants of one training side by side, for the summary run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+import numpy as np
+
+from imago.environments import Environment
+from imago.registry import load_model
+from imago.specs import ModelSpec
+from imago.training import plots
+from imago.training.evaluation import METRICS
+from imago.training.snapshot import Snapshot, labels
+
+_STYLE = """body{font:15px/1.5 system-ui,sans-serif;color:#1f2328;max-width:60rem;margin:2rem auto;padding:0 1rem}
+h1{font-size:1.5rem}table{border-collapse:collapse;width:100%}td,th{padding:.35rem .6rem;border-bottom:1px solid #d0d7de;text-align:right}
+td:first-child,th:first-child,td.text{text-align:left}tr.baseline{color:#6e7781}"""
+
+
+def identity(results: Sequence[Mapping[str, Any]]) -> str:
+    return hashlib.sha256(json.dumps(["training", *(result["run_id"] for result in results)]).encode()).hexdigest()[:32]
+
+
+def holdout_scores(environment: Environment, frozen: Snapshot, results: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
+    """Scores on the holdout by the saved models, loaded as production loads them."""
+    holdout = frozen.part("holdout")
+    return {result["contestant"]: load_model(environment, result["artifact"]).predict(holdout) for result in results}
+
+
+def markdown(spec: ModelSpec, results: Sequence[Mapping[str, Any]]) -> str:
+    names = METRICS[spec.problem]
+    lines = ["| contestant | role | " + " | ".join(names) + " | seconds |", "|---" * (len(names) + 3) + "|"]
+    for result in _ranked(spec, results):
+        cells = [f"{result['metrics'][f'holdout_{name}']:.4f}" for name in names]
+        lines.append(f"| {result['contestant']} | {result['role']} | " + " | ".join(cells) + f" | {result['seconds']:.1f} |")
+    return "\n".join(lines)
+
+
+def files(spec: ModelSpec, frozen: Snapshot, results: Sequence[Mapping[str, Any]],
+          scores: Mapping[str, np.ndarray]) -> dict[str, bytes]:
+    """The page and the pictures, by name."""
+    truth = labels(frozen.part("holdout"), spec)
+    made = plots.pictures(spec.problem, truth, scores)
+    return {"comparison.html": _page(spec, frozen, results).encode(), **{f"plots/{name}": data for name, data in made.items()}}
+
+
+def _ranked(spec: ModelSpec, results: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    key = f"holdout_{spec.primary_metric}"
+    return sorted(results, key=lambda result: result["metrics"][key], reverse=not spec.lower_is_better)
+
+
+def _page(spec: ModelSpec, frozen: Snapshot, results: Sequence[Mapping[str, Any]]) -> str:
+    names, where = METRICS[spec.problem], frozen.cut
+    head = "".join(f"<th>{name}</th>" for name in ("contestant", "role", *names, f"tuning {spec.primary_metric}", "file", "seconds"))
+    body = []
+    for result in _ranked(spec, results):
+        metrics = result["metrics"]
+        cells = "".join(f"<td>{metrics[f'holdout_{name}']:.4f}</td>" for name in names)
+        tuning = metrics.get(f"tuning_{spec.primary_metric}")
+        body.append(
+            f'<tr class="{escape(result["role"])}"><td>{escape(result["contestant"])}</td><td class="text">{escape(result["role"])}</td>'
+            f"{cells}<td>{'' if tuning is None else f'{tuning:.4f}'}</td><td>{escape(result['artifact']['artifact_format'])}</td>"
+            f"<td>{result['seconds']:.1f}</td></tr>"
+        )
+    parts = frozen.manifest["parts"]
+    return (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(spec.name)}, training {where.training_ds}</title>'
+        f"<style>{_STYLE}</style><h1>{escape(spec.name)}: training {where.training_ds}</h1>"
+        f"<p>Learns from {where.train_first} to {where.trained_until}, judged on {where.holdout_first} to {where.holdout_last} "
+        f"({parts['holdout']['rows']:,} rows, mean label {parts['holdout']['label_mean']:.3f}). Metrics are those of the holdout.</p>"
+        f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table></html>"
+    )

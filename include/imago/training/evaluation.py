@@ -1,0 +1,73 @@
+"""Metrics of a model on one part of a snapshot. Each is a plain number under the name that MLflow and the spec use."""
+
+from __future__ import annotations
+
+import numpy as np
+from sklearn import metrics
+
+METRICS = {
+    "binary": ("roc_auc", "average_precision", "log_loss", "brier", "calibration_error"),
+    "regression": ("rmse", "mae", "r2"),
+}
+
+
+def measure(problem: str, truth: np.ndarray, scores: np.ndarray) -> dict[str, float]:
+    """All metrics of a problem type."""
+    return {name: metric(name, truth, scores) for name in METRICS[problem]}
+
+
+def metric(name: str, truth: np.ndarray, scores: np.ndarray) -> float:
+    """One metric; NaN where it is not defined (no rows, one class, scores that are not finite)."""
+    if not len(truth) or not np.isfinite(scores).all():
+        return float("nan")
+    if name in ("roc_auc", "average_precision") and len(np.unique(truth)) < 2:
+        return float("nan")
+    clipped = np.clip(scores, 1e-15, 1 - 1e-15)
+    compute = {
+        "roc_auc": lambda: metrics.roc_auc_score(truth, scores),
+        "average_precision": lambda: metrics.average_precision_score(truth, scores),
+        "log_loss": lambda: -np.mean(truth * np.log(clipped) + (1 - truth) * np.log1p(-clipped)),
+        "brier": lambda: np.mean((truth - scores) ** 2),
+        "calibration_error": lambda: calibration_error(truth, scores),
+        "accuracy": lambda: np.mean((scores >= 0.5) == (truth >= 0.5)),
+        "rmse": lambda: np.sqrt(np.mean((truth - scores) ** 2)),
+        "mae": lambda: np.mean(np.abs(truth - scores)),
+        "r2": lambda: metrics.r2_score(truth, scores),
+    }
+    return float(compute[name]())
+
+
+def calibration_error(truth: np.ndarray, scores: np.ndarray, bins: int = 10) -> float:
+    """The mean distance between promised and observed share, over groups of equal size, weighted by rows."""
+    _, promised, observed, rows = calibration_curve(truth, scores, bins)
+    return float(np.average(np.abs(promised - observed), weights=rows))
+
+
+def calibration_curve(truth: np.ndarray, scores: np.ndarray, bins: int = 10) -> tuple[np.ndarray, ...]:
+    """(group, mean score, share of positives, rows) for groups of equal size; equal scores share a group."""
+    edges = np.unique(np.quantile(scores, np.linspace(0, 1, bins + 1)[1:-1]))
+    places = np.searchsorted(edges, scores, side="left")
+    rows = np.bincount(places)
+    kept = rows > 0
+    promised = np.bincount(places, weights=scores)[kept] / rows[kept]
+    observed = np.bincount(places, weights=truth)[kept] / rows[kept]
+    return np.flatnonzero(kept), promised, observed, rows[kept]
+
+
+def telling_columns(columns: dict[str, np.ndarray], truth: np.ndarray, beyond: float) -> dict[str, float]:
+    """The columns that alone order a binary label better than the AUC `beyond`: where a leak is to be looked for.
+
+    A text column is ordered by the share of positives of its values, as a leak would be.
+    """
+    found = {}
+    for name, values in columns.items():
+        if values.dtype == object:
+            _, places = np.unique(values.astype(str), return_inverse=True)
+            ordered = (np.bincount(places, weights=truth) / np.bincount(places))[places]
+        else:
+            ordered = np.where(np.isfinite(values), values, np.nanmin(values, initial=0.0) - 1)
+        auc = metric("roc_auc", truth, ordered)
+        strength = max(auc, 1 - auc)
+        if strength > beyond:
+            found[name] = strength
+    return dict(sorted(found.items(), key=lambda item: -item[1]))

@@ -1,0 +1,130 @@
+"""Fitting one contestant: on the train days to see how it does on the tuning days, then on both for the holdout."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import platform
+import resource
+import sys
+import time
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from imago.errors import SpecError
+from imago.registry.inputs import columns_of, frame_of
+from imago.registry.outputs import scores_of
+from imago.specs import Baseline, Candidate, ModelSpec
+from imago.training.evaluation import measure
+from imago.training.snapshot import Snapshot, labels
+
+log = logging.getLogger(__name__)
+LIBRARIES = ("scikit-learn", "numpy", "pandas", "pyarrow", "skops", "onnx", "onnxruntime", "skl2onnx")
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A contestant after its fit. `metrics` are named `{part}_{metric}`; `columns` and `scores` are those of the holdout."""
+
+    pipeline: Any
+    metrics: dict[str, float]
+    columns: dict[str, np.ndarray]
+    truth: np.ndarray
+    scores: np.ndarray
+    seconds: float
+    memory_mb: float
+
+
+def contestants(spec: ModelSpec) -> dict[str, Candidate | Baseline]:
+    """All that take part, by name, candidates first."""
+    return {one.name: one for one in (*spec.candidates, *spec.baselines)}
+
+
+def contestant(spec: ModelSpec, name: str) -> Candidate | Baseline:
+    try:
+        return contestants(spec)[name]
+    except KeyError:
+        raise SpecError(
+            f"the spec {spec.name} has no contestant {name!r}",
+            model=spec.name,
+            allowed=", ".join(contestants(spec)),
+            seen=name,
+            next_step="name one of them",
+        ) from None
+
+
+def role_of(one: Candidate | Baseline) -> str:
+    return "baseline" if isinstance(one, Baseline) else "candidate"
+
+
+def libraries() -> dict[str, str]:
+    return {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}}
+
+
+def identity(spec: ModelSpec, snapshot: Snapshot, one: Candidate | Baseline, code_commit: str) -> str:
+    """What makes two fits the same fit: data, pipeline with its settings, seed, code and libraries."""
+    pipeline = one.build(spec, spec.training.seed)
+    facts = [snapshot.digest, snapshot.manifest["cut"], one.name, _settings(pipeline), spec.training.seed, code_commit, libraries()]
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def fit(spec: ModelSpec, snapshot: Snapshot, one: Candidate | Baseline) -> Fitted:
+    """Fits a contestant with the spec's seed. The same snapshot and seed give the same scores, bit by bit.
+
+    The tuning metrics come from a fit that has not seen the tuning days; the model itself learns from them too.
+    """
+    started = time.perf_counter()
+    metrics: dict[str, float] = {}
+    if snapshot.cut.tuning_first:
+        tuning = snapshot.part("tuning")
+        early = _fitted(spec, one, snapshot.part("train"))
+        metrics |= _named("tuning", spec, labels(tuning, spec), _scores(spec, early, tuning))
+        log.info("%s: fitted on the train days, %.1f s", one.name, time.perf_counter() - started)
+    rows = snapshot.part("fit")
+    pipeline = _fitted(spec, one, rows)
+    seconds = time.perf_counter() - started
+    metrics |= _named("train", spec, labels(rows, spec), _scores(spec, pipeline, rows))
+    holdout = snapshot.part("holdout")
+    columns = columns_of(holdout, _features(spec))
+    truth, scores = labels(holdout, spec), scores_of(pipeline, frame_of(columns), spec.problem)
+    metrics |= _named("holdout", spec, truth, scores)
+    return Fitted(pipeline, metrics, columns, truth, scores, seconds, _peak_memory_mb())
+
+
+def _features(spec: ModelSpec) -> list[tuple[str, str]]:
+    return [(feature.name, feature.kind) for feature in spec.features]
+
+
+def _fitted(spec: ModelSpec, one: Candidate | Baseline, rows: pa.Table) -> Any:
+    target = labels(rows, spec)
+    return one.build(spec, spec.training.seed).fit(
+        frame_of(columns_of(rows, _features(spec))), target.astype(int) if spec.problem == "binary" else target
+    )
+
+
+def _scores(spec: ModelSpec, pipeline: Any, rows: pa.Table) -> np.ndarray:
+    return scores_of(pipeline, frame_of(columns_of(rows, _features(spec))), spec.problem)
+
+
+def _named(part: str, spec: ModelSpec, truth: np.ndarray, scores: np.ndarray) -> dict[str, float]:
+    return {f"{part}_{name}": value for name, value in measure(spec.problem, truth, scores).items()}
+
+
+def _settings(pipeline: Any) -> str:
+    return str(pipeline.__repr__(N_CHAR_MAX=10**6))
+
+
+def settings(pipeline: Any) -> dict[str, str]:
+    """The settings of the last step, which is what people compare in MLflow."""
+    last = pipeline.steps[-1][1] if hasattr(pipeline, "steps") else pipeline
+    return {name: str(value) for name, value in last.get_params(deep=False).items()}
+
+
+def _peak_memory_mb() -> float:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1024 * 1024 if sys.platform == "darwin" else 1024)

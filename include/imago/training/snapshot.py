@@ -1,0 +1,179 @@
+"""The frozen data of one training: read once, joined, ordered, and stored under the digest of its content.
+
+    snapshots/{model}/{ds}/{digest}/rows.parquet      key, ds, event_time, features, label; ordered by day and key
+    snapshots/{model}/{ds}/{digest}/manifest.json     pinned versions, cut, rows, label rates, digests
+
+Every contestant and every judge reads this file, so a table that moves on meanwhile changes nothing. The same content
+gives the same folder, and is written once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from imago.environments import Environment
+from imago.errors import ImagoError, MissingPartition
+from imago.specs import ModelSpec
+from imago.storage import Storage
+from imago.tables import Table
+from imago.tables.digest import content_digest
+from imago.training.cut import Cut, cut
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A stored snapshot. `folder` is relative to the storage root and names it in every later step."""
+
+    folder: str
+    manifest: Mapping[str, Any]
+    rows: pa.Table
+
+    @property
+    def cut(self) -> Cut:
+        return Cut(**self.manifest["cut"])
+
+    @property
+    def digest(self) -> str:
+        return str(self.manifest["digest"])
+
+    def part(self, name: str) -> pa.Table:
+        """The rows of `train`, `tuning`, `fit` (train, tuning and the days between) or `holdout`."""
+        return part_of(self.rows, self.cut, name)
+
+    def holdout_digest(self, spec: ModelSpec) -> str:
+        return content_digest(self.part("holdout"), ("ds", spec.entity_key))
+
+
+def part_of(rows: pa.Table, where: Cut, name: str) -> pa.Table:
+    days = where.days(name)
+    if not days:
+        return rows.slice(0, 0)
+    ds = rows.column("ds")
+    return rows.filter(pc.and_(pc.greater_equal(ds, days[0]), pc.less_equal(ds, days[-1])))
+
+
+def labels(rows: pa.Table, spec: ModelSpec) -> np.ndarray:
+    return rows.column(spec.label).to_numpy().astype(float)
+
+
+def freeze(environment: Environment, spec: ModelSpec, ds: str) -> Snapshot:
+    """Pins the newest versions of features and outcomes, and stores their join for the training of `ds`.
+
+    Raises MissingPartition when a day of the cut is not published, ImagoError when a part has no rows or one class only.
+    """
+    where = cut(spec, ds)
+    wanted = (*where.days("fit"), *where.days("holdout"))
+    tables = {name: Table(environment, spec.name, name) for name in ("features", "outcomes")}
+    versions = {name: table.version() for name, table in tables.items()}
+    pinned = {name: _pin(environment, spec, table, wanted, versions[name]) for name, table in tables.items()}
+    key = spec.entity_key
+    features = tables["features"].read(
+        wanted, columns=["ds", key, spec.event_time, *spec.feature_names], version=versions["features"]
+    )
+    outcomes = tables["outcomes"].read(wanted, columns=["ds", key, spec.label], version=versions["outcomes"])
+    rows = join(features, outcomes, spec)
+    _check_parts(rows, where, spec)
+    digest = content_digest(rows, ("ds", key))
+    storage, folder = Storage(environment), f"snapshots/{spec.name}/{ds}/{digest[:32]}"
+    if not storage.exists(f"{folder}/manifest.json"):
+        file_digest = storage.write_parquet(f"{folder}/rows.parquet", rows)
+        manifest = {
+            "model": spec.name,
+            "ds": ds,
+            "digest": digest,
+            "file_sha256": file_digest,
+            "cut": where.as_dict(),
+            "versions": versions,
+            "inputs": pinned,
+            "parts": {name: _describe(part_of(rows, where, name), spec) for name in ("train", "tuning", "holdout")},
+            "rows": rows.num_rows,
+            "features": [[feature.name, feature.kind] for feature in spec.features],
+        }
+        # The manifest comes last: a snapshot without one does not exist.
+        storage.write_bytes(f"{folder}/manifest.json", json.dumps(manifest, indent=1, sort_keys=True).encode())
+    return load(environment, folder)
+
+
+def load(environment: Environment, folder: str) -> Snapshot:
+    """The snapshot in `folder`, its file checked against the manifest's digest."""
+    storage = Storage(environment)
+    try:
+        manifest = json.loads(storage.read_bytes(f"{folder}/manifest.json"))
+        data = storage.read_bytes(f"{folder}/rows.parquet")
+    except FileNotFoundError as error:
+        raise MissingPartition(
+            f"the training snapshot {folder} is not there",
+            environment=environment.name,
+            next_step="clear the training run from its first task, so that it freezes a snapshot",
+        ) from error
+    if hashlib.sha256(data).hexdigest() != manifest["file_sha256"]:
+        raise ImagoError(
+            "the training snapshot was changed after it was written",
+            environment=environment.name,
+            model=manifest["model"],
+            rule="digest",
+            seen=folder,
+            next_step="delete the folder and clear the training run from its first task",
+        )
+    return Snapshot(folder, manifest, pq.read_table(io.BytesIO(data)))
+
+
+def join(features: pa.Table, outcomes: pa.Table, spec: ModelSpec) -> pa.Table:
+    """The rows whose outcome is known, ordered by day and key, which makes a fit independent of how files were written."""
+    key = spec.entity_key
+    known = outcomes.select(["ds", key, spec.label]).filter(pc.is_valid(outcomes.column(spec.label)))
+    joined = features.join(known, keys=["ds", key], join_type="inner")
+    ordered = joined.select(["ds", key, spec.event_time, *spec.feature_names, spec.label])
+    return ordered.sort_by([("ds", "ascending"), (key, "ascending")]).combine_chunks()
+
+
+def _pin(environment: Environment, spec: ModelSpec, table: Table, wanted: tuple[str, ...], version: int | None) -> dict[str, str]:
+    """What stands behind the days of one table, in one digest. Raises MissingPartition for days that are not published."""
+    found = {info.ds: info.digest for info in table.partitions()}
+    missing = [day for day in wanted if day not in found]
+    if missing:
+        raise MissingPartition(
+            f"{len(missing)} of the {len(wanted)} days that this training needs are not published: {missing[0]} to {missing[-1]}",
+            environment=environment.name,
+            model=spec.name,
+            table=table.name,
+            partition=missing[0],
+            next_step=f"load the range {missing[0]} to {missing[-1]} of {table.name}, then train again",
+        )
+    days = "\n".join(f"{day} {found[day]}" for day in wanted)
+    return {"days": str(len(wanted)), "digest": hashlib.sha256(days.encode()).hexdigest(), "version": str(version)}
+
+
+def _check_parts(rows: pa.Table, where: Cut, spec: ModelSpec) -> None:
+    for name in ("train", "tuning", "holdout") if where.tuning_first else ("train", "holdout"):
+        part = part_of(rows, where, name)
+        days = where.days(name)
+        facts = {"model": spec.name, "column": spec.label, "partition": f"{days[0]} to {days[-1]}", "rows": part.num_rows}
+        if not part.num_rows:
+            raise ImagoError(
+                f"the {name} part has no row with a known outcome", rule="rows > 0",
+                next_step="check that the outcomes of these days have landed and join with the features on "
+                f"ds and {spec.entity_key}", **facts,
+            )  # fmt: skip
+        if spec.problem == "binary":
+            seen = sorted(pc.unique(part.column(spec.label)).to_pylist())
+            if seen != [0, 1]:
+                raise ImagoError(
+                    f"the {name} part needs both outcomes", rule="both classes", allowed="0 and 1", seen=seen,
+                    next_step="check the label in the outcome model, or choose a longer part in the spec", **facts,
+                )  # fmt: skip
+
+
+def _describe(rows: pa.Table, spec: ModelSpec) -> dict[str, Any]:
+    mean = float(labels(rows, spec).mean()) if rows.num_rows else None
+    return {"rows": rows.num_rows, "label_mean": mean}

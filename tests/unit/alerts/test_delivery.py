@@ -1,0 +1,194 @@
+"""Delivery against a hostile fake: nothing lost, nothing before its time, one thread for one problem."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import select, update
+
+from imago.alerts.delivery import Routing, drain
+from imago.alerts.outbox import Alert, raise_alert, resolve
+from imago.alerts.slack import Slack
+from imago.context import RunContext
+from imago.ledger import connect
+from imago.ledger.schema import alerts, incidents
+
+LIVE = RunContext(run_id="run-1")
+ROUTING = Routing(
+    environment="dev",
+    channel_of=lambda model: f"#{model or 'imago-dev'}",
+    owner_of=lambda model, rule: "U024BE7LH",
+    runbook_of=lambda rule: f"http://docs.example/{rule}.md",
+)
+
+
+def alert(subject: str = "carrier_delay", ds: str = "2013-10-01", **changes) -> Alert:
+    values = {"model": "m", "rule": "drift", "subject": subject, "title": f"{subject} has drifted", "why": "w", "did": "d"}
+    return Alert(**{**values, "next_step": "n", "ds": ds, "facts": {"value": 0.3}, **changes})
+
+
+def tell(env, *found: Alert) -> None:
+    with connect(env).begin() as connection:
+        for each in found:
+            raise_alert(connection, each, LIVE)
+
+
+def deliver(env, fake, *, seconds: float = 8.0, fold: float = 0.0, pace: float = 0.01):
+    sender = Slack(token=SecretStr("xoxb"), base_url=fake.url, timeout=2)
+    return drain(connect(env), sender, ROUTING, seconds=seconds, fold_seconds=fold, pace=pace)
+
+
+def rows(env, table):
+    with connect(env).connect() as connection:
+        return connection.execute(select(table).order_by(table.c.id)).all()
+
+
+def hasten(env) -> None:
+    """Lets the backoff be over (tests have no minutes)."""
+    with connect(env).begin() as connection:
+        connection.execute(update(alerts).values(not_before=alerts.c.created_at))
+
+
+def test_every_alert_is_shown_once_by_a_channel_that_first_misbehaves_in_every_way(dev, hostile_slack):
+    tell(dev, *(alert(f"column_{i}") for i in range(6)))
+    with hostile_slack("429", "500", "false", "html", "reset", "ok", "reset") as fake:
+        for _ in range(9):
+            deliver(dev, fake, seconds=0.5)
+            hasten(dev)
+        assert [message["text"].split(": ")[1].split()[0] for message in fake.shown] == [f"column_{i}" for i in range(6)]
+    assert {row.status for row in rows(dev, alerts)} == {"delivered"}
+
+
+def test_retry_after_holds_the_whole_channel_and_no_other(dev, hostile_slack):
+    tell(dev, alert("a"), alert("b"), alert("c", model="other"))
+    with hostile_slack("429", retry_after="2") as fake:
+        summary = deliver(dev, fake, seconds=1)
+        assert [message["channel"] for message in fake.shown] == ["#other"]
+        tell(dev, alert("d"))  # came later, and must not overtake
+        deliver(dev, fake, seconds=6)
+        assert len(fake.shown) == 4
+        assert fake.times[2] - fake.times[0] >= 2
+    assert (summary.messages, summary.failed_calls) == (1, 1)
+
+
+def test_an_alert_whose_acknowledgement_is_lost_comes_again_with_the_same_id(dev, hostile_slack):
+    tell(dev, alert())
+    with hostile_slack("lost") as fake:
+        deliver(dev, fake)
+        ids = {message["metadata"]["event_payload"]["message_id"] for message in fake.shown}
+        assert (len(fake.shown), len(ids)) == (2, 1)
+
+
+def test_one_problem_is_one_thread_opened_updated_and_resolved(dev, hostile_slack):
+    with hostile_slack() as fake:
+        tell(dev, alert())
+        deliver(dev, fake)
+        tell(dev, alert(ds="2013-10-02", facts={"value": 0.9}), alert(ds="2013-10-03"))
+        deliver(dev, fake)
+        with connect(dev).begin() as connection:
+            resolve(connection, "m", "drift", "carrier_delay", LIVE, ds="2013-10-04")
+        deliver(dev, fake)
+        head, update_, end = fake.shown
+        assert "thread_ts" not in head and update_["thread_ts"] == end["thread_ts"] == head["ts"]
+        assert "Resolved" in end["text"] and "2013-10-04" in str(end["blocks"])
+        assert [u["ts"] == head["ts"] for u in fake.updates] or fake.updates
+        assert "3 times" in str(fake.updates[0]["blocks"]) and "worst 0.9 on 2013-10-02" in str(fake.updates[0]["blocks"])
+        assert ":white_check_mark:" in str(fake.updates[1]["blocks"])
+
+
+def test_sixty_days_that_fail_one_gate_are_one_message(dev, hostile_slack):
+    tell(dev, *(alert(rule="feature_refused", ds=f"2013-{m:02d}-{d:02d}") for m in (9, 10) for d in range(1, 31)))
+    with hostile_slack() as fake:
+        summary = deliver(dev, fake)
+        assert len(fake.shown) == 1 and "60 times" in str(fake.shown[0]["blocks"])
+    assert (summary.messages, summary.alerts) == (1, 60)
+
+
+def test_news_of_a_known_incident_waits_for_more_but_an_escalation_does_not(dev, hostile_slack):
+    with hostile_slack() as fake:
+        tell(dev, alert())
+        deliver(dev, fake)
+        tell(dev, alert(ds="2013-10-02"))
+        deliver(dev, fake, seconds=0.3, fold=300)
+        assert len(fake.shown) == 1
+        tell(dev, alert(ds="2013-10-03", severity="critical"))
+        deliver(dev, fake, fold=300)
+        assert len(fake.shown) == 2 and fake.shown[1]["reply_broadcast"] is True
+
+
+def test_blocks_that_are_refused_are_sent_as_text(dev, hostile_slack):
+    tell(dev, alert())
+    with hostile_slack("refuse", "refuse") as fake:
+        deliver(dev, fake)
+        assert len(fake.shown) == 1 and not fake.shown[0].get("blocks")
+
+
+def test_a_message_that_is_refused_for_good_lets_the_others_pass_and_is_kept(dev, hostile_slack):
+    tell(dev, alert("a"), alert("b"))
+    with hostile_slack("msg_too_long", "msg_too_long") as fake:
+        summary = deliver(dev, fake)
+        assert [message["text"].split(": ")[1].split()[0] for message in fake.shown] == ["b"]
+    assert [row.status for row in rows(dev, alerts)] == ["pending", "delivered"]
+    assert "msg_too_long" in str(summary.problems)
+
+
+def test_a_deleted_thread_is_opened_anew(dev, hostile_slack):
+    with hostile_slack() as fake:
+        tell(dev, alert())
+        deliver(dev, fake)
+        tell(dev, alert(ds="2013-10-02"))
+        fake.script = ["message_not_found"]
+        deliver(dev, fake)
+        assert "thread_ts" not in fake.shown[1]
+        assert rows(dev, incidents)[0].thread_ts == fake.shown[1]["ts"]
+
+
+def test_two_deliveries_at_once_show_each_alert_once_and_keep_the_pace(dev, hostile_slack):
+    tell(dev, *(alert(f"column_{i}") for i in range(6)))
+    with hostile_slack() as fake:
+        threads = [threading.Thread(target=deliver, args=(dev, fake), kwargs={"pace": 0.2}) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(fake.shown) == 6
+        gaps = [later - earlier for earlier, later in zip(fake.times, fake.times[1:], strict=False)]
+        assert min(gaps) >= 0.19
+
+
+def test_delivery_holds_no_row_while_slack_hangs(dev):
+    """A stage that raises the same alert at that moment does not wait."""
+    import time
+
+    tell(dev, alert())
+
+    class Hanging:
+        def post(self, *_, **__):
+            started = time.monotonic()
+            tell(dev, alert(), alert(ds="2013-10-02"))
+            assert time.monotonic() - started < 0.5
+            return "C1", "1.0"
+
+        def update(self, *_, **__): ...
+
+    assert drain(connect(dev), Hanging(), ROUTING, seconds=0.5, fold_seconds=300).messages == 1
+
+
+def test_an_unreachable_server_loses_nothing(dev, hostile_slack):
+    tell(dev, alert())
+    with hostile_slack() as fake:
+        pass
+    summary = deliver(dev, fake, seconds=0.5)
+    assert (summary.messages, summary.failed_calls) == (0, 1)
+    assert rows(dev, alerts)[0].status == "pending"
+
+
+@pytest.mark.parametrize("error", ["invalid_auth", "token_revoked", "channel_not_found"])
+def test_a_revoked_token_or_a_missing_channel_keeps_the_alerts(dev, hostile_slack, error):
+    tell(dev, alert())
+    with hostile_slack(error) as fake:
+        assert deliver(dev, fake, seconds=0.3).messages == 0
+        hasten(dev)
+        assert deliver(dev, fake).messages == 1
