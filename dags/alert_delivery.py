@@ -16,6 +16,7 @@ doctor` checks the channel's settings.
 from __future__ import annotations
 
 from airflow.sdk import DAG
+
 from imago.environments import hosted_environments
 from imago_airflow.defaults import POOLS, upkeep_dag
 from imago_airflow.operators import DeliverAlertsOperator

@@ -1,25 +1,26 @@
 """# Batch scoring
 
-**What.** The champion scores the day's features to one partition of the table `predictions`, with its profile, and announces the
-day, which starts monitoring.
+**What.** The champion scores the day's features to one partition of the table `predictions`, with its profile, and
+announces the day, which starts monitoring.
 
 **Why.** What the platform exists for: every row exactly once, with the model version that made it.
 
-**Which champion?** The one that the stored partition records; else the one that reigned on that day (`as-was`). The form may ask for
-`today` or for a version; that is marked in the partition's provenance.
+**Which champion?** The one that the stored partition records; else the one that reigned on that day (`as-was`). The
+form may ask for `today` or for a version; that is marked in the partition's provenance.
 
 **When.** When feature refresh announces a day. Any range can be backfilled by itself.
 
 **Safe to run again?** Yes: retries, clears, backfills, two runs of one day at once. The same inputs publish no new
 version; of two attempts the older one is fenced off and says by whom.
 
-**When it fails.** *No champion*: train and deploy first, or ask for `today`. *Missing partition*: refresh the features of
-that day. It never scores yesterday's features instead.
+**When it fails.** *No champion*: train and deploy first, or ask for `today`. *Missing partition*: refresh the features
+of that day. It never scores yesterday's features instead.
 """
 
 from __future__ import annotations
 
 from airflow.sdk import DAG, Param
+
 from imago.environments import hosted_environments
 from imago.specs import ModelSpec
 from imago_airflow.assets import asset
@@ -44,9 +45,7 @@ def build(environment: str, spec: ModelSpec) -> DAG:
         spec,
         "batch_scoring",
         doc_md=__doc__,
-        schedule=by_asset(
-            spec, asset(environment, spec.name, "features"), spec.schedules.daily, days_back=0
-        ),
+        schedule=by_asset(spec, asset(environment, spec.name, "features"), spec.schedules.daily, days_back=0),
         params=form,
     ) as dag:
         ScoreOperator(

@@ -1,6 +1,7 @@
 """# Champion rollback
 
-**What.** Makes a former champion reign again: one row in the ledger, then the champion is announced, which puts it online.
+**What.** Makes a former champion reign again: one row in the ledger, then the champion is announced, which puts it
+online.
 
 **Why.** When a champion turns out bad in the field, the way back must be one form and seconds, not a training.
 
@@ -16,6 +17,7 @@ name the version when in doubt. Nothing is deleted: a rollback is itself a row.
 from __future__ import annotations
 
 from airflow.sdk import DAG, Param
+
 from imago.environments import hosted_environments
 from imago.specs import ModelSpec
 from imago_airflow.assets import asset

@@ -1,20 +1,23 @@
 """# Deployment
 
-**What.** The fair fight: all candidates, all baselines and the reigning champion on the same holdout, judged with the spec's gates.
-The champion moves only if a candidate earned it, by one row in the ledger; then, and only then, the champion is announced.
+**What.** The fair fight: all candidates, all baselines and the reigning champion on the same holdout, judged with the
+spec's gates. The champion moves only if a candidate earned it, by one row in the ledger; then, and only then, the
+champion is announced.
 
-**Why.** A baseline never wins, a tie keeps the champion, and nobody reigns by a number that was measured on another day.
+**Why.** A baseline never wins, a tie keeps the champion, and nobody reigns by a number that was measured on another
+day.
 
-**Approval.** Where the environment asks for it (prod does), a challenger that won waits for a person: *Required actions* in the UI.
-No answer within three days means no promotion. A champion that changed meanwhile voids the verdict.
+**Approval.** Where the environment asks for it (prod does), a challenger that won waits for a person: *Required
+actions* in the UI. No answer within three days means no promotion. A champion that changed meanwhile voids the verdict.
 
 **When.** When training announces its day. Its days can be backfilled; a backfill renders the recorded verdict
 again and moves nothing.
 
 **Safe to run again?** Yes. A verdict that stands in the ledger is not fought twice.
 
-**When it fails.** *Release blocked*: no candidate beat the best baseline, or a gate did not hold. The champion stays and one alert
-says why; look at the data first, not at the gate. A failed run is not retried, since the same fight ends the same way.
+**When it fails.** *Release blocked*: no candidate beat the best baseline, or a gate did not hold. The champion stays
+and one alert says why; look at the data first, not at the gate. A failed run is not retried, since the same fight ends
+the same way.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ import datetime
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import DAG
+
 from imago.environments import hosted_environments
 from imago.specs import ModelSpec
 from imago_airflow.assets import asset
@@ -39,9 +43,7 @@ def build(environment: str, spec: ModelSpec) -> DAG:
         spec,
         "deployment",
         doc_md=__doc__,
-        schedule=by_asset(
-            spec, asset(environment, spec.name, "training"), spec.schedules.training, days_back=1
-        ),
+        schedule=by_asset(spec, asset(environment, spec.name, "training"), spec.schedules.training, days_back=1),
         max_active_runs=1,
     ) as dag:
         judge = JudgeOperator(
@@ -57,9 +59,7 @@ def build(environment: str, spec: ModelSpec) -> DAG:
             execution_timeout=None,
             retries=0,
         )
-        promote = PromoteOperator(
-            task_id="promote", environment=environment, model=spec.name, outlets=[champion]
-        )
+        promote = PromoteOperator(task_id="promote", environment=environment, model=spec.name, outlets=[champion])
         # Only a verdict that waits for a person comes past judge; any other ends the run there.
         judge >> approve >> promote
     return dag

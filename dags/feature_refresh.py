@@ -1,15 +1,17 @@
 """# Feature refresh
 
 **What.** Builds the day's features with dbt in a staging place, audits them there (dbt tests, contract, Great
-Expectations) and publishes them as one commit of the table `features`. Then it announces the day, which starts batch scoring.
+Expectations) and publishes them as one commit of the table `features`. Then it announces the day, which starts batch
+scoring.
 
-**Why.** Scoring must never see half a day, nor a day that nobody looked at. A refused day leaves the version before it standing.
+**Why.** Scoring must never see half a day, nor a day that nobody looked at. A refused day leaves the version before it
+standing.
 
 **When.** By the clock at the start of each day of the spec's world. The features of day D hold only what was known at
 00:00 of D.
 
-**A range of days.** Trigger it with *Load from* and *Load to* for ONE dbt run and one commit. Nothing is announced, so loading
-history starts no scoring; name days under *Announce* to start it for those.
+**A range of days.** Trigger it with *Load from* and *Load to* for ONE dbt run and one commit. Nothing is announced, so
+loading history starts no scoring; name days under *Announce* to start it for those.
 
 **Safe to run again?** Yes, any day, any number of times, also in parallel: the same input publishes no new version. A
 backfill from the UI re-publishes day by day and starts the stages behind it, in mode `backfill`: nobody is paged.
@@ -21,6 +23,7 @@ again. Correct the raw file or the dbt model, then clear the task. Other errors 
 from __future__ import annotations
 
 from airflow.sdk import DAG
+
 from imago.environments import hosted_environments
 from imago.specs import ModelSpec
 from imago_airflow.assets import asset
@@ -48,9 +51,7 @@ def build(environment: str, spec: ModelSpec) -> DAG:
             outlets=[features],
             pool=POOLS["dbt"],
         )
-        announce = AnnounceOperator(
-            task_id="announce", environment=environment, model=spec.name, outlets=[features]
-        )
+        announce = AnnounceOperator(task_id="announce", environment=environment, model=spec.name, outlets=[features])
         # A day announces itself at the end of refresh and skips announce; only a loaded range comes this far.
         refresh >> announce
     return dag

@@ -1,10 +1,10 @@
 """# Metric refresh
 
-**What.** Joins the day's predictions with its outcomes, stores the model's metrics and the business metric in the table `metrics`, and
-feeds the dashboard.
+**What.** Joins the day's predictions with its outcomes, stores the model's metrics and the business metric in the table
+`metrics`, and feeds the dashboard.
 
-**Why.** Only the truth says how good the model is, and it comes late. A metric over half of the outcomes would be an alarm about
-nothing, so only complete days are judged.
+**Why.** Only the truth says how good the model is, and it comes late. A metric over half of the outcomes would be an
+alarm about nothing, so only complete days are judged.
 
 **When.** When outcome refresh announces a day. Any range can be backfilled by itself.
 
@@ -18,6 +18,7 @@ nothing, so only complete days are judged.
 from __future__ import annotations
 
 from airflow.sdk import DAG
+
 from imago.environments import hosted_environments
 from imago.specs import ModelSpec
 from imago_airflow.assets import asset
@@ -40,9 +41,7 @@ def build(environment: str, spec: ModelSpec) -> DAG:
             days_back=outcome_days_back(spec),
         ),
     ) as dag:
-        RefreshMetricsOperator(
-            task_id="refresh_metrics", environment=environment, model=spec.name, pool=POOLS["score"]
-        )
+        RefreshMetricsOperator(task_id="refresh_metrics", environment=environment, model=spec.name, pool=POOLS["score"])
     return dag
 
 

@@ -1,7 +1,7 @@
 """# Monitoring
 
-**What.** Compares the profiles of the day's inputs and scores with the champion's training profile, stores the measures in the
-table `drift`, and writes an alert where the size of an effect passes the spec's threshold.
+**What.** Compares the profiles of the day's inputs and scores with the champion's training profile, stores the measures
+in the table `drift`, and writes an alert where the size of an effect passes the spec's threshold.
 
 **Why.** A model fails silently when the world moves. Drift is seen on the day, long before the outcomes are known.
 
@@ -16,6 +16,7 @@ failure. Score that day first, then clear the task.
 from __future__ import annotations
 
 from airflow.sdk import DAG
+
 from imago.environments import hosted_environments
 from imago.specs import ModelSpec
 from imago_airflow.assets import asset
@@ -31,13 +32,9 @@ def build(environment: str, spec: ModelSpec) -> DAG:
         spec,
         "monitoring",
         doc_md=__doc__,
-        schedule=by_asset(
-            spec, asset(environment, spec.name, "predictions"), spec.schedules.daily, days_back=0
-        ),
+        schedule=by_asset(spec, asset(environment, spec.name, "predictions"), spec.schedules.daily, days_back=0),
     ) as dag:
-        MonitorOperator(
-            task_id="monitor", environment=environment, model=spec.name, pool=POOLS["score"]
-        )
+        MonitorOperator(task_id="monitor", environment=environment, model=spec.name, pool=POOLS["score"])
     return dag
 
 

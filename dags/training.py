@@ -1,17 +1,18 @@
 """# Training
 
-**What.** Freezes a training snapshot as of the run's day (table versions and a row digest), fits every candidate and every
-baseline on it side by side, scores them all on one holdout and logs them to MLflow. Then it announces the day: deployment judges.
+**What.** Freezes a training snapshot as of the run's day (table versions and a row digest), fits every candidate and
+every baseline on it side by side, scores them all on one holdout and logs them to MLflow. Then it announces the day:
+deployment judges.
 
 **Why.** A challenger is worth only as much as the comparison it comes from: one snapshot, one cut in time, one seed.
 
-**When.** By the spec's training cron; its key is the last closed day. By hand: trigger it with that day as partition key (a run
-without a key starts nothing behind it).
+**When.** By the spec's training cron; its key is the last closed day. By hand: trigger it with that day as partition
+key (a run without a key starts nothing behind it).
 
 **Safe to run again?** Yes. The same snapshot, code and seed give the same predictions. Training moves no champion.
 
-**When it fails.** One contestant's fit fails: clear that mapped task. The freeze fails: the error names the missing days; backfill
-outcome refresh or feature refresh for them first.
+**When it fails.** One contestant's fit fails: clear that mapped task. The freeze fails: the error names the missing
+days; backfill outcome refresh or feature refresh for them first.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from __future__ import annotations
 import datetime
 
 from airflow.sdk import DAG
+
 from imago.environments import hosted_environments
 from imago.specs import ModelSpec
 from imago_airflow.assets import asset
@@ -37,9 +39,7 @@ def build(environment: str, spec: ModelSpec) -> DAG:
         schedule=by_clock(spec, spec.schedules.training, days_back=1),
         max_active_runs=1,
     ) as dag:
-        freeze = FreezeOperator(
-            task_id="freeze", environment=environment, model=spec.name, pool=POOLS["train"]
-        )
+        freeze = FreezeOperator(task_id="freeze", environment=environment, model=spec.name, pool=POOLS["train"])
         fits = FitOperator.partial(
             task_id="fit",
             environment=environment,

@@ -1,7 +1,7 @@
 """# Watchdog
 
-**What.** Looks for what should have happened and did not: a day that was not published by its deadline, alerts that nobody
-delivers, runs that never ended.
+**What.** Looks for what should have happened and did not: a day that was not published by its deadline, alerts that
+nobody delivers, runs that never ended.
 
 **Why.** Silence is a signal. No callback fires for a task that was killed, nor for a run that never started.
 
@@ -15,6 +15,7 @@ delivers, runs that never ended.
 from __future__ import annotations
 
 from airflow.sdk import DAG
+
 from imago.environments import hosted_environments
 from imago_airflow.defaults import POOLS, upkeep_dag
 from imago_airflow.operators import WatchdogOperator

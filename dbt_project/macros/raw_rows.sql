@@ -55,12 +55,3 @@
     )
 {%- endmacro %}
 
-
-{# The 64-bit floating type, whose name differs. #}
-{% macro type_double() %}
-  {{- return(adapter.dispatch('type_double')()) -}}
-{% endmacro %}
-
-{% macro default__type_double() %}double{% endmacro %}
-
-{% macro redshift__type_double() %}double precision{% endmacro %}

@@ -63,9 +63,7 @@ def gradient_boosting(spec: ModelSpec, seed: int) -> Pipeline:
 
     # Not the trees' native categories: their ONNX export gives other scores.
     encode = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
-    prepare = ColumnTransformer(
-        [("categories", encode, list(CATEGORICAL)), ("numbers", "passthrough", list(NUMERIC))]
-    )
+    prepare = ColumnTransformer([("categories", encode, list(CATEGORICAL)), ("numbers", "passthrough", list(NUMERIC))])
     trees = HistGradientBoostingClassifier(
         max_iter=120, learning_rate=0.06, max_leaf_nodes=24, min_samples_leaf=200, l2_regularization=1.0,
         early_stopping=False, random_state=seed,
@@ -137,11 +135,17 @@ FLIGHT_DELAYS = ModelSpec(
     candidates=(
         Candidate(name="logistic_regression", build=logistic_regression, why="is a line through everything enough?"),
         Candidate(name="gradient_boosting", build=gradient_boosting, why="do thresholds and interactions pay?"),
-        Candidate(name="random_forest", build=random_forest, why="do averaged trees on late rates per category do as well?"),
+        Candidate(
+            name="random_forest", build=random_forest, why="do averaged trees on late rates per category do as well?"
+        ),
     ),
     baselines=(
         Baseline(name="prior_rate", build=prior_rate, why="the share of late flights, for every flight"),
-        Baseline(name="carrier_and_hour", build=carrier_and_hour, why="the share of late flights of this airline at this hour"),
+        Baseline(
+            name="carrier_and_hour",
+            build=carrier_and_hour,
+            why="the share of late flights of this airline at this hour",
+        ),
         Baseline(name="route_lately", build=route_lately, why="the share of late flights on this route in four weeks"),
     ),
     primary_metric="roc_auc",

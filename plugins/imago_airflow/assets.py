@@ -1,4 +1,4 @@
-"""The names of what the DAGs hand to one another: `imago://dev/flight_delays/features`, one asset for each day table."""
+"""The names of what the DAGs hand to one another: `imago://dev/flight_delays/features`, one for each day table."""
 
 from __future__ import annotations
 

@@ -54,7 +54,6 @@ def _about(context: Mapping[str, Any], *, dag_id: str, run_id: str) -> dict[str,
     """What the ledger wants to know of a run, whoever calls back: a task's process or the DAG processor."""
     from imago.context import RunContext, code_commit
     from imago.specs import get_model
-
     from imago_airflow.connections import environment_for
     from imago_airflow.run import mode_of, run_name
 

@@ -63,8 +63,8 @@ _TABLE: dict[str, dict[str, Callable[[Connection], str | None]]] = {
 def environment_for(name: str) -> Environment:
     """The settings of a hosted environment, as this process may know them.
 
-    Raises EnvironmentMismatch where the environment is not hosted here, so that a process with the settings of dev cannot
-    run a task of prod.
+    Raises EnvironmentMismatch where the environment is not hosted here, so that a process with the settings of dev
+    cannot run a task of prod.
     """
     hosted = hosted_environments()
     if name not in hosted:
@@ -83,7 +83,8 @@ def _load(name: str, variables: tuple[tuple[str, str], ...]) -> Environment:
     given = with_connections(name, dict(variables), find=find_connection)
     environment = load_environment(name, given)
     check_apart((environment, *_others(name, given)))
-    # What the connections said becomes a variable of this process, so that a job which reads the settings again reads the same.
+    # What the connections said becomes a variable of this process, so that a job which reads the settings again reads
+    # the same.
     os.environ.update({key: value for key, value in given.items() if key not in os.environ})
     return environment
 

@@ -1,4 +1,4 @@
-"""What all DAGs of Imago share, in one place, so that none can forget it: owner, retries, time-outs, alerts, tags, forms."""
+"""What all DAGs of Imago share, in one place, so that none can forget it: owner, retries, time-outs, alerts, forms."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from airflow.sdk import DAG, Param
+
 from imago.days import parse_day
 from imago.names import dag_id
 from imago.specs import ModelSpec
-
 from imago_airflow.callbacks import dag_run_failed, task_failed
 from imago_airflow.timetable import DayAssetTimetable, DayPartitionTimetable
 
@@ -18,7 +18,7 @@ POOLS = {"dbt": "imago_dbt", "train": "imago_train", "score": "imago_score", "de
 
 
 def default_args(owner: str) -> dict[str, Any]:
-    """The arguments of every task. Retries are for what passes by itself; a refusal is never retried (see operators/base)."""
+    """The arguments of every task. Retries are for what passes by itself; a refusal is not retried (operators/base)."""
     return {
         "owner": owner,
         "retries": 2,
@@ -119,8 +119,8 @@ def day_params() -> dict[str, Param]:
             "auto",
             enum=["auto", "live", "backfill"],
             title="Mode",
-            description="`backfill` pages nobody and moves no champion. `auto`: backfill for a backfill and for what it "
-            "starts downstream, else live.",
+            description="`backfill` pages nobody and moves no champion. "
+            "`auto`: backfill for a backfill and for what it starts downstream, else live.",
         ),
     }
 

@@ -11,7 +11,6 @@ from imago.airflow_api import AirflowApi, DagRun
 from imago.environments import Environment
 from imago.errors import SettingsError
 from imago.jobs.watchdog import RunFacts
-
 from imago_airflow.connections import find_connection
 from imago_airflow.run import mode_of, run_name
 
@@ -41,8 +40,8 @@ class RestFacts:
             raise SettingsError(
                 "the watchdog has no login to look at Airflow with",
                 environment=environment.name,
-                next_step=f"add the connection imago_{environment.name}_airflow (host, login, password of a user that may "
-                "read), or set IMAGO_WATCHDOG_USER and IMAGO_WATCHDOG_PASSWORD",
+                next_step=f"add the connection imago_{environment.name}_airflow (host, login, password of a user "
+                "that may read), or set IMAGO_WATCHDOG_USER and IMAGO_WATCHDOG_PASSWORD",
             )
         return cls(AirflowApi(url, username=user, password=password), environment=environment.name)
 
@@ -65,9 +64,7 @@ class RestFacts:
                 ds=run.partition_key or run.conf.get("ds"),
                 state=run.state,
                 ended_at=run.ended_at,
-                mode=mode_of(
-                    run_type=run.run_type, triggering_extras=self._extras(run), asked=run.conf.get("mode")
-                ),
+                mode=mode_of(run_type=run.run_type, triggering_extras=self._extras(run), asked=run.conf.get("mode")),
             )
 
     def _extras(self, run: DagRun) -> list[dict[str, Any]]:

@@ -8,11 +8,11 @@ from airflow.api_fastapi.auth.managers.models.resource_details import AccessView
 from airflow.api_fastapi.core_api.security import requires_access_view
 from fastapi import Depends, FastAPI, HTTPException
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
+
 from imago.environments import hosted_environments
 from imago.errors import ImagoError
-from imago_models import MODELS
-
 from imago_airflow.connections import environment_for
+from imago_models import MODELS
 
 _LOGGED_IN = [Depends(requires_access_view(AccessView.WEBSITE))]
 

@@ -11,7 +11,6 @@ from imago.days import parse_day
 from imago.environments import Environment
 from imago.errors import ImagoError
 from imago.specs import ModelSpec, get_model
-
 from imago_airflow.connections import environment_for
 
 
@@ -66,7 +65,7 @@ def run_name(dag_id: str, run_id: str) -> str:
 
 
 def day_of(*, partition_key: str | None, asked: str | None) -> str | None:
-    """The run's day: its partition key, or what the trigger form asks for where it has none (`dag.test()` cannot pass one)."""
+    """The run's day: its partition key, else what the trigger form asks for (`dag.test()` cannot pass a key)."""
     if partition_key and asked and partition_key != asked:
         raise ImagoError(
             f"the run's partition key is {partition_key}, but its form asks for {asked}",
@@ -86,8 +85,8 @@ def mode_of(
 ) -> Mode:
     """Whether people are told of what this run finds.
 
-    Runs that a backfill's events start look like any other asset-triggered run, so the mode travels in the events. One live
-    event among several makes the run live: somebody waits for it.
+    Runs that a backfill's events start look like any other asset-triggered run, so the mode travels in the events. One
+    live event among several makes the run live: somebody waits for it.
     """
     if asked in ("live", "backfill"):
         return asked

@@ -31,10 +31,10 @@ KEY_FORMAT = "%Y-%m-%d"
 class DayPartitionTimetable(CronPartitionTimetable):
     """Starts a run at each tick of `cron`, for the day `days_back` days before the tick.
 
-    Unlike its parent, whose offset counts ticks, the offset counts days, so that a weekly run can work on yesterday; and
-    `partition_date` is midnight whatever the hour of the cron, as it is for runs that an asset event starts. Days before
-    `first_day` or after `last_day` get no run, neither by the clock nor by a backfill: a world that ended in 2013 is quiet
-    today. A DAG's `end_date` would do that too, but it also holds up every manual run for ever.
+    Unlike its parent, whose offset counts ticks, the offset counts days, so that a weekly run can work on yesterday;
+    and `partition_date` is midnight whatever the hour of the cron, as it is for runs that an asset event starts. Days
+    before `first_day` or after `last_day` get no run, neither by the clock nor by a backfill: a world that ended in
+    2013 is quiet today. A DAG's `end_date` would do that too, but it also holds up every manual run for ever.
     """
 
     def __init__(
@@ -105,8 +105,8 @@ class DayPartitionTimetable(CronPartitionTimetable):
 class DayAssetTimetable(PartitionedAssetTimetable):
     """Starts a run when `asset` announces a day, and can be backfilled by itself over the days that `cron` gives.
 
-    Airflow's own `PartitionedAssetTimetable` refuses backfills because it has no idea which keys exist. Give it ONE asset:
-    with two, re-running one of them alone leaves a half-filled entry pending for ever.
+    Airflow's own `PartitionedAssetTimetable` refuses backfills because it has no idea which keys exist. Give it ONE
+    asset: with two, re-running one of them alone leaves a half-filled entry pending for ever.
     """
 
     periodic = True  # what the backfill API asks for
@@ -160,6 +160,4 @@ class DayAssetTimetable(PartitionedAssetTimetable):
         self, *, run_type: DagRunType, data_interval: DataInterval | None, run_after: DateTime, **extra: Any
     ) -> str:
         # With the key and a random end: a second backfill of a day makes a second run beside the first.
-        return self._days.generate_run_id(
-            run_type=run_type, data_interval=data_interval, run_after=run_after, **extra
-        )
+        return self._days.generate_run_id(run_type=run_type, data_interval=data_interval, run_after=run_after, **extra)

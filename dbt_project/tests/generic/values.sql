@@ -1,16 +1,3 @@
-{# Values between `at_least` and `at_most`, both allowed; nulls are the business of not_null. NaN is never in range. #}
-{% test accepted_range(model, column_name, at_least=none, at_most=none) %}
-select {{ column_name }}
-from {{ model }}
-where {{ column_name }} is not null
-  and not (
-    {{ column_name }} = {{ column_name }}
-    {% if at_least is not none %} and {{ column_name }} >= {{ at_least }} {% endif %}
-    {% if at_most is not none %} and {{ column_name }} <= {{ at_most }} {% endif %}
-  )
-{% endtest %}
-
-
 {# The rows of the run's days and of no other. #}
 {% test in_run(model, column_name) %}
 select {{ column_name }}

@@ -1,8 +1,8 @@
 """Airflow over REST: log in, trigger a run with a partition key, create a backfill, wait for either.
 
-    with AirflowApi("http://127.0.0.1:8080", username="admin", password="...") as airflow:
-        run = airflow.trigger("dev__flight_delays__training", partition_key="2013-10-01")
-        airflow.wait(run)
+with AirflowApi("http://127.0.0.1:8080", username="admin", password="...") as airflow:
+    run = airflow.trigger("dev__flight_delays__training", partition_key="2013-10-01")
+    airflow.wait(run)
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class DagRun:
 
 @dataclass(frozen=True, kw_only=True)
 class Backfill:
-    """A backfill that Airflow accepted; `keys` are the days for which it made runs, `known` the runs that stood before."""
+    """A backfill that Airflow accepted; `keys` are the days that it made runs for, `known` the runs from before."""
 
     id: int
     dag_id: str
@@ -94,7 +94,12 @@ class AirflowApi:
     # Runs
 
     def trigger(
-        self, dag_id: str, *, partition_key: str | None = None, conf: Mapping[str, Any] | None = None, note: str | None = None
+        self,
+        dag_id: str,
+        *,
+        partition_key: str | None = None,
+        conf: Mapping[str, Any] | None = None,
+        note: str | None = None,
     ) -> DagRun:
         """Starts a run by hand, for the day `partition_key`; a run without a key starts nothing behind it."""
         body = {"logical_date": None, "partition_key": partition_key, "conf": dict(conf or {}), "note": note}
@@ -105,7 +110,7 @@ class AirflowApi:
         return _run(self.call("GET", f"/dags/{dag_id}/dagRuns/{run_id}"))
 
     def runs(self, dag_id: str, **filters: Any) -> Iterator[DagRun]:
-        """All runs of a DAG (or of all DAGs: `~`), oldest first; `filters` are the API's own (`run_type`, `state`, ...)."""
+        """All runs of a DAG (`~`: of all DAGs), oldest first; `filters` are the API's own (`run_type`, `state`)."""
         offset = 0
         while True:
             page = self.call(
@@ -206,8 +211,8 @@ class AirflowApi:
     ) -> Backfill:
         """Creates a backfill over the days `first` to `last`, both included.
 
-        Airflow allows one at a time for a DAG and closes a finished one only every half minute, so a refusal for that reason is
-        tried again for `patience` seconds.
+        Airflow allows one at a time for a DAG and closes a finished one only every half minute, so a refusal for that
+        reason is tried again for `patience` seconds.
         """
         body = _backfill_body(dag_id, first, last, reprocess)
         body |= {"max_active_runs": max_active_runs, "dag_run_conf": dict(conf or {})}

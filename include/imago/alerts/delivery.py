@@ -286,7 +286,7 @@ def _finding(row: Row[Any]) -> Finding:
         why=body.get("why", ""),
         did=body.get("did", ""),
         next_step=body.get("next_step", ""),
-        facts=body.get("facts", {}),
-        links=body.get("links", {}),
+        facts=dict(body.get("facts", ())),
+        links=dict(body.get("links", ())),
         well_ds=body.get("well_ds"),
     )

@@ -260,8 +260,9 @@ def _body(alert: Alert, kind: str, occurrence: str) -> dict[str, Any]:
         "why": _plain(alert.why),
         "did": _plain(alert.did),
         "next_step": _plain(alert.next_step),
-        "facts": {_plain(name): _json(value) for name, value in alert.facts.items()},
-        "links": {_plain(name): _plain(address) for name, address in alert.links.items() if address},
+        # Pairs, because JSONB would sort the names of an object.
+        "facts": [[_plain(name), _json(value)] for name, value in alert.facts.items()],
+        "links": [[_plain(name), _plain(address)] for name, address in alert.links.items() if address],
     }
 
 

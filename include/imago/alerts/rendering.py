@@ -71,11 +71,13 @@ def head(incident: Incident, finding: Finding) -> Message:
     title = escape(finding.title)
     heading = f"{icon} *Resolved:* ~{title}~" if is_over else f"{icon} *{title}*"
     lines = [("Why it matters", finding.why), ("What Imago did", finding.did)]
-    blocks = [_section(heading), _section("\n".join(f"*{name}*  {escape(words)}" for name, words in lines if words))]
+    blocks = [_section(heading), _section("\n".join(f"*{name}:* {escape(words)}" for name, words in lines if words))]
     if is_over:
         blocks.append(_section(_end_of(incident)))
     elif finding.next_step:
-        blocks.append(_section(f"*Next step*  {mention(incident.owner)} {escape(finding.next_step)}"))
+        # Good news notifies nobody by name.
+        who = "" if incident.severity == "info" else f"{mention(incident.owner)} "
+        blocks.append(_section(f"*Next step:* {who}{escape(finding.next_step)}"))
     if finding.facts:
         blocks.append({"type": "section", "fields": _fields(finding.facts)})
     blocks.append(_context(*_links(incident, finding.links)))
@@ -108,7 +110,7 @@ def reply(incident: Incident, findings: Sequence[Finding]) -> Message:
         since = f" {escape(well)} is well again." if well else ""
         blocks.append(_section(f"{_RESOLVED} *Resolved.*{since} {_end_of(incident)}"))
     links = news[-1].links if news else {}
-    blocks.append(_context(*(f"<{_address(to)}|{escape(name)}>" for name, to in links.items() if _is_web(to))))
+    blocks.append(_context(" · ".join(f"<{_address(to)}|{escape(name)}>" for name, to in links.items() if _is_web(to))))
     blocks.append(_context(" · ".join(_standing(incident))))
     title = "Resolved" if is_over else news[-1].title
     text = escape(f"{title} ({incident.environment} {incident.model or 'platform'}, found {_times(incident.count)})")
@@ -179,7 +181,7 @@ def _standing(incident: Incident) -> list[str]:
     parts = [incident.environment, escape(incident.model or "platform"), incident.rule.replace("_", " ")]
     if get_rule(incident.rule).kind == "event":
         return [*parts, f"incident {incident.id}"]
-    parts += [f"incident {incident.id}", f"found {_times(incident.count)} since {opened}"]
+    parts += [f"incident {incident.id}", f"found {_times(incident.count)} since {opened}" if incident.count > 1 else opened]
     if incident.count > 1 and incident.worst.get("value") is not None:
         day = f" on {escape(incident.worst['ds'])}" if incident.worst.get("ds") else ""
         parts.append(f"worst {escape(number(incident.worst['value']))}{day}")

@@ -70,6 +70,12 @@ _ALL = (
         severity="critical",
         fails_run=True,
     ),
+    Rule(
+        name="release_rejected",
+        summary="a gate of the fair fight could not be passed or not be judged; nobody was promoted",
+        severity="critical",
+        fails_run=True,
+    ),
     Rule(name="champion_promoted", summary="a new champion reigns", severity="info", kind="event"),
     Rule(name="champion_kept", summary="the champion defended its place", severity="info", kind="event"),
     Rule(name="champion_rolled_back", summary="an earlier champion reigns again", kind="event"),

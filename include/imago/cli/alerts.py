@@ -127,5 +127,5 @@ def _print_body(body: dict[str, Any]) -> None:
     for name, words in (("why", body.get("why")), ("done", body.get("did")), ("next", body.get("next_step"))):
         if words:
             console.print(f"  [dim]{name:>5}[/] {escape(words)}")
-    for name, value in {**body.get("facts", {}), **body.get("links", {})}.items():
+    for name, value in [*body.get("facts", ()), *body.get("links", ())]:
         console.print(f"  [dim]{escape(name):>5}[/] {escape(str(value))}")

@@ -22,17 +22,24 @@ def register(app: typer.Typer) -> None:
         days: Annotated[int, typer.Option(min=3, max=60, help="How many days are scored after the training.")] = 30,
     ) -> None:
         """The whole lifecycle on the real flights of 2013, through a real Airflow."""
-        from imago import stack
         from imago.airflow_api import AirflowApi
+        from imago.cli.stack import start_stack
         from imago.demo import Story, World
         from imago.demo.summary import collect, draw
         from imago.specs import get_model
 
         started = time.monotonic()
-        running = stack.up(console)
+        settings = start_stack()
         spec, target = get_model("flight_delays"), environment(env)
-        with AirflowApi.from_variables() as airflow:
+        with AirflowApi.from_variables(settings.url("airflow-api")) as airflow:
             story = Story(target, spec, World(FIRST_DAY, TRAINING_DAY, days), airflow, console)
-            story.play(running.url("endpoint"))
-        draw(console, collect(target, spec), running.links(), running.login, story.answer)
+            story.play(settings.url("endpoint"))
+        links = {
+            "Airflow": settings.url("airflow-api"),
+            "Dashboard": f"{settings.url('airflow-api')}/imago/{env}/{spec.name}",
+            "MLflow": settings.url("mlflow"),
+            "Slack": settings.url("slack"),
+            "Endpoint": f"{settings.url('endpoint')}/docs",
+        }
+        draw(console, collect(target, spec), links, ("admin", settings.secrets.airflow_password), story.answer)
         console.print(f"[dim]{time.monotonic() - started:.0f} seconds in all.[/]")

@@ -165,7 +165,7 @@ def _words(error: BaseException | str) -> str:
     first = lines[0] if lines else type(error).__name__
     if isinstance(error, BaseException) and not isinstance(error, ImagoError):
         first = f"{type(error).__name__}: {first}"
-    return _CREDENTIALS.sub("***", first)[:300]
+    return _CREDENTIALS.sub("•••", first)[:300]
 
 
 def _waiting(engine: Any) -> dict[str, Any]:

@@ -37,7 +37,9 @@ def freeze(environment: Environment, spec: ModelSpec, ds: str, context: RunConte
     }
 
 
-def fit(environment: Environment, spec: ModelSpec, snapshot: str, contestant: str, context: RunContext) -> dict[str, Any]:
+def fit(
+    environment: Environment, spec: ModelSpec, snapshot: str, contestant: str, context: RunContext
+) -> dict[str, Any]:
     """Fits one contestant and records it in MLflow: settings, metrics, pictures, model files; a candidate becomes a
     version. A finished run of the same data, settings, seed and code is reused."""
     from imago.registry import save
@@ -52,7 +54,9 @@ def fit(environment: Environment, spec: ModelSpec, snapshot: str, contestant: st
     tracker = Tracker(environment, spec.name)
     identity = fitting.identity(spec, frozen, one, context.code_commit)
     known = tracker.finished_run(identity)
-    if known is not None and Storage(environment).exists(f"{tracker.artifact_folder(known.info.run_id)}/model/model.json"):
+    if known is not None and Storage(environment).exists(
+        f"{tracker.artifact_folder(known.info.run_id)}/model/model.json"
+    ):
         log.info("%s: the same fit is recorded as run %s", contestant, known.info.run_id)
         return {**json.loads(known.data.tags["imago.result"]), "reused": True}
 
@@ -132,8 +136,14 @@ def fit(environment: Environment, spec: ModelSpec, snapshot: str, contestant: st
     return {**result, "reused": False}
 
 
-def report(environment: Environment, spec: ModelSpec, ds: str, snapshot: str, fitted: Sequence[dict[str, Any]],
-           context: RunContext) -> dict[str, Any]:
+def report(
+    environment: Environment,
+    spec: ModelSpec,
+    ds: str,
+    snapshot: str,
+    fitted: Sequence[dict[str, Any]],
+    context: RunContext,
+) -> dict[str, Any]:
     """Puts all contestants side by side on one summary run, with the data-exploration report, and leaves word for
     deployment. Fails when a contestant of the spec is missing: an incomplete fight is no fight."""
     from imago.registry.tracking import Tracker

@@ -11,8 +11,18 @@ from imago.errors import ImagoError
 from imago.ledger.schema import decisions
 
 
-def record(connection: Connection, *, model: str, training_ds: str, run_id: str, outcome: str, incumbent_id: int | None,
-           challenger_version: str | None, holdout_digest: str, verdict: Mapping[str, Any]) -> int:
+def record(
+    connection: Connection,
+    *,
+    model: str,
+    training_ds: str,
+    run_id: str,
+    outcome: str,
+    incumbent_id: int | None,
+    challenger_version: str | None,
+    holdout_digest: str,
+    verdict: Mapping[str, Any],
+) -> int:
     """Appends a decision in the caller's transaction; its id."""
     values = {
         "model": model,
@@ -27,7 +37,9 @@ def record(connection: Connection, *, model: str, training_ds: str, run_id: str,
     return int(connection.execute(decisions.insert().values(**values).returning(decisions.c.id)).scalar_one())
 
 
-def of_training(connection: Connection, model: str, training_ds: str, fight: str | None = None) -> dict[str, Any] | None:
+def of_training(
+    connection: Connection, model: str, training_ds: str, fight: str | None = None
+) -> dict[str, Any] | None:
     """The newest decision on a training; with `fight`, on exactly these contestants and this holdout. None when there is none."""
     query = select(decisions).where(decisions.c.model == model, decisions.c.training_ds == training_ds)
     if fight is not None:
@@ -40,5 +52,7 @@ def get(connection: Connection, decision_id: int) -> dict[str, Any]:
     """One decision by its number."""
     row = connection.execute(select(decisions).where(decisions.c.id == decision_id)).mappings().one_or_none()
     if row is None:
-        raise ImagoError(f"there is no decision {decision_id}", next_step="look at the deployment run's log for its number")
+        raise ImagoError(
+            f"there is no decision {decision_id}", next_step="look at the deployment run's log for its number"
+        )
     return dict(row)

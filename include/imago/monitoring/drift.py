@@ -1,15 +1,15 @@
 """Is this drift? A pure judgement: profiles and thresholds in, findings out.
 
-Shape measures (PSI, Jensen-Shannon, the shift of the mean score) are taken over a window of up to 7 days that ends with the judged day: one day of 900 flights
+Shape measures (PSI, Jensen-Shannon, the shift of the mean score) are taken over a window of days that ends with the judged day: one day of 900 flights
 is one weather, not a trend. What breaks at once is judged on the day alone: missing values, unseen categories, the number of rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Literal, Protocol
+from typing import Literal, Protocol, get_args
 
 import numpy as np
 
@@ -18,7 +18,8 @@ from imago.monitoring.profiles import DECISION, SCORE, ColumnProfile, Profile
 from imago.monitoring.reference import Reference, bins_of
 
 Level = Literal["ok", "warning", "critical"]
-Rule = Literal["prediction_drift", "input_drift", "missing_values", "row_volume"]
+Concern = Literal["predictions", "inputs", "missing_values", "volume"]
+CONCERNS: tuple[Concern, ...] = get_args(Concern)
 
 MARGIN = 1.5  # a critical value is half as much again beyond the farthest that the training data itself went
 VOLUME_WARNING, VOLUME_CRITICAL = 0.35, 0.60  # relative distance from the weekday's median
@@ -37,6 +38,7 @@ class Thresholds(Protocol):
     js_warning: float
     js_critical: float
     missing_rise: float
+    seasonal: Mapping[str, tuple[float, float]]
 
 
 @dataclass(frozen=True)
@@ -60,12 +62,12 @@ class Finding:
         return self.value / self.threshold_critical
 
     @property
-    def rule(self) -> Rule:
+    def concern(self) -> Concern:
         if self.column == ROWS:
-            return "row_volume"
+            return "volume"
         if self.column in (SCORE, DECISION):
-            return "prediction_drift"
-        return "missing_values" if self.measure in ("missing_rise", "unseen_rise") else "input_drift"
+            return "predictions"
+        return "missing_values" if self.measure in ("missing_rise", "unseen_rise") else "inputs"
 
 
 def judge(
@@ -88,7 +90,8 @@ def judge(
             continue
         before, now = (bins_of(trained, np.array(side.counts), side.unseen) for side in (trained, recent))
         psi, distance = divergence.psi(before, now), divergence.jensen_shannon(before, now)
-        found(name, "psi", psi, thresholds.psi_warning, thresholds.psi_critical, days=window_days)
+        warning, critical = thresholds.seasonal.get(name, (thresholds.psi_warning, thresholds.psi_critical))
+        found(name, "psi", psi, warning, critical, days=window_days)
         found(name, "jensen_shannon", distance, thresholds.js_warning, thresholds.js_critical, days=window_days)
         if name == SCORE:
             found(name, "mean_shift", _mean_shift(trained, recent), MEAN_WARNING, MEAN_CRITICAL, days=window_days)
@@ -99,7 +102,7 @@ def judge(
             found(name, measure, max(rise, 0.0), thresholds.missing_rise, MISSING_CRITICAL, days=1)
     usual = reference.weekday_rows[date.fromisoformat(ds).weekday()]
     change = abs(day.rows / usual - 1.0) if usual else 0.0
-    findings.append(Finding(ROWS, "row_volume", round(change, 6), VOLUME_WARNING, VOLUME_CRITICAL))
+    findings.append(Finding(ROWS, "volume", round(change, 6), VOLUME_WARNING, VOLUME_CRITICAL))
     return tuple(findings)
 
 
@@ -111,9 +114,9 @@ def _mean_shift(trained: ColumnProfile, recent: ColumnProfile) -> float:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What one rule says of a day: `worst` are its findings beyond the threshold that alarms, the farthest first."""
+    """What a day's findings come to for one concern: `worst` are those that alarm, the farthest beyond its threshold first."""
 
-    rule: Rule
+    concern: Concern
     worst: tuple[Finding, ...]
 
     @property
@@ -122,15 +125,14 @@ class Verdict:
 
 
 def verdicts(findings: Sequence[Finding]) -> tuple[Verdict, ...]:
-    """One verdict a rule, so that thirty drifting columns are one alert and not thirty.
+    """One verdict a concern, so that thirty drifting columns are one alert and not thirty.
 
     Values that vanish alarm from their first threshold on; everything else alarms at the critical one, and its warnings are drawn on the dashboard.
     """
-    rules: tuple[Rule, ...] = ("prediction_drift", "missing_values", "row_volume", "input_drift")
     result = []
-    for rule in rules:
-        alarming = ("warning", "critical") if rule == "missing_values" else ("critical",)
-        worst = [finding for finding in findings if finding.rule == rule and finding.level in alarming]
+    for concern in CONCERNS:
+        alarming = ("warning", "critical") if concern == "missing_values" else ("critical",)
+        worst = [finding for finding in findings if finding.concern == concern and finding.level in alarming]
         worst.sort(key=lambda finding: (-finding.excess, finding.column, finding.measure))
-        result.append(Verdict(rule, tuple(worst)))
+        result.append(Verdict(concern, tuple(worst)))
     return tuple(result)

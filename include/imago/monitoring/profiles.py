@@ -89,6 +89,19 @@ class ColumnProfile:
     def unseen_rate(self) -> float:
         return self.unseen / self.rows if self.rows else 0.0
 
+    @property
+    def typical(self) -> float | str | None:
+        """The most frequent category, or a number from the middle: the edge nearest to the median."""
+        if not self.known:
+            return None
+        counts = np.array(self.counts)
+        if self.kind == "categorical":
+            return self.categories[int(np.argmax(counts))]
+        if not self.edges:
+            return self.mean
+        middle = int(np.searchsorted(np.cumsum(counts), self.known / 2))
+        return self.edges[min(middle, len(self.edges) - 1)]
+
     def share(self, category: str) -> float | None:
         """The share of rows in that category; None without rows."""
         if not self.rows or category not in self.categories:

@@ -1,7 +1,7 @@
 """The champion's reference: its training data as a profile, and how much that data varied from week to week.
 
 The second half is what keeps the channel quiet. Weather drifts from March to July in every healthy year, and two hundred rows vary more than
-two thousand; so for each column and measure the reference remembers how far windows of 1 to 7 days of the training data were from the
+two thousand; so for each column and measure the reference remembers how far windows of one day, two days, ... of the training data were from the
 whole. A later window alarms when it is farther away than both the spec's threshold and the champion's own past.
 """
 
@@ -18,11 +18,10 @@ import pyarrow as pa
 from imago.monitoring import divergence
 from imago.monitoring.profiles import DECISION, SCORE, ColumnProfile, Kind, Profile, freeze
 
-WINDOW_DAYS = 7
 MINIMUM_HISTORY = 14  # days of training data below which there is no past to speak of
 FORMAT = 1
 
-Limits = Mapping[str, Mapping[str, tuple[float, ...]]]  # column -> measure -> largest value seen, by window length 1..7
+Limits = Mapping[str, Mapping[str, tuple[float, ...]]]  # column -> measure -> largest value, by window length from 1
 
 
 @dataclass(frozen=True)
@@ -88,7 +87,7 @@ def profiled_columns(
 
 
 def fit_reference(
-    *, identity: str, columns: Mapping[str, object], kinds: Mapping[str, Kind], days: Sequence[str]
+    *, identity: str, columns: Mapping[str, object], kinds: Mapping[str, Kind], days: Sequence[str], window_days: int = 7
 ) -> Reference:
     """Makes the reference from training rows: `columns` as of `profiled_columns`, `days` the day key of each row."""
     frozen = dict(freeze(columns, {name: kind for name, kind in kinds.items() if name != DECISION}).columns)
@@ -109,7 +108,7 @@ def fit_reference(
     return Reference(
         identity=identity,
         profile=whole,
-        limits=_limits(whole, daily) if len(daily) >= MINIMUM_HISTORY else {},
+        limits=_limits(whole, daily, window_days) if len(daily) >= MINIMUM_HISTORY else {},
         weekday_rows=_weekday_rows(keys.tolist(), [profile.rows for profile in daily]),
         first_day=str(keys[0]),
         last_day=str(keys[-1]),
@@ -122,12 +121,12 @@ def _taken(values: object, order: np.ndarray) -> object:
     return np.asarray(values)[order]
 
 
-def _limits(whole: Profile, daily: Sequence[Profile]) -> Limits:
+def _limits(whole: Profile, daily: Sequence[Profile], window_days: int) -> Limits:
     limits: dict[str, dict[str, tuple[float, ...]]] = {}
     for name, column in whole.columns.items():
         parts = [profile.columns[name] for profile in daily]
         found: dict[str, list[float]] = {}
-        for length in range(1, WINDOW_DAYS + 1):
+        for length in range(1, min(window_days, len(daily)) + 1):
             for measure, values in _rolling(column, parts, length).items():
                 found.setdefault(measure, []).append(float(f"{values.max():.6g}"))
         limits[name] = {measure: tuple(values) for measure, values in found.items()}
@@ -140,7 +139,7 @@ def _rolling(whole: ColumnProfile, parts: Sequence[ColumnProfile], length: int) 
     missing = _windows(np.array([part.missing for part in parts], dtype=np.float64), length)
     unseen = _windows(np.array([part.unseen for part in parts], dtype=np.float64), length)
     counts = _windows(np.array([part.counts for part in parts], dtype=np.float64), length)
-    reference, current = bins_of(whole, np.array(whole.counts), whole.unseen), None
+    reference = bins_of(whole, np.array(whole.counts), whole.unseen)
     current = bins_of(whole, counts, unseen)
     values = {
         "psi": divergence.psi(reference, current),

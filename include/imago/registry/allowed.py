@@ -95,7 +95,9 @@ def check(data: bytes) -> None:
         raise _refused("it is not a skops file", seen=type(error).__name__) from error
     for module, name, loader in _nodes(schema):
         if loader not in LOADERS:
-            raise _refused("it would be rebuilt in a way that is not allowed", seen=loader, allowed=", ".join(sorted(LOADERS)))
+            raise _refused(
+                "it would be rebuilt in a way that is not allowed", seen=loader, allowed=", ".join(sorted(LOADERS))
+            )
         if name not in TYPES.get(module, ()):
             raise _refused("it holds a type that is not allowed", seen=f"{module}.{name}")
 

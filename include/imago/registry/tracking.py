@@ -97,7 +97,9 @@ class Tracker:
         """Where the files of a run lie, relative to the storage root."""
         return f"{self.folder}/{run_id}/artifacts"
 
-    def record(self, run_id: str, *, params: Mapping[str, Any], metrics: Mapping[str, float], tags: Mapping[str, Any]) -> None:
+    def record(
+        self, run_id: str, *, params: Mapping[str, Any], metrics: Mapping[str, float], tags: Mapping[str, Any]
+    ) -> None:
         from mlflow.entities import Metric, Param, RunTag
 
         now = int(time.time() * 1000)

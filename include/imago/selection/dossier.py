@@ -67,13 +67,23 @@ class Dossier:
         numeric = {1, 2, 5}
         if self.money:
             head.append(f"{self.unit} on the holdout")
-        header = "".join(f'<th{" class=n" if place in numeric else ""}>{escape(text)}</th>' for place, text in enumerate(head))
+        header = "".join(
+            f"<th{' class=n' if place in numeric else ''}>{escape(text)}</th>" for place, text in enumerate(head)
+        )
         rows = []
         for ruling in self.ranked():
-            cells = [ruling.name, _number(ruling.score), self._span(ruling.name), ruling.standing, _sentence(ruling.reason)]
+            cells = [
+                ruling.name,
+                _number(ruling.score),
+                self._span(ruling.name),
+                ruling.standing,
+                _sentence(ruling.reason),
+            ]
             if self.money:
                 cells.append(_money(self.money.get(ruling.name)))
-            row = "".join(f'<td{" class=n" if place in numeric else ""}>{escape(text)}</td>' for place, text in enumerate(cells))
+            row = "".join(
+                f"<td{' class=n' if place in numeric else ''}>{escape(text)}</td>" for place, text in enumerate(cells)
+            )
             rows.append(f'<tr class="{ruling.role}">{row}</tr>')
         facts = "".join(f"<span><b>{escape(text)}</b>{escape(label)}</span>" for label, text in self.facts.items())
         shown = list(self.pictures.items())
@@ -96,7 +106,9 @@ class Dossier:
 
 
 def _image(caption: str, data: bytes, style: str) -> str:
-    return f'<img class="{style}" alt="{escape(caption)}" src="data:image/png;base64,{base64.b64encode(data).decode()}">'
+    return (
+        f'<img class="{style}" alt="{escape(caption)}" src="data:image/png;base64,{base64.b64encode(data).decode()}">'
+    )
 
 
 def _number(score: float | None) -> str:

@@ -5,11 +5,12 @@ Who wins, in order; the first sentence that applies is the verdict:
 1. A candidate or a baseline that scores beyond `Bar.ceiling` is too good to be true: a leak is suspected, and nobody
    is promoted (`rejected`). It does not matter which contestant found the leak: all of them read the same columns.
 2. A declared baseline, or the reigning champion, without a score means that the comparison was not made (`rejected`).
-3. No candidate has a score that meets `Bar.floor` (`rejected`).
+3. No candidate has a score (`rejected`).
 4. No candidate beats the best baseline by `Bar.smallest_effect` (`blocked`): the tripwire.
-5. A candidate WINS when it beats its opponent (the reigning champion; where there is none, the best baseline) by at
+5. None of those that do meets `Bar.floor` (`rejected`).
+6. A candidate WINS when it beats its opponent (the reigning champion; where there is none, the best baseline) by at
    least the smallest effect AND the lower end of the difference's interval is above 0. The best winner is promoted.
-6. Otherwise the champion stays (`kept`). A tie, a NaN, a missing score or a missing interval never wins.
+7. Otherwise the champion stays (`kept`). A tie, a NaN, a missing score or a missing interval never wins.
 
     >>> bar = Bar(metric="roc_auc", higher_is_better=True, smallest_effect=0.01)
     >>> fight = [Contestant("prior", "baseline", 0.50), Contestant("trees", "candidate", 0.74)]
@@ -28,7 +29,7 @@ from typing import Any, Literal
 
 Role = Literal["champion", "candidate", "baseline"]
 Outcome = Literal["promoted", "kept", "blocked", "rejected"]
-Gate = Literal["leak", "baselines", "incumbent", "floor", "tripwire", "fight", "order"]
+Gate = Literal["leak", "baselines", "incumbent", "candidates", "tripwire", "floor", "fight", "order"]
 Standing = Literal["WIN", "TIE", "LOSE", "OUT"]
 
 
@@ -137,37 +138,48 @@ def judge(contestants: Sequence[Contestant], differences: Mapping[tuple[str, str
         assert worst is not None and worst.score is not None
         return verdict(
             "rejected",
+            "leak",
             None,
             f"{worst.name} scores {worst.score:.4f} in {bar.metric}, beyond {bar.ceiling}: "
             "too good to be true, a leak of the label into the features is suspected",
         )
     if not baselines:
-        return verdict("rejected", "baselines", None, "no baseline took part, so nothing shows that a model is worth having")
+        return verdict(
+            "rejected", "baselines", None, "no baseline took part, so nothing shows that a model is worth having"
+        )
     silent = [c for c in baselines if _score(c) is None]
     if silent or best_baseline is None:
-        return verdict("rejected", "baselines", None, f"the baseline {silent[0].name} has no score: the comparison was not made")
+        return verdict(
+            "rejected", "baselines", None, f"the baseline {silent[0].name} has no score: the comparison was not made"
+        )
     if champion is not None and (_score(champion) is None or champion.fault):
         return verdict(
             "rejected",
+            "incumbent",
             None,
             f"the reigning champion {champion.name} cannot be compared: "
             f"{champion.fault or 'it has no score on this holdout'}",
         )
-    able = [c for c in candidates if _score(c) is not None and not c.fault and not bar.below_floor(float(c.score or 0))]
+    able = [c for c in candidates if _score(c) is not None and not c.fault]
     best = _best(able, bar)
     if best is None:
-        return verdict(
-            "rejected",
-            None,
-            "no candidate has a score that meets the floor" + (f" of {bar.floor}" if bar.floor is not None else ""),
-        )
+        return verdict("rejected", "candidates", None, "no candidate has a score on this holdout")
     worthy = [c for c in able if _at_least(_gain(c, best_baseline, bar), bar.smallest_effect)]
     if not worthy:
         return verdict(
             "blocked",
+            "tripwire",
             best,
-            f"no candidate beats the baseline {best_baseline.name} "
-            f"({best_baseline.score:.4f}) by {bar.smallest_effect}; the best is {best.name} ({best.score:.4f})",
+            f"no candidate beats the baseline {best_baseline.name} ({best_baseline.score:.4f}) by {bar.smallest_effect}; "
+            f"the best is {best.name} ({best.score:.4f})",
+        )
+    worthy = [c for c in worthy if not bar.below_floor(float(c.score or 0.0))]
+    if not worthy:
+        return verdict(
+            "rejected",
+            "floor",
+            best,
+            f"no candidate meets the floor of {bar.floor}; the best is {best.name} ({best.score:.4f})",
         )
     winner = _best([c for c in worthy if rulings[c.name].standing == "WIN"], bar)
     if winner is None:

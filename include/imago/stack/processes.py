@@ -125,9 +125,20 @@ def end(processes: Iterable[psutil.Process], *, gently: signal.Signals | None, p
     left = list(processes)
     if gently is not None:
         _signal(left, gently)
-        _, left = psutil.wait_procs(left, timeout=patience)
+        left = _wait_until_gone(left, patience)
     _signal(left, signal.SIGKILL)
-    psutil.wait_procs(left, timeout=5)
+    _wait_until_gone(left, 5)
+
+
+def _wait_until_gone(processes: list[psutil.Process], patience: float) -> list[psutil.Process]:
+    """Those that still run after `patience` seconds. A zombie is gone: a container's first process may never reap it."""
+    deadline = time.monotonic() + patience
+    left = processes
+    while left := [process for process in left if start_mark(process.pid) is not None and process.is_running()]:
+        if time.monotonic() > deadline:
+            break
+        time.sleep(0.02)
+    return left
 
 
 def _signal(processes: Iterable[psutil.Process], number: signal.Signals) -> None:

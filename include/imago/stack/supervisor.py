@@ -221,8 +221,14 @@ class _Launch:
         if not self._wait_for(component.needs):
             return
         if running is not None:
+            if not running.alive:
+                why = "it had ended"
+            elif running.fingerprint != fingerprint:
+                why = "its settings changed"
+            else:
+                why = "it did not answer"
             _end_component(state, component.name, settings.secrets.stack_id)
-            self.report(component.name, "restarting", "its settings changed" if running.alive else "it had ended")
+            self.report(component.name, "restarting", why)
         began = time.monotonic()
         self.report(component.name, "starting", "")
         component.prepare(settings)

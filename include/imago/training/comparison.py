@@ -26,7 +26,9 @@ def identity(results: Sequence[Mapping[str, Any]]) -> str:
     return hashlib.sha256(json.dumps(["training", *(result["run_id"] for result in results)]).encode()).hexdigest()[:32]
 
 
-def holdout_scores(environment: Environment, frozen: Snapshot, results: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
+def holdout_scores(
+    environment: Environment, frozen: Snapshot, results: Sequence[Mapping[str, Any]]
+) -> dict[str, np.ndarray]:
     """Scores on the holdout by the saved models, loaded as production loads them."""
     holdout = frozen.part("holdout")
     return {result["contestant"]: load_model(environment, result["artifact"]).predict(holdout) for result in results}
@@ -37,16 +39,22 @@ def markdown(spec: ModelSpec, results: Sequence[Mapping[str, Any]]) -> str:
     lines = ["| contestant | role | " + " | ".join(names) + " | seconds |", "|---" * (len(names) + 3) + "|"]
     for result in _ranked(spec, results):
         cells = [f"{result['metrics'][f'holdout_{name}']:.4f}" for name in names]
-        lines.append(f"| {result['contestant']} | {result['role']} | " + " | ".join(cells) + f" | {result['seconds']:.1f} |")
+        lines.append(
+            f"| {result['contestant']} | {result['role']} | " + " | ".join(cells) + f" | {result['seconds']:.1f} |"
+        )
     return "\n".join(lines)
 
 
-def files(spec: ModelSpec, frozen: Snapshot, results: Sequence[Mapping[str, Any]],
-          scores: Mapping[str, np.ndarray]) -> dict[str, bytes]:
+def files(
+    spec: ModelSpec, frozen: Snapshot, results: Sequence[Mapping[str, Any]], scores: Mapping[str, np.ndarray]
+) -> dict[str, bytes]:
     """The page and the pictures, by name."""
     truth = labels(frozen.part("holdout"), spec)
     made = plots.pictures(spec.problem, truth, scores)
-    return {"comparison.html": _page(spec, frozen, results).encode(), **{f"plots/{name}": data for name, data in made.items()}}
+    return {
+        "comparison.html": _page(spec, frozen, results).encode(),
+        **{f"plots/{name}": data for name, data in made.items()},
+    }
 
 
 def _ranked(spec: ModelSpec, results: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
@@ -56,7 +64,10 @@ def _ranked(spec: ModelSpec, results: Sequence[Mapping[str, Any]]) -> list[Mappi
 
 def _page(spec: ModelSpec, frozen: Snapshot, results: Sequence[Mapping[str, Any]]) -> str:
     names, where = METRICS[spec.problem], frozen.cut
-    head = "".join(f"<th>{name}</th>" for name in ("contestant", "role", *names, f"tuning {spec.primary_metric}", "file", "seconds"))
+    head = "".join(
+        f"<th>{name}</th>"
+        for name in ("contestant", "role", *names, f"tuning {spec.primary_metric}", "file", "seconds")
+    )
     body = []
     for result in _ranked(spec, results):
         metrics = result["metrics"]

@@ -69,7 +69,15 @@ def libraries() -> dict[str, str]:
 def identity(spec: ModelSpec, snapshot: Snapshot, one: Candidate | Baseline, code_commit: str) -> str:
     """What makes two fits the same fit: data, pipeline with its settings, seed, code and libraries."""
     pipeline = one.build(spec, spec.training.seed)
-    facts = [snapshot.digest, snapshot.manifest["cut"], one.name, _settings(pipeline), spec.training.seed, code_commit, libraries()]
+    facts = [
+        snapshot.digest,
+        snapshot.manifest["cut"],
+        one.name,
+        _settings(pipeline),
+        spec.training.seed,
+        code_commit,
+        libraries(),
+    ]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
 
 

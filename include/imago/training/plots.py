@@ -59,8 +59,9 @@ def calibration(truth: np.ndarray, scores: Mapping[str, np.ndarray]) -> bytes:
     return _png(figure)
 
 
-def standings(metric_name: str, estimates: Mapping[str, float], spans: Mapping[str, tuple[float, float]],
-              roles: Mapping[str, str]) -> bytes:
+def standings(
+    metric_name: str, estimates: Mapping[str, float], spans: Mapping[str, tuple[float, float]], roles: Mapping[str, str]
+) -> bytes:
     """The contestants' metric with its interval, best at the top: the picture of the fair fight."""
     tint = {"champion": "#d4a72c", "candidate": "#1f6feb", "baseline": "#8c959f"}
     figure = Figure(figsize=(7.2, 0.9 + 0.38 * len(estimates)), layout="constrained")

@@ -137,7 +137,9 @@ def join(features: pa.Table, outcomes: pa.Table, spec: ModelSpec) -> pa.Table:
     return ordered.sort_by([("ds", "ascending"), (key, "ascending")]).combine_chunks()
 
 
-def _pin(environment: Environment, spec: ModelSpec, table: Table, wanted: tuple[str, ...], version: int | None) -> dict[str, str]:
+def _pin(
+    environment: Environment, spec: ModelSpec, table: Table, wanted: tuple[str, ...], version: int | None
+) -> dict[str, str]:
     """What stands behind the days of one table, in one digest. Raises MissingPartition for days that are not published."""
     found = {info.ds: info.digest for info in table.partitions()}
     missing = [day for day in wanted if day not in found]
@@ -158,7 +160,12 @@ def _check_parts(rows: pa.Table, where: Cut, spec: ModelSpec) -> None:
     for name in ("train", "tuning", "holdout") if where.tuning_first else ("train", "holdout"):
         part = part_of(rows, where, name)
         days = where.days(name)
-        facts = {"model": spec.name, "column": spec.label, "partition": f"{days[0]} to {days[-1]}", "rows": part.num_rows}
+        facts = {
+            "model": spec.name,
+            "column": spec.label,
+            "partition": f"{days[0]} to {days[-1]}",
+            "rows": part.num_rows,
+        }
         if not part.num_rows:
             raise ImagoError(
                 f"the {name} part has no row with a known outcome", rule="rows > 0",

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, DownstreamTasksSkipped
-from imago.errors import ImagoError, MissingPartition
 
+from imago.errors import ImagoError, MissingPartition
 from imago_airflow.callbacks import run_succeeded
 from imago_airflow.run import Run, open_run
 
@@ -17,7 +17,7 @@ Summary = dict[str, Any]
 
 
 class ImagoOperator(BaseOperator):
-    """A task of one environment. Its failure becomes an alert, and its success ends the incident of an earlier failure."""
+    """A task of one environment. Its failure becomes an alert; its success ends an earlier failure's incident."""
 
     ui_color = "#f3ede2"
 
@@ -33,8 +33,8 @@ class ImagoOperator(BaseOperator):
 class StageOperator(ImagoOperator):
     """A task that calls one function of `imago.jobs` for one model in one environment.
 
-    A subclass writes `work(run, context)`, which imports the job (never at module level: DAG files are executed again in each
-    task) and returns its summary. The summary is logged and becomes the task's XCom.
+    A subclass writes `work(run, context)`, which imports the job (never at module level: DAG files are executed again
+    in each task) and returns its summary. The summary is logged and becomes the task's XCom.
 
     A refusal (ImagoError) fails the task at once with its full text: the same input would be refused again. A missing
     input is tried again, since it may be on its way, and so is every other error.

@@ -8,7 +8,6 @@ from typing import Any, Literal
 from imago.context import RunContext
 from imago.days import days_between
 from imago.errors import ImagoError
-
 from imago_airflow.operators.base import StageOperator, Summary
 from imago_airflow.run import Run
 
@@ -16,8 +15,8 @@ from imago_airflow.run import Run
 class RefreshOperator(StageOperator):
     """Builds, audits and publishes the day's partition of `table`, and announces it.
 
-    With `from_day` and `to_day` in the form it publishes that range in one commit instead and announces nothing itself: loading
-    history must not start scoring. What the form selects is announced by the task behind it.
+    With `from_day` and `to_day` in the form it publishes that range in one commit instead and announces nothing itself:
+    loading history must not start scoring. What the form selects is announced by the task behind it.
     """
 
     def __init__(self, *, table: Literal["features", "outcomes"], **kwargs: Any) -> None:

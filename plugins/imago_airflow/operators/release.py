@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from airflow.sdk.exceptions import AirflowSkipException
-from imago.days import shift
 
+from imago.days import shift
 from imago_airflow.operators.base import StageOperator, Summary
 from imago_airflow.run import Run
 
@@ -53,9 +53,7 @@ class RollbackOperator(StageOperator):
         from imago.jobs.champions import rollback
 
         params = context["params"]
-        summary = rollback(
-            run.environment, run.spec, run.context, to=params.get("to_version"), reason=params["reason"]
-        )
+        summary = rollback(run.environment, run.spec, run.context, to=params.get("to_version"), reason=params["reason"])
         # The day of a champion event is that of its training: the eve of the first day that it scores.
         self.announce(run, context, [shift(summary["effective_ds"], -1)])
         return summary

@@ -12,7 +12,7 @@ from imago_airflow.run import Run
 
 
 class ScoreOperator(StageOperator):
-    """Scores the day with the champion of that day, or with the one that the form names, and announces the predictions."""
+    """Scores the day with the champion of that day, or the one that the form names, and announces the predictions."""
 
     def work(self, run: Run, context: Mapping[str, Any]) -> Summary:
         from imago.jobs.scoring import score

@@ -10,7 +10,7 @@ from imago_airflow.run import Run
 
 
 class FreezeOperator(StageOperator):
-    """Freezes the training snapshot of the run's day. Each part of its summary is an XCom of its own: the fits read `snapshot`."""
+    """Freezes the snapshot of the run's day. Each part of its summary is an XCom: the fits read `snapshot`."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(multiple_outputs=True, **kwargs)
@@ -38,7 +38,7 @@ class FitOperator(StageOperator):
 
 
 class ReportOperator(StageOperator):
-    """Logs the comparison of all fitted contestants, and announces that the training of the run's day is there to judge."""
+    """Logs the comparison of all contestants, and announces that the day's training is there to judge."""
 
     template_fields: Sequence[str] = ("snapshot", "fitted")
 

@@ -30,9 +30,8 @@ class WatchdogOperator(ImagoOperator):
     def execute(self, context: Mapping[str, Any]) -> Summary:
         from imago.context import RunContext, code_commit
         from imago.jobs import watchdog
-        from imago_models import MODELS
-
         from imago_airflow.facts import RestFacts
+        from imago_models import MODELS
 
         env = environment_for(self.environment)
         ti = context["ti"]

@@ -1,8 +1,3 @@
-{#- A share or a mean over a window that may be empty: null then, which is not the same as zero. -#}
-{%- macro per(part, whole) -%}
-    cast({{ part }} as {{ type_double() }}) / nullif({{ whole }}, 0)
-{%- endmacro -%}
-
 with
 
 days as (
@@ -91,23 +86,23 @@ final as (
         planes.maker as plane_maker,
 
         -- schedule
-        cast(schedule.departure_minute as {{ type_double() }}) as departure_minute,
-        cast(schedule.distance_miles as {{ type_double() }}) as distance_miles,
+        cast(schedule.departure_minute as double precision) as departure_minute,
+        cast(schedule.distance_miles as double precision) as distance_miles,
         cast(
             mod(
                 schedule.arrival_minute - schedule.departure_minute
                 + 60 * (origins.utc_offset_hours - dests.utc_offset_hours) + 2880,
                 1440
             )
-            as {{ type_double() }}
+            as double precision
         ) as block_minutes,
-        cast(day_plan.origin_departures_in_hour as {{ type_double() }}) as origin_departures_in_hour,
-        cast(day_plan.plane_leg_of_day as {{ type_double() }}) as plane_leg_of_day,
-        cast(day_plan.plane_gap_minutes as {{ type_double() }}) as plane_gap_minutes,
+        cast(day_plan.origin_departures_in_hour as double precision) as origin_departures_in_hour,
+        cast(day_plan.plane_leg_of_day as double precision) as plane_leg_of_day,
+        cast(day_plan.plane_gap_minutes as double precision) as plane_gap_minutes,
 
         -- plane
-        cast(cast(substring(schedule.ds, 1, 4) as integer) - planes.built_year as {{ type_double() }}) as plane_age_years,
-        cast(planes.seats as {{ type_double() }}) as plane_seats,
+        cast(cast(substring(schedule.ds, 1, 4) as integer) - planes.built_year as double precision) as plane_age_years,
+        cast(planes.seats as double precision) as plane_seats,
 
         -- weather at the origin in the hour of departure
         weather.temperature_f,
@@ -127,7 +122,7 @@ final as (
         {{ per('by_flight.late_28d', 'by_flight.arrived_28d') }} as flight_late_rate_28d,
         {{ per('by_hour.late_28d', 'by_hour.arrived_28d') }} as hour_late_rate_28d,
         {{ per('by_plane.late_28d', 'by_plane.arrived_28d') }} as plane_late_rate_28d,
-        cast(coalesce(by_plane.flights_28d, 0) as {{ type_double() }}) as plane_flights_28d,
+        cast(coalesce(by_plane.flights_28d, 0) as double precision) as plane_flights_28d,
         {{ per('by_origin.late_7d', 'by_origin.arrived_7d') }} as origin_late_rate_7d,
         {{ per('by_origin.late_1d', 'by_origin.arrived_1d') }} as origin_late_rate_1d
 

@@ -1,8 +1,3 @@
-{#- What a decision is worth comes from the spec, through vars. -#}
-{%- macro price(name) -%}
-    cast({{ var(name) if execute else 0 }} as {{ type_double() }})
-{%- endmacro -%}
-
 with
 
 predictions as (
@@ -22,8 +17,9 @@ judged as (
 
     select
         predictions.ds,
+        -- The key reads 2013-10-01-UA1545-EWR-0515; a carrier's code has two characters.
+        substring(split_part(predictions.flight_key, '-', 4), 1, 2) as carrier,
         split_part(predictions.flight_key, '-', 5) as origin,
-        {{ carrier_of_key('predictions.flight_key') }} as carrier,
         case when predictions.decision and outcomes.label = 1 then 1 else 0 end as caught,
         case when predictions.decision and outcomes.label = 0 then 1 else 0 end as false_alarm,
         case when not predictions.decision and outcomes.label = 1 then 1 else 0 end as missed,
@@ -76,7 +72,7 @@ final as (
         cast(
             caught * ({{ price('price_caught') }} - {{ price('price_missed') }})
             + false_alarms * ({{ price('price_false_alarm') }} - {{ price('price_quiet') }})
-            as {{ type_double() }}
+            as double precision
         ) as value_usd
     from counted
 

@@ -15,7 +15,7 @@ final as (
         flight_key,
         ds,
         event_time,
-        cast(arrival_delay as {{ type_double() }}) as arr_delay,
+        cast(arrival_delay as double precision) as arr_delay,
         cancelled,
         -- A flight that never arrived was not late: it has no label.
         cast(case when arrival_delay > 30 then 1 when arrival_delay is not null then 0 end as integer) as label,

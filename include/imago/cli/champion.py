@@ -1,0 +1,129 @@
+"""`imago champion`: who reigns, who reigned, and the way back."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from imago.cli.output import EnvironmentOption, JsonOption, console, environment, print_json
+from imago.errors import ImagoError
+from imago.specs import ModelSpec, get_model
+
+area = typer.Typer(help="The ledger of champions: who reigns, who reigned, and the way back.", no_args_is_help=True)
+ModelOption = Annotated[str | None, typer.Option("--model", help="The model; may be left out when there is only one.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the verbs below `imago champion`."""
+    app.add_typer(area, name="champion")
+
+
+@area.command()
+def show(model: ModelOption = None, env: EnvironmentOption = "dev", as_json: JsonOption = False) -> None:
+    """Shows the reigning champion."""
+    from imago.jobs import champions
+
+    _say(champions.show(environment(env), _spec(model).name), as_json)
+
+
+@area.command()
+def at(
+    day: Annotated[str, typer.Argument(help="A day, as 2013-10-03.")],
+    model: ModelOption = None,
+    env: EnvironmentOption = "dev",
+    as_json: JsonOption = False,
+) -> None:
+    """Shows who scores a day."""
+    from imago.jobs import champions
+
+    _say(champions.at(environment(env), _spec(model).name, day), as_json)
+
+
+@area.command()
+def history(model: ModelOption = None, env: EnvironmentOption = "dev", as_json: JsonOption = False) -> None:
+    """Lists all promotions and rollbacks, oldest first, and checks their chain. Exit code 1 when the chain is broken."""
+    from imago.jobs import champions
+
+    found = champions.history(environment(env), _spec(model).name)
+    if as_json:
+        print_json(found)
+    else:
+        _print_history(found["rows"])
+    if found["problems"]:
+        raise ImagoError(
+            "the chain is broken: " + "; ".join(found["problems"]),
+            rule="hash chain",
+            next_step="compare with a backup of the ledger before anything else is promoted",
+        )
+
+
+@area.command()
+def rollback(
+    to: Annotated[
+        str | None, typer.Option("--to", help="The version to return to; the one before when left out.")
+    ] = None,
+    reason: Annotated[str, typer.Option(help="Why; goes into the ledger.")] = "",
+    effective: Annotated[
+        str | None, typer.Option("--from", help="First day that it scores; the first unscored one.")
+    ] = None,
+    model: ModelOption = None,
+    env: EnvironmentOption = "dev",
+    as_json: JsonOption = False,
+) -> None:
+    """Makes an earlier champion reign again. Nothing is deleted: the rollback is a row of its own."""
+    from imago.context import RunContext
+    from imago.jobs import champions
+
+    done = champions.rollback(
+        environment(env), _spec(model), RunContext.local(), to_version=to, effective_ds=effective, reason=reason
+    )
+    _say(done, as_json)
+
+
+def _spec(name: str | None) -> ModelSpec:
+    from imago_models import MODELS
+
+    if name is None and len(MODELS) == 1:
+        return MODELS[0]
+    if name is None:
+        raise ImagoError(
+            "there are several models", allowed=", ".join(spec.name for spec in MODELS), next_step="pass --model NAME"
+        )
+    return get_model(name)
+
+
+def _say(row: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print_json(row)
+        return
+    console.print(
+        f"[bold]{escape(row['model'])}[/] version [bold green]{escape(row['version'])}[/] ({row['artifact_format']})"
+    )
+    for label, name in (
+        ("reigns from", "effective_ds"),
+        ("trained until", "trained_until"),
+        ("by", "action"),
+        ("decided at", "decided_at"),
+        ("decided by", "decided_by"),
+        ("why", "reason"),
+        ("digest", "artifact_sha256"),
+    ):
+        console.print(f"  [dim]{label:<13}[/] {escape(str(row[name]))}")
+
+
+def _print_history(rows: list[dict[str, Any]]) -> None:
+    if not rows:
+        console.print("Nobody was ever promoted.")
+        return
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for name in ("row", "action", "version", "reigns from", "training", "decided at", "decided by", "why"):
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(
+            str(row["id"]), row["action"], escape(row["version"]), row["effective_ds"], row["training_ds"],
+            row["decided_at"][:19], escape(row["decided_by"]), escape(row["reason"]),
+        )  # fmt: skip
+    console.print(table)

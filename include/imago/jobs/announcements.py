@@ -1,0 +1,121 @@
+"""What is said about a verdict: one alert for each outcome, worded from the verdict itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Connection
+
+from imago.alerts.outbox import Alert, raise_alert, resolve
+from imago.context import RunContext
+from imago.ledger.champions import Champion
+from imago.selection import Verdict
+from imago.specs import ModelSpec
+
+SUBJECT = "fair fight"
+_TROUBLES = ("baseline_not_beaten", "leak_suspected", "release_rejected")
+
+
+def announce(
+    connection: Connection,
+    *,
+    spec: ModelSpec,
+    ds: str,
+    outcome: str,
+    verdict: Verdict,
+    facts: Mapping[str, Any],
+    links: Mapping[str, str],
+    context: RunContext,
+) -> None:
+    """Writes the alert of an outcome in the decision's own transaction; a good outcome ends what was open before."""
+    raise_alert(connection, _alert(spec, ds, outcome, verdict, facts, links), context)
+    if outcome in ("promoted", "awaiting", "kept"):
+        for rule in _TROUBLES:
+            resolve(connection, spec.name, rule, SUBJECT, context, ds=ds)
+
+
+def announce_promotion(
+    connection: Connection, *, spec: ModelSpec, entry: Champion, approved_by: str, context: RunContext
+) -> None:
+    """What is said when a person approved."""
+    alert = Alert(
+        model=spec.name,
+        rule="champion_promoted",
+        subject=SUBJECT,
+        ds=entry.training_ds,
+        occurrence=f"decision {entry.decision_id} approved",
+        title=f"{spec.name}: version {entry.version} reigns from {entry.effective_ds}",
+        why=entry.reason,
+        did=f"{approved_by} approved, and the champion was moved",
+        next_step="nothing; `imago champion rollback` returns to the one before",
+    )
+    raise_alert(connection, alert, context)
+    resolve(connection, spec.name, "approval_awaited", SUBJECT, context, ds=entry.training_ds)
+
+
+def announce_rollback(connection: Connection, *, spec: ModelSpec, entry: Champion, context: RunContext) -> None:
+    alert = Alert(
+        model=spec.name,
+        rule="champion_rolled_back",
+        subject=SUBJECT,
+        occurrence=f"row {entry.id}",
+        title=f"{spec.name}: version {entry.version} reigns again from {entry.effective_ds}",
+        why=entry.reason,
+        did=f"{entry.decided_by} rolled back; days that were scored already keep their scores",
+        next_step="find out what was wrong with the version that left, before it is trained again",
+    )
+    raise_alert(connection, alert, context)
+
+
+def _alert(
+    spec: ModelSpec, ds: str, outcome: str, verdict: Verdict, facts: Mapping[str, Any], links: Mapping[str, str]
+) -> Alert:
+    rule, title, did, step = _words(spec, outcome, verdict)
+    return Alert(
+        model=spec.name,
+        rule=rule,
+        subject=SUBJECT,
+        ds=ds,
+        title=title,
+        why=verdict.reason,
+        did=did,
+        next_step=step,
+        facts=facts,
+        links=links,
+    )
+
+
+def _words(spec: ModelSpec, outcome: str, verdict: Verdict) -> tuple[str, str, str, str]:
+    """(rule, title, what was done, next step)"""
+    if outcome == "promoted":
+        return (
+            "champion_promoted", f"{spec.name}: {verdict.challenger} is the new champion", "the champion was moved",
+            "nothing; `imago champion rollback` returns to the one before",
+        )  # fmt: skip
+    if outcome == "awaiting":
+        return (
+            "approval_awaited", f"{spec.name}: {verdict.challenger} has won and waits for approval",
+            "the champion stays until a person approves", "read the dossier, then approve or reject in Airflow",
+        )  # fmt: skip
+    if outcome == "kept":
+        return (
+            "champion_kept", f"{spec.name}: the champion {verdict.incumbent or ''} stays".replace("  ", " "),
+            "nothing was moved", "nothing",
+        )  # fmt: skip
+    if outcome == "blocked":
+        return (
+            "baseline_not_beaten", f"{spec.name}: release blocked, the baseline {verdict.best_baseline} is not beaten",
+            "nobody was promoted, and the deployment run failed on purpose",
+            "look for a constant or missing feature, a lost join, or a label that shifted, in the exploration report of this training",
+        )  # fmt: skip
+    if verdict.gate == "leak":
+        return (
+            "leak_suspected", f"{spec.name}: release refused, a score is too good to be true",
+            "nobody was promoted, and the deployment run failed on purpose",
+            "check how the named columns are made: they must not know anything of the day's outcome",
+        )  # fmt: skip
+    return (
+        "release_rejected", f"{spec.name}: release refused at the gate '{verdict.gate}'",
+        "nobody was promoted, and the deployment run failed on purpose", "read the dossier of this training",
+    )  # fmt: skip

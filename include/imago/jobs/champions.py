@@ -1,0 +1,96 @@
+"""Questions to the ledger of champions, and the rollback."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from imago.context import RunContext
+from imago.environments import Environment
+from imago.specs import ModelSpec
+
+
+def show(environment: Environment, model: str) -> dict[str, Any]:
+    """The reigning champion. Raises NoChampion when nobody was ever promoted."""
+    from imago import ledger
+    from imago.errors import NoChampion
+    from imago.ledger import champions
+
+    with ledger.connect(environment).connect() as connection:
+        now = champions.reigning(connection, model)
+    if now is None:
+        raise NoChampion(
+            "nobody reigns yet", environment=environment.name, model=model, next_step="run training, then deployment"
+        )
+    return now.as_dict()
+
+
+def at(environment: Environment, model: str, ds: str) -> dict[str, Any]:
+    """Who scores the day `ds`, as the ledger says now. Raises NoChampion."""
+    from imago import ledger
+    from imago.ledger import champions
+
+    with ledger.connect(environment).connect() as connection:
+        return champions.at(connection, model, ds).as_dict()
+
+
+def history(environment: Environment, model: str) -> dict[str, Any]:
+    """All rows, oldest first, and what is wrong with their chain (nothing, when it is whole)."""
+    from imago import ledger
+    from imago.ledger import champions
+
+    with ledger.connect(environment).connect() as connection:
+        rows = champions.history(connection, model)
+    return {"rows": [row.as_dict() for row in rows], "problems": champions.broken_links(rows)}
+
+
+def rollback(
+    environment: Environment,
+    spec: ModelSpec,
+    context: RunContext,
+    *,
+    to_version: str | None = None,
+    effective_ds: str | None = None,
+    reason: str = "",
+) -> dict[str, Any]:
+    """Makes an earlier version reign again: the one before, or `to_version`. Itself a row; nothing is deleted.
+
+    Its model is loaded first, so that a rollback never ends with a champion that cannot score. It takes effect on the first
+    day that is not scored yet, unless `effective_ds` names another; stored predictions stay what they are.
+    Raises NoChampion when there is nothing to return to, ModelRefused when its files are not whole.
+    """
+    from imago import ledger
+    from imago.jobs.announcements import announce_rollback
+    from imago.ledger import champions
+    from imago.registry import load_model
+    from imago.registry.tracking import Tracker
+
+    with ledger.connect(environment).connect() as connection:
+        rows = champions.history(connection, spec.name)
+    champions.check_chain(rows)
+    target = champions.rollback_target(rows, to_version)
+    load_model(environment, target)
+    current = rows[-1]
+    entry = replace(
+        target,
+        action="rollback",
+        effective_ds=effective_ds or _first_unscored_day(environment, spec, current.effective_ds),
+        decided_at=datetime.now(UTC),
+        decided_by=context.actor,
+        decision_id=None,
+        reason=reason or f"version {current.version} was rolled back to version {target.version}",
+    )
+    with ledger.connect(environment).begin() as connection:
+        entry = champions.crown(connection, entry, expected=current.id)
+        announce_rollback(connection, spec=spec, entry=entry, context=context)
+    Tracker(environment, spec.name).crown(champion=entry.version, challenger=None)
+    return entry.as_dict()
+
+
+def _first_unscored_day(environment: Environment, spec: ModelSpec, earliest: str) -> str:
+    from imago.days import shift
+    from imago.tables import Table
+
+    scored = Table(environment, spec.name, "predictions").published_days()
+    return max(earliest, shift(scored[-1], 1)) if scored else earliest

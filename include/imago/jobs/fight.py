@@ -1,0 +1,217 @@
+"""One fight: load everyone, score everyone on the same holdout, and let the rule speak. Writes the dossier, decides nothing."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from imago.days import shift
+from imago.environments import Environment
+from imago.errors import ModelRefused
+from imago.ledger.champions import Champion
+from imago.registry import load_model
+from imago.registry.inputs import columns_of
+from imago.registry.tracking import Tracker
+from imago.selection import Bar, Contestant, Verdict, judge, out_of_order
+from imago.selection.bootstrap import differences, intervals
+from imago.selection.dossier import Dossier
+from imago.specs import ModelSpec
+from imago.storage import Storage
+from imago.training import plots, snapshot
+from imago.training.cut import Cut
+from imago.training.evaluation import metric, telling_columns
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Fought:
+    """A fight's result. `entry` holds what the champion's row would need, for the challenger; None when there is none."""
+
+    verdict: Verdict
+    outcome: str  # the verdict's; `awaiting` where the environment wants a person's approval first
+    holdout_digest: str
+    entry: dict[str, Any] | None
+    facts: dict[str, Any]
+    scores: dict[str, float | None]
+    links: dict[str, str]
+    markdown: str
+
+
+def fight(
+    environment: Environment, spec: ModelSpec, ds: str, word: dict[str, Any], incumbent: Champion | None
+) -> Fought:
+    """Fights out the training that left `word` (see `training.report`) against the reigning champion."""
+    frozen = snapshot.load(environment, word["snapshot"])
+    holdout, cut = frozen.part("holdout"), frozen.cut
+    truth = snapshot.labels(holdout, spec)
+    bar = bar_of(spec)
+    title = f"champion v{incumbent.version}" if incumbent else None
+    predictions: dict[str, np.ndarray] = {}
+    contestants: list[Contestant] = []
+
+    def enter(name: str, role: Any, artifact: Any, fault: str | None = None) -> None:
+        try:
+            values = load_model(environment, artifact).predict(holdout)
+        except ModelRefused as error:
+            log.warning("%s does not take part: %s", name, error)
+            contestants.append(Contestant(name, role, None, fault or f"it was not loaded: {error.message}"))
+            return
+        predictions[name] = values
+        contestants.append(Contestant(name, role, metric(spec.primary_metric, truth, values), fault))
+
+    if incumbent is not None and title is not None:
+        seen = incumbent.trained_until >= shift(cut.holdout_first, -spec.label_delay_days)
+        fault = f"it has learned until {incumbent.trained_until}, so it knows days of this holdout" if seen else None
+        enter(title, "champion", incumbent, fault)
+    for one in word["contestants"]:
+        enter(one["contestant"], one["role"], one["artifact"])
+
+    if incumbent is not None and title is not None and incumbent.training_ds > ds:
+        verdict = out_of_order(
+            title, f"the reigning champion comes from the later training {incumbent.training_ds}", bar
+        )
+    else:
+        verdict = _verdict(spec, contestants, predictions, truth, holdout, bar)
+    if verdict.gate == "leak":
+        verdict = _naming_columns(verdict, spec, holdout, truth)
+    outcome = "awaiting" if verdict.outcome == "promoted" and environment.requires_approval else str(verdict.outcome)
+    folder = f"trainings/{spec.name}/{ds}"
+    digest = frozen.holdout_digest(spec)
+    dossier = _dossier(spec, ds, outcome, verdict, contestants, predictions, truth, holdout, cut, digest)
+    page = dossier.html().encode()
+    Storage(environment).write_bytes(f"{folder}/dossier.html", page)
+    tracker = Tracker(environment, spec.name)
+    tracker.write(word["training_run"], {"dossier.html": page})
+    link = tracker.run_link(word["training_run"])
+    return Fought(
+        verdict=verdict,
+        outcome=outcome,
+        holdout_digest=digest,
+        entry=_entry(word, verdict, cut),
+        facts={"dossier": f"{folder}/dossier.html", "training_run": word["training_run"], "link": link},
+        scores={one.name: None if one.score is None else round(one.score, 4) for one in contestants},
+        links={"Training run with dossier": link},
+        markdown=dossier.markdown(),
+    )
+
+
+def bar_of(spec: ModelSpec) -> Bar:
+    return Bar(
+        spec.primary_metric,
+        not spec.lower_is_better,
+        spec.smallest_effect,
+        spec.guardrails.floor,
+        spec.guardrails.ceiling,
+    )
+
+
+def _verdict(
+    spec: ModelSpec,
+    contestants: list[Contestant],
+    predictions: dict[str, np.ndarray],
+    truth: np.ndarray,
+    holdout: pa.Table,
+    bar: Bar,
+) -> Verdict:
+    """The rule needs intervals against one opponent; who that is, it says itself when asked without intervals."""
+    opponent = judge(contestants, {}, bar).opponent
+    pairs = [(one.name, opponent) for one in contestants if one.role == "candidate" and opponent in predictions]
+    found = differences(
+        metric=spec.primary_metric,
+        higher_is_better=not spec.lower_is_better,
+        days=holdout.column("ds").to_numpy(),
+        truth=truth,
+        scores=predictions,
+        pairs=[(first, second) for first, second in pairs if second is not None],
+        seed=spec.training.seed,
+    )
+    return judge(contestants, found, bar)
+
+
+def _naming_columns(verdict: Verdict, spec: ModelSpec, holdout: pa.Table, truth: np.ndarray) -> Verdict:
+    if spec.problem != "binary":
+        return verdict
+    beyond = spec.guardrails.ceiling if spec.primary_metric == "roc_auc" else 0.8
+    columns = columns_of(holdout, [(feature.name, feature.kind) for feature in spec.features])
+    telling = telling_columns(columns, truth, beyond)
+    named = ", ".join(f"{name} (AUC {auc:.3f} alone)" for name, auc in list(telling.items())[:5])
+    where = (
+        f"; look at {named}" if named else "; no single column explains it, so look for a join or a split that leaks"
+    )
+    return replace(verdict, reason=verdict.reason + where)
+
+
+def _entry(word: dict[str, Any], verdict: Verdict, cut: Cut) -> dict[str, Any] | None:
+    chosen = next((one for one in word["contestants"] if one["contestant"] == verdict.challenger), None)
+    if chosen is None:
+        return None
+    return {
+        "version": chosen["version"],
+        "run_id": chosen["run_id"],
+        **chosen["artifact"],
+        "trained_until": cut.trained_until,
+        "effective_ds": cut.effective_ds,
+    }
+
+
+def _dossier(
+    spec: ModelSpec,
+    ds: str,
+    outcome: str,
+    verdict: Verdict,
+    contestants: list[Contestant],
+    predictions: dict[str, np.ndarray],
+    truth: np.ndarray,
+    holdout: pa.Table,
+    cut: Cut,
+    digest: str,
+) -> Dossier:
+    sign = 1.0 if spec.lower_is_better else -1.0
+    ranked = sorted((one for one in contestants if one.score is not None and np.isfinite(one.score)),
+                    key=lambda one: sign * float(one.score or 0.0))  # fmt: skip
+    shown = {one.name: predictions[one.name] for one in ranked}
+    spans = intervals(metric=spec.primary_metric, days=holdout.column("ds").to_numpy(), truth=truth, scores=shown,
+                      seed=spec.training.seed)  # fmt: skip
+    estimates = {one.name: float(one.score or 0.0) for one in ranked}
+    pictures = {"The contestants with their intervals": plots.standings(
+        spec.primary_metric, estimates, spans, {one.name: one.role for one in ranked})} if ranked else {}  # fmt: skip
+    if ranked:
+        made = plots.pictures(spec.problem, truth, shown)
+        pictures |= {name.removesuffix(".png").replace("_", " "): data for name, data in made.items()}
+    positives = f", {truth.mean():.1%} positive" if spec.problem == "binary" else ""
+    return Dossier(
+        title=f"{spec.name}, training of {ds}",
+        outcome=outcome,
+        verdict=verdict,
+        facts={
+            "learned from": f"{cut.train_first} to {cut.trained_until}",
+            "judged on": f"{cut.holdout_first} to {cut.holdout_last}",
+            "rows judged": f"{len(truth):,}{positives}",
+            "best baseline": verdict.best_baseline or "none",
+            "smallest worthwhile effect": f"{spec.smallest_effect} {spec.primary_metric}",
+            "holdout digest": digest[:16],
+        },
+        intervals=spans,
+        money={name: _worth(spec, truth, values) for name, values in shown.items()} if _has_price(spec) else {},
+        unit=spec.business.unit if spec.business else "",
+        pictures=pictures,
+    )
+
+
+def _has_price(spec: ModelSpec) -> bool:
+    return spec.business is not None and spec.problem == "binary"
+
+
+def _worth(spec: ModelSpec, truth: np.ndarray, scores: np.ndarray) -> float:
+    """What the decisions at the spec's threshold would have been worth on the holdout."""
+    prices = spec.business
+    assert prices is not None
+    warned, late = scores >= spec.decision_threshold, truth > 0.5
+    counts = ((warned & late, prices.caught), (warned & ~late, prices.false_alarm), (~warned & late, prices.missed),
+              (~warned & ~late, prices.quiet))  # fmt: skip
+    return float(sum(int(rows.sum()) * price for rows, price in counts))

@@ -1,0 +1,139 @@
+"""The tasks of `metric_refresh`: what a day's predictions were worth, now that its outcome is known."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from imago.context import RunContext
+from imago.days import days_between, shift
+from imago.environments import Environment
+from imago.errors import MissingPartition
+from imago.specs import ModelSpec
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+WINDOW_DAYS = 7  # one day's AUC has a standard error of about 0.02; a floor judged daily would cry wolf
+LEAST_DAYS = 5
+
+
+def refresh(env: Environment, spec: ModelSpec, ds: str, context: RunContext) -> dict[str, Any]:
+    """Joins the day's predictions with its outcomes and publishes model and business metrics.
+
+    A day without predictions gives {"skipped": reason}. Raises MissingPartition when the outcomes are not published.
+    """
+    from imago import ledger
+    from imago.metrics.daily import ALL, BUSINESS, business_value, matured, metrics_of, slices_of, to_rows
+    from imago.tables import Table
+
+    predictions, outcomes = Table(env, spec.name, "predictions"), Table(env, spec.name, "outcomes")
+    metrics = Table(env, spec.name, "metrics")
+    fence = metrics.draw_fence()
+    truth = outcomes.partition(ds)
+    if truth is None:
+        raise MissingPartition(
+            f"the outcomes of {ds} are not published",
+            environment=env.name,
+            model=spec.name,
+            table="outcomes",
+            partition=ds,
+            next_step="run outcome_refresh for that day, then metric_refresh again",
+        )
+    scored = predictions.partition(ds)
+    if scored is None:
+        return {"ds": ds, "skipped": f"no predictions of {ds} are published: nobody scored that day"}
+    told = predictions.read([ds], version=scored.version)
+    rows = matured(spec, told, outcomes.read([ds], version=truth.version))
+    if not rows.num_rows:
+        return {"ds": ds, "skipped": f"none of the {told.num_rows} predictions of {ds} has a known outcome"}
+    source = scored.inputs["features"]
+    features = Table(env, spec.name, "features").read(
+        [ds], columns=["ds", spec.entity_key, *spec.slices], version=source["version"]
+    )
+    version = scored.inputs["model_version"]
+    values: dict[str, dict[str, float]] = {}
+    sizes: dict[str, int] = {}
+    for name, part in slices_of(spec, rows, features if spec.slices else None):
+        values[name], sizes[name] = metrics_of(spec, part), part.num_rows
+        if spec.business is not None:
+            values[name][BUSINESS] = business_value(
+                spec.business, part.column(spec.label).to_numpy(), part.column("decision").to_numpy().astype(bool)
+            )
+    published = metrics.publish(
+        to_rows(ds, values, sizes, version),
+        days=(ds,),
+        key=("metric", "slice"),
+        fence=fence,
+        context=context,
+        inputs={
+            "model_version": version,
+            "predictions": {"digest": scored.digest, "version": scored.version},
+            "outcomes": {"digest": truth.digest, "version": truth.version},
+        },
+    )
+    window = _window(env, spec, ds)
+    with ledger.connect(env).begin() as connection:
+        alarm = _tell(connection, env, spec, ds, window, context)
+    return {
+        "ds": ds,
+        "rows": rows.num_rows,
+        "unlabelled": told.num_rows - rows.num_rows,
+        "model_version": version,
+        "changed": ds in published.changed,
+        spec.primary_metric: values[ALL].get(spec.primary_metric),
+        BUSINESS: values[ALL].get(BUSINESS),
+        "window": window,
+        "alarm": alarm,
+    }
+
+
+def _window(env: Environment, spec: ModelSpec, ds: str) -> dict[str, Any]:
+    """The primary metric over the pooled rows of the last matured days, under the champion that scored `ds`."""
+    from imago.metrics.daily import matured, metrics_of
+    from imago.tables import Table
+
+    predictions, outcomes = Table(env, spec.name, "predictions"), Table(env, spec.name, "outcomes")
+    scored = {info.ds: info.inputs["model_version"] for info in predictions.partitions()}
+    known = set(outcomes.published_days())
+    days = [
+        day
+        for day in days_between(shift(ds, 1 - WINDOW_DAYS), ds)
+        if day in known and scored.get(day) == scored[ds]
+    ]
+    rows: pa.Table = matured(spec, predictions.read(days), outcomes.read(days))
+    value = metrics_of(spec, rows).get(spec.primary_metric) if rows.num_rows else None
+    return {"days": len(days), "rows": rows.num_rows, "value": value}
+
+
+def _tell(
+    connection: Any, env: Environment, spec: ModelSpec, ds: str, window: dict[str, Any], context: RunContext
+) -> bool:
+    """Alerts when the window fell through the spec's floor; a window that is too short says neither good nor bad."""
+    from imago.alerts.outbox import Alert, raise_alert, resolve
+
+    value, floor = window["value"], spec.guardrails.floor
+    if value is None or window["days"] < LEAST_DAYS:
+        return False
+    below = value > floor if spec.lower_is_better else value < floor
+    if not below:
+        if context.mode == "live":
+            resolve(connection, spec.name, "metric_floor", spec.primary_metric, context, ds=ds)
+        return False
+    raise_alert(
+        connection,
+        Alert(
+            model=spec.name,
+            rule="metric_floor",
+            subject=spec.primary_metric,
+            title=f"{spec.primary_metric} of the {window['days']} days to {ds} is {value:.3f}, the floor is {floor:.3f}",
+            why="The champion tells good from bad less well than the spec demands of a model that serves.",
+            did="Predictions go on as usual; the champion stays.",
+            next_step="Look at drift and slices on the dashboard; run training for the last closed day, "
+            "or roll back with `imago champion rollback`.",
+            ds=ds,
+            facts={"value": value, "threshold": floor, "rows": window["rows"], "window_days": window["days"]},
+            links={"Airflow": env.airflow_url} if env.airflow_url else {},
+        ),
+        context,
+    )
+    return True

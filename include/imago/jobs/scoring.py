@@ -1,0 +1,229 @@
+"""The tasks of `batch_scoring`: the champion scores one day, and the day's profile is written beside it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from imago.context import RunContext
+from imago.environments import Environment
+from imago.errors import ImagoError, MissingPartition, RefusedPartition
+from imago.specs import ModelSpec
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from imago.ledger.champions import Champion
+    from imago.tables.delta import PartitionInfo
+
+DRIVERS = 5
+
+
+def score(
+    env: Environment, spec: ModelSpec, ds: str, context: RunContext, champion: str = "as-was"
+) -> dict[str, Any]:
+    """Scores the features of `ds` and publishes predictions and profile; the same inputs publish nothing new.
+
+    `champion`: `as-was` (recorded in the stored partition, else whoever reigned that day), `today`, or a version.
+    Raises MissingPartition when the day's features are not published, NoChampion, ModelRefused, Fenced.
+    """
+    from imago import ledger
+    from imago.monitoring.profiles import Profile
+    from imago.monitoring.reference import profiled_columns
+    from imago.registry import load_model
+    from imago.scoring.choice import choose
+    from imago.scoring.predictions import predict
+    from imago.tables import Table
+
+    predictions, profiles = Table(env, spec.name, "predictions"), Table(env, spec.name, "profiles")
+    # Drawn before anything is read: whoever reads later holds the higher fence, so an attempt that slept cannot win.
+    fence = predictions.draw_fence()
+    info, features = _features(env, spec, ds)
+    stored = predictions.partition(ds)
+    with ledger.connect(env).connect() as connection:
+        chosen = choose(connection, spec.name, ds, champion, stored.inputs if stored else None)
+    try:
+        scored = predict(spec, load_model(env, chosen), features, model_version=chosen.version)
+    except RefusedPartition as refusal:
+        _tell_refused(env, spec, ds, refusal, context)
+        raise
+    inputs = {
+        "champion_id": chosen.id,
+        "champion_choice": champion,
+        "model_version": chosen.version,
+        "artifact_sha256": chosen.artifact_sha256,
+        "features": {"digest": info.digest, "version": info.version},
+        "decision_threshold": spec.decision_threshold,
+        "leaking": chosen.trained_until >= ds,
+    }
+    published = predictions.publish(
+        scored, days=(ds,), key=(spec.entity_key,), fence=fence, context=context, inputs=inputs
+    )
+    reference = _reference(env, spec, chosen, context)
+    profile = Profile.of(
+        profiled_columns(
+            features, spec.feature_names, scored.column("score").to_numpy(), scored.column("decision").to_numpy()
+        ),
+        reference.profile,
+    )
+    profiles.publish(
+        profile.to_table(ds),
+        days=(ds,),
+        key=("column",),
+        fence=fence,
+        context=context,
+        inputs={
+            "reference": reference.identity,
+            "model_version": chosen.version,
+            "predictions": {"digest": published.digests[ds]},
+        },
+    )
+    online = _refresh_online(env, spec, ds, context, champion, chosen, scored, features)
+    return {
+        "ds": ds,
+        "rows": scored.num_rows,
+        "positive": int(sum(scored.column("decision").to_pylist())),
+        "model_version": chosen.version,
+        "champion_id": chosen.id,
+        "champion_choice": champion,
+        "leaking": inputs["leaking"],
+        "changed": ds in published.changed,
+        "version": published.version,
+        "digest": published.digests[ds],
+        "online": online,
+    }
+
+
+def explain(env: Environment, spec: ModelSpec, key: str, ds: str) -> dict[str, Any]:
+    """Rebuilds one stored prediction from its provenance alone, and says whether it is equal and what drove it.
+
+    The drivers: by how much the score would change if a feature had its usual value of the training data.
+    """
+    import pyarrow.compute as pc
+
+    from imago import ledger
+    from imago.registry import load_model
+    from imago.scoring.choice import choose
+    from imago.tables import Table
+
+    table = Table(env, spec.name, "predictions")
+    rows = table.require(ds)
+    row = rows.filter(pc.equal(rows.column(spec.entity_key), key)).to_pylist()
+    stored = table.partition(ds)
+    if not row or stored is None:
+        raise ImagoError(
+            f"no prediction is stored for {key}",
+            environment=env.name,
+            model=spec.name,
+            partition=ds,
+            seen=key,
+            next_step=f"check the key; `imago partitions predictions {spec.name}` lists the scored days",
+        )
+    inputs = stored.inputs
+    with ledger.connect(env).connect() as connection:
+        chosen = choose(connection, spec.name, ds, "as-was", inputs)
+    scorer = load_model(env, chosen)
+    features = Table(env, spec.name, "features").read([ds], version=inputs["features"]["version"])
+    features = features.filter(pc.equal(features.column(spec.entity_key), key))
+    if features.num_rows != 1:
+        raise MissingPartition(
+            "the feature row that this prediction was made from is gone",
+            environment=env.name,
+            model=spec.name,
+            table="features",
+            partition=ds,
+            next_step="the version was vacuumed: score the day again",
+        )
+    rebuilt = float(scorer.predict(features)[0])
+    return {
+        "key": key,
+        "ds": ds,
+        "stored": row[0],
+        "rebuilt": rebuilt,
+        "equal": rebuilt == row[0]["score"],
+        "inputs": inputs,
+        "run_id": stored.run_id,
+        "mode": stored.mode,
+        "code_commit": stored.code_commit,
+        "drivers": _drivers(env, spec, chosen, scorer, features, rebuilt),
+    }
+
+
+def _features(env: Environment, spec: ModelSpec, ds: str) -> tuple[PartitionInfo, pa.Table]:
+    """The day's features, read at the very version that the provenance names."""
+    from imago.tables import Table
+
+    table = Table(env, spec.name, "features")
+    info = table.partition(ds)
+    if info is None:
+        raise MissingPartition(
+            f"the features of {ds} are not published, and no other day stands in for them",
+            environment=env.name,
+            model=spec.name,
+            table="features",
+            partition=ds,
+            next_step="run feature_refresh for that day, then batch_scoring again",
+        )
+    columns = ["ds", spec.entity_key, spec.event_time, *spec.feature_names]
+    return info, table.read([ds], columns=columns, version=info.version)
+
+
+def _reference(env: Environment, spec: ModelSpec, chosen: Champion, context: RunContext) -> Any:
+    from imago.jobs import monitoring
+
+    return monitoring.reference_of(env, spec, chosen, context)
+
+
+def _refresh_online(
+    env: Environment, spec: ModelSpec, ds: str, context: RunContext, choice: str, chosen: Champion, scored: Any, features: Any
+) -> str:
+    if context.mode != "live" or choice != "as-was":
+        return "untouched"
+    from imago.jobs import serving
+
+    return serving.refresh(env, spec, ds, chosen, scored, features)
+
+
+def _drivers(
+    env: Environment, spec: ModelSpec, chosen: Champion, scorer: Any, row: pa.Table, rebuilt: float
+) -> list[dict[str, Any]]:
+    import pyarrow as pa
+
+    usual = _reference(env, spec, chosen, RunContext.local()).profile
+    variants = []
+    for name in spec.feature_names:
+        place = row.schema.get_field_index(name)
+        value = pa.array([usual.columns[name].typical]).cast(row.schema.field(name).type)
+        variants.append(row.set_column(place, row.schema.field(name), value))
+    changes = rebuilt - scorer.predict(pa.concat_tables(variants))
+    ranked = sorted(zip(spec.feature_names, changes, strict=True), key=lambda pair: -abs(pair[1]))[:DRIVERS]
+    return [
+        {
+            "feature": name,
+            "value": row.column(name)[0].as_py(),
+            "usual": usual.columns[name].typical,
+            "effect": float(change),
+        }
+        for name, change in ranked
+    ]
+
+
+def _tell_refused(env: Environment, spec: ModelSpec, ds: str, refusal: RefusedPartition, context: RunContext) -> None:
+    from imago import ledger
+    from imago.alerts.outbox import Alert, raise_alert
+
+    with ledger.connect(env).begin() as connection:
+        raise_alert(
+            connection,
+            Alert(
+                model=spec.name,
+                rule="prediction_refused",
+                subject="predictions",
+                title=f"Predictions of {ds} were refused: {refusal.message}",
+                why="Whoever reads predictions finds the day's previous partition, or none.",
+                did="Nothing was published; the run failed.",
+                next_step=refusal.next_step,
+                ds=ds,
+                facts=refusal.facts,
+            ),
+            context,
+        )

@@ -1,0 +1,195 @@
+"""The tasks of `endpoint_deploy`: the new champion's answers go online, after the endpoint has proved that it gives them."""
+
+from __future__ import annotations
+
+import math
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from imago.context import RunContext
+from imago.environments import Environment
+from imago.errors import ImagoError, MissingPartition, NoChampion
+from imago.specs import ModelSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import pyarrow as pa
+    from sqlalchemy import Connection
+
+    from imago.ledger.champions import Champion
+
+
+def deploy(env: Environment, spec: ModelSpec, context: RunContext) -> dict[str, Any]:
+    """Loads the reigning champion's scores of the newest published features day, and swaps when the endpoint proves them.
+
+    Table, proof and state are one transaction: until it commits, and when the proof fails, the old answers stand. In mode backfill
+    nothing is done. Raises NoChampion, MissingPartition, and ImagoError (with an alert) when the proof fails.
+    """
+    from imago import ledger
+    from imago.alerts.outbox import resolve
+    from imago.ledger import champions, online
+
+    if context.mode != "live":
+        return {"skipped": f"mode {context.mode}: the online table is only touched by live runs"}
+    engine = ledger.connect(env)
+    with engine.connect() as connection:
+        champion = champions.reigning(connection, spec.name)
+    if champion is None:
+        raise NoChampion(
+            "nobody reigns, so there is nothing to serve",
+            environment=env.name,
+            model=spec.name,
+            next_step="run training and deployment for this model first",
+        )
+    ds, scored, features = _newest(env, spec, champion)
+    rows = online_rows(spec, scored, features)
+    try:
+        with engine.begin() as connection:
+            changed = online.swap(connection, spec.name, champion_id=champion.id or 0, ds=ds, rows=rows)
+            proof = _prove(env, spec, connection, rows[0], champion)
+            resolve(connection, spec.name, "endpoint_failed", "endpoint", context)
+    except ImagoError as failure:
+        _tell_failed(env, spec, champion, failure, context)
+        raise
+    return {
+        "ds": ds,
+        "rows": len(rows),
+        "champion_id": champion.id,
+        "model_version": champion.version,
+        "changed": changed,
+        "proof": proof,
+    }
+
+
+def refresh(env: Environment, spec: ModelSpec, ds: str, champion: Champion, scored: pa.Table, features: pa.Table) -> str:
+    """Puts a freshly scored day online, when an endpoint is deployed, this champion reigns there and no later day is served.
+
+    Called by live scoring, so that the endpoint answers for today without another deploy. Says what it did.
+    """
+    from imago import ledger
+    from imago.ledger import online
+
+    with ledger.connect(env).begin() as connection:
+        now = online.state(connection, spec.name, lock=True)
+        if now is None:
+            return "not deployed"
+        if now["champion_id"] != champion.id or ds < now["ds"]:
+            return "untouched"
+        changed = online.swap(
+            connection, spec.name, champion_id=champion.id or 0, ds=ds, rows=online_rows(spec, scored, features)
+        )
+    return "swapped" if changed else "unchanged"
+
+
+def online_rows(spec: ModelSpec, scored: pa.Table, features: pa.Table) -> list[dict[str, Any]]:
+    """The rows of the online table, by key: prediction and the features that it was made from."""
+    inputs = {row[spec.entity_key]: row for row in features.to_pylist()}
+    return [
+        {
+            "key": row[spec.entity_key],
+            "ds": row["ds"],
+            "event_time": row["event_time"],
+            "score": row["score"],
+            "decision": row["decision"],
+            "model_version": row["model_version"],
+            "features": {name: _json(inputs[row[spec.entity_key]][name]) for name in spec.feature_names},
+        }
+        for row in scored.to_pylist()
+    ]
+
+
+def _newest(env: Environment, spec: ModelSpec, champion: Champion) -> tuple[str, pa.Table, pa.Table]:
+    """The newest features day with this champion's scores: the published ones, else made now by the same model."""
+    from imago.registry import load_model
+    from imago.scoring.predictions import predict
+    from imago.tables import Table
+
+    table = Table(env, spec.name, "features")
+    days = [info for info in table.partitions() if info.rows]
+    if not days:
+        raise MissingPartition(
+            "no features are published, so there is nothing to answer with",
+            environment=env.name,
+            model=spec.name,
+            table="features",
+            next_step="run feature_refresh, then endpoint_deploy again",
+        )
+    newest = days[-1]
+    columns = ["ds", spec.entity_key, spec.event_time, *spec.feature_names]
+    features = table.read([newest.ds], columns=columns, version=newest.version)
+    predictions = Table(env, spec.name, "predictions")
+    stored = predictions.partition(newest.ds)
+    if (
+        stored is not None
+        and stored.inputs.get("artifact_sha256") == champion.artifact_sha256
+        and stored.inputs["features"]["digest"] == newest.digest
+    ):
+        return newest.ds, predictions.read([newest.ds], version=stored.version), features
+    return newest.ds, predict(spec, load_model(env, champion), features, model_version=champion.version), features
+
+
+def _prove(
+    env: Environment, spec: ModelSpec, connection: Connection, row: dict[str, Any], champion: Champion
+) -> dict[str, Any]:
+    """Asks the real application for one key, inside of the transaction that brings the rows."""
+    from fastapi.testclient import TestClient
+
+    from imago.serving.app import create
+
+    @contextmanager
+    def reader() -> Iterator[Connection]:
+        yield connection
+
+    client = TestClient(create(env, spec, reader=reader))
+    health = client.get("/health")
+    response = client.get(f"/v1/{spec.name}/{row['key']}")
+    answer = response.json()
+    good = (
+        health.status_code == 200
+        and health.json()["champion_id"] == champion.id
+        and response.status_code == 200
+        and answer["model_version"] == row["model_version"]
+        and answer["score"] == row["score"]
+        and answer["decision"] == row["decision"]
+    )
+    if not good:
+        raise ImagoError(
+            f"the endpoint did not answer as version {champion.version} would; the old answers stand",
+            environment=env.name,
+            model=spec.name,
+            rule="endpoint proof",
+            allowed=f"score {row['score']} for {row['key']}",
+            seen=f"status {response.status_code}: {str(answer)[:200]}",
+            next_step="run endpoint_deploy again; if it fails again, look at its task log",
+        )
+    return {"key": row["key"], "status": response.status_code, "score": answer["score"], "decision": answer["decision"]}
+
+
+def _tell_failed(
+    env: Environment, spec: ModelSpec, champion: Champion, failure: ImagoError, context: RunContext
+) -> None:
+    from imago import ledger
+    from imago.alerts.outbox import Alert, raise_alert
+
+    with ledger.connect(env).begin() as connection:
+        raise_alert(
+            connection,
+            Alert(
+                model=spec.name,
+                rule="endpoint_failed",
+                subject="endpoint",
+                title=f"Version {champion.version} was not put online: {failure.message}",
+                why="The endpoint goes on with the answers of before, while batches are scored by the new champion.",
+                did="The swap was rolled back; the run failed.",
+                next_step=failure.next_step,
+                facts=failure.facts,
+                occurrence=champion.effective_ds,
+            ),
+            context,
+        )
+
+
+def _json(value: Any) -> Any:
+    """A feature as JSON holds it: a number that is none becomes null."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value

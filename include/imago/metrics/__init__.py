@@ -1,0 +1,1 @@
+"""Model and business metrics of days whose outcome is known."""

@@ -1,0 +1,1 @@
+"""Batch scoring: which champion scores a day, and the day's predictions."""

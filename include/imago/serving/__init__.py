@@ -1,0 +1,1 @@
+"""The online endpoint: answers by key from the online table."""
