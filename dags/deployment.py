@@ -52,14 +52,20 @@ def build(environment: str, spec: ModelSpec) -> DAG:
         approve = ApprovalOperator(
             task_id="approve",
             subject=f"Promote the new champion of {spec.name} in {environment}?",
-            body="The verdict is the result of the task `judge` of this run; the run of the challenger in MLflow links "
-            "its dossier.\n\n```\n{{ ti.xcom_pull(task_ids='judge') | tojson(indent=2) }}\n```",
+            body="{{ ti.xcom_pull(task_ids='judge')['markdown'] }}",
             # The answer's own limit; a shared execution_timeout would silently take its place.
             response_timeout=datetime.timedelta(days=3),
             execution_timeout=None,
             retries=0,
         )
-        promote = PromoteOperator(task_id="promote", environment=environment, model=spec.name, outlets=[champion])
+        promote = PromoteOperator(
+            task_id="promote",
+            environment=environment,
+            model=spec.name,
+            verdict=judge.output,
+            approval=approve.output,
+            outlets=[champion],
+        )
         # Only a verdict that waits for a person comes past judge; any other ends the run there.
         judge >> approve >> promote
     return dag

@@ -127,7 +127,7 @@ def day_params() -> dict[str, Param]:
 
 def range_params() -> dict[str, Param]:
     """The trigger form of a DAG that can also load a range of days in one go."""
-    day = {"type": ["null", "string"], "format": "date"}
+    day: dict[str, Any] = {"type": ["null", "string"], "format": "date"}
     return {
         **day_params(),
         "from_day": Param(

@@ -7,7 +7,7 @@ included, so the web application is built on its first request.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, ClassVar
+from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 
@@ -37,9 +37,9 @@ class ImagoPlugin(AirflowPlugin):
     """Imago's timetables and pages."""
 
     name = "imago"
-    timetables: ClassVar[list[Any]] = [DayPartitionTimetable, DayAssetTimetable]
-    fastapi_apps: ClassVar[list[Any]] = [{"app": LazyPages(), "url_prefix": URL_PREFIX, "name": "Imago"}]
-    external_views: ClassVar[list[Any]] = [
+    timetables: list[Any] = [DayPartitionTimetable, DayAssetTimetable]  # noqa: RUF012 (declared by Airflow's base class)
+    fastapi_apps: list[Any] = [{"app": LazyPages(), "url_prefix": URL_PREFIX, "name": "Imago"}]  # noqa: RUF012
+    external_views: list[Any] = [  # noqa: RUF012
         {
             "name": "Imago",
             "href": f"{URL_PREFIX}/",

@@ -88,7 +88,7 @@ def mode_of(
     Runs that a backfill's events start look like any other asset-triggered run, so the mode travels in the events. One
     live event among several makes the run live: somebody waits for it.
     """
-    if asked in ("live", "backfill"):
+    if asked is not None and asked != "auto":
         return asked
     if run_type == "backfill":
         return "backfill"

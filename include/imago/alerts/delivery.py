@@ -91,7 +91,9 @@ def drain(
             with engine.connect() as connection:
                 bundles = _due(connection, routing, fold_seconds, next_post)
             bundles = [bundle for bundle in bundles if _is_mine(locks, mine, next_post, bundle.channel, pace)]
-            ready = next((b for b in bundles if b.wait <= 0 and next_post.get(b.channel, 0.0) <= time.monotonic()), None)
+            ready = next(
+                (b for b in bundles if b.wait <= 0 and next_post.get(b.channel, 0.0) <= time.monotonic()), None
+            )
             now = time.monotonic()
             if ready is None:
                 soonest = min((max(b.wait, next_post.get(b.channel, 0.0) - now) for b in bundles), default=None)
@@ -105,13 +107,14 @@ def drain(
             next_post[ready.channel] = time.monotonic() + pace
 
 
-def _due(
-    connection: Connection, routing: Routing, fold_seconds: float, next_post: dict[str, float]
-) -> list[_Bundle]:
+def _due(connection: Connection, routing: Routing, fold_seconds: float, next_post: dict[str, float]) -> list[_Bundle]:
     """Pending alerts by incident, oldest first, each with the seconds that it still has to wait."""
     now: datetime = connection.execute(select(func.clock_timestamp())).scalar_one()
     pending = connection.execute(
-        select(alerts).where(alerts.c.status == "pending", alerts.c.incident_id.is_not(None)).order_by(alerts.c.id).limit(2000)
+        select(alerts)
+        .where(alerts.c.status == "pending", alerts.c.incident_id.is_not(None))
+        .order_by(alerts.c.id)
+        .limit(2000)
     ).all()
     if not pending:
         return []
@@ -134,14 +137,16 @@ def _due(
     return bundles
 
 
-def _is_mine(
-    locks: Connection, mine: dict[str, bool], next_post: dict[str, float], channel: str, pace: float
-) -> bool:
+def _is_mine(locks: Connection, mine: dict[str, bool], next_post: dict[str, float], channel: str, pace: float) -> bool:
     """Whether this process serves the channel; the first time it waits as long as the last post of another one asks."""
     if channel not in mine:
-        query = text("select pg_try_advisory_lock(hashtextextended(current_schema() || ' delivers to ' || :channel, 0))")
+        query = text(
+            "select pg_try_advisory_lock(hashtextextended(current_schema() || ' delivers to ' || :channel, 0))"
+        )
         mine[channel] = bool(locks.execute(query, {"channel": channel}).scalar_one())
-        age = locks.execute(select(func.extract("epoch", func.clock_timestamp() - func.max(alerts.c.delivered_at)))).scalar()
+        age = locks.execute(
+            select(func.extract("epoch", func.clock_timestamp() - func.max(alerts.c.delivered_at)))
+        ).scalar()
         if age is not None and float(age) < pace:
             next_post[channel] = time.monotonic() + pace - float(age)
     return mine[channel]
@@ -182,20 +187,33 @@ def _deliver(engine: Engine, sender: Sender, routing: Routing, bundle: _Bundle, 
             .where(alerts.c.id.in_([row.id for row in rows]))
             .values(status="delivered", delivered_at=func.clock_timestamp(), last_error=None)
         )
-        connection.execute(incidents.update().where(incidents.c.id == incident.id).values(channel=channel, thread_ts=thread_ts))
+        connection.execute(
+            incidents.update().where(incidents.c.id == incident.id).values(channel=channel, thread_ts=thread_ts)
+        )
     summary.messages += 1
     summary.alerts += len(rows)
 
 
 def _send(
-    sender: Sender, routing: Routing, channel: str, incident: Row[Any], opening: Row[Any], rows: list[Row[Any]], *, silent: bool
+    sender: Sender,
+    routing: Routing,
+    channel: str,
+    incident: Row[Any],
+    opening: Row[Any],
+    rows: list[Row[Any]],
+    *,
+    silent: bool,
 ) -> tuple[str, str]:
     """Posts the head, or rewrites it and replies; the channel's id and the thread."""
     told = _incident(incident, routing)
     first, news = _finding(opening), [_finding(row) for row in rows]
     metadata = {
         "event_type": "imago_alert",
-        "event_payload": {"message_id": str(rows[0].message_id), "incident": incident.id, "dedup_key": incident.dedup_key},
+        "event_payload": {
+            "message_id": str(rows[0].message_id),
+            "incident": incident.id,
+            "dedup_key": incident.dedup_key,
+        },
     }
     if incident.thread_ts is not None:
         try:
@@ -214,7 +232,9 @@ def _send(
     shown = first if incident.thread_ts is None else next((f for f in reversed(news) if f.kind != "resolved"), first)
     posted: list[tuple[str, str]] = []
     _tolerant(
-        lambda message: posted.append(sender.post(channel, message, thread_ts=None, broadcast=False, metadata=metadata)),
+        lambda message: posted.append(
+            sender.post(channel, message, thread_ts=None, broadcast=False, metadata=metadata)
+        ),
         head(told, shown),
     )
     return posted[0]

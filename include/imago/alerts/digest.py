@@ -18,7 +18,9 @@ def close_digest(connection: Connection, model: str, *, quiet_seconds: float) ->
     One transaction: the alert, the noted findings that it covers, and how far in the publications it looked.
     """
     connection.execute(text("select pg_advisory_xact_lock(hashtextextended(:key, 0))"), {"key": f"digest of {model}"})
-    covered = connection.execute(select(func.max(digests.c.to_publication)).where(digests.c.model == model)).scalar() or 0
+    covered = (
+        connection.execute(select(func.max(digests.c.to_publication)).where(digests.c.model == model)).scalar() or 0
+    )
     published = connection.execute(
         select(publications)
         .where(publications.c.model == model, publications.c.mode == "backfill", publications.c.id > covered)
@@ -38,10 +40,18 @@ def close_digest(connection: Connection, model: str, *, quiet_seconds: float) ->
     alert = digest_alert(model, published, noted)
     context = RunContext(run_id=f"digest__{model}__{last}", actor="imago")
     alert_id = raise_alert(connection, alert, context)
-    connection.execute(digests.insert().values(model=model, from_publication=first, to_publication=last, alert_id=alert_id))
+    connection.execute(
+        digests.insert().values(model=model, from_publication=first, to_publication=last, alert_id=alert_id)
+    )
     if noted:
         connection.execute(alerts.update().where(alerts.c.id.in_([row.id for row in noted])).values(status="digested"))
-    return {"model": model, "alert": alert_id, "title": alert.title, "publications": len(published), "findings": len(noted)}
+    return {
+        "model": model,
+        "alert": alert_id,
+        "title": alert.title,
+        "publications": len(published),
+        "findings": len(noted),
+    }
 
 
 def digest_alert(model: str, published: list[Row[Any]], noted: list[Row[Any]]) -> Alert:
@@ -60,7 +70,8 @@ def digest_alert(model: str, published: list[Row[Any]], noted: list[Row[Any]]) -
         for name, table in sorted(days.items())
     ]
     findings = {
-        rule.replace("_", " "): _findings(rows) for rule, rows in sorted(by_rule.items(), key=lambda pair: -len(pair[1]))
+        rule.replace("_", " "): _findings(rows)
+        for rule, rows in sorted(by_rule.items(), key=lambda pair: -len(pair[1]))
     }
     worst = sum(1 for row in noted if row.severity == "critical")
     return Alert(
@@ -69,8 +80,9 @@ def digest_alert(model: str, published: list[Row[Any]], noted: list[Row[Any]]) -
         subject="backfill",
         severity="warning" if worst else "info",
         title=f"Backfill of {model}: {_number(count, 'partition')}, {span}, {_number(len(noted), 'finding')}",
-        why="nobody was paged while it ran; this is all that would have been alerted" if noted else "nobody was paged "
-        "while it ran, and there was nothing to page for",
+        why="nobody was paged while it ran; this is all that would have been alerted"
+        if noted
+        else "nobody was paged while it ran, and there was nothing to page for",
         did="; ".join(lines) or "it published nothing",
         next_step=f"look at the {_number(worst, 'critical finding')} first, with `imago alerts list --status digested`"
         if worst

@@ -115,10 +115,14 @@ def resolve(
     incident = _open_incident(connection, key)
     if incident is None:
         return False
-    told = select(alerts.c.body["occurrence"].astext).where(alerts.c.incident_id == incident.id).distinct()
-    days = {day for (day,) in connection.execute(told) if day}
+    told = select(alerts.c.ds, alerts.c.body["occurrence"].astext.label("occurrence")).where(
+        alerts.c.incident_id == incident.id
+    )
+    rows = connection.execute(told).all()
+    days = {row.occurrence for row in rows if row.occurrence}
+    last_day = max((row.ds for row in rows if row.ds), default="")
     worst = dict(incident.worst or {})
-    if ds is not None and get_rule(rule).heals == "latest" and days and ds < max(days):
+    if ds is not None and get_rule(rule).heals == "latest" and ds < last_day:
         return False
     if ds is not None and get_rule(rule).heals == "day":
         cleared = set(worst.get("cleared", ())) | {ds}

@@ -67,7 +67,9 @@ def head(incident: Incident, finding: Finding) -> Message:
     """The first message of an incident's thread, in its present state: `finding` says what to read and do."""
     is_event = get_rule(incident.rule).kind == "event"
     is_over = incident.status == "resolved" and not is_event
-    icon = _RESOLVED if is_over else ":butterfly:" if incident.rule == "champion_promoted" else _ICONS[incident.severity]
+    icon = (
+        _RESOLVED if is_over else ":butterfly:" if incident.rule == "champion_promoted" else _ICONS[incident.severity]
+    )
     title = escape(finding.title)
     heading = f"{icon} *Resolved:* ~{title}~" if is_over else f"{icon} *{title}*"
     lines = [("Why it matters", finding.why), ("What Imago did", finding.did)]
@@ -98,7 +100,9 @@ def reply(incident: Incident, findings: Sequence[Finding]) -> Message:
         mark = f"Escalated to {finding.severity}: " if finding.kind == "escalated" else ""
         day = f" ({finding.ds})" if finding.ds and finding.ds not in finding.title else ""
         measured = _measured(finding.facts)
-        lines.append(f"{_ICONS[finding.severity]} {mark}*{escape(finding.title)}*{day}{f' · {measured}' if measured else ''}")
+        lines.append(
+            f"{_ICONS[finding.severity]} {mark}*{escape(finding.title)}*{day}{f' · {measured}' if measured else ''}"
+        )
     if len(news) > _MOST_TITLES:
         lines.insert(0, f"{len(news)} more findings; the last {_MOST_TITLES}:")
     if any(finding.kind == "escalated" for finding in news):
@@ -167,7 +171,11 @@ def lasted(span: timedelta) -> str:
     if seconds < 60:
         return f"{seconds} s"
     minutes, hours, days = seconds // 60 % 60, seconds // 3600 % 24, seconds // 86400
-    parts = [f"{days} d" if days else "", f"{hours} h" if hours else "", f"{minutes} min" if minutes and not days else ""]
+    parts = [
+        f"{days} d" if days else "",
+        f"{hours} h" if hours else "",
+        f"{minutes} min" if minutes and not days else "",
+    ]
     return " ".join(part for part in parts if part)
 
 
@@ -181,7 +189,10 @@ def _standing(incident: Incident) -> list[str]:
     parts = [incident.environment, escape(incident.model or "platform"), incident.rule.replace("_", " ")]
     if get_rule(incident.rule).kind == "event":
         return [*parts, f"incident {incident.id}"]
-    parts += [f"incident {incident.id}", f"found {_times(incident.count)} since {opened}" if incident.count > 1 else opened]
+    parts += [
+        f"incident {incident.id}",
+        f"found {_times(incident.count)} since {opened}" if incident.count > 1 else opened,
+    ]
     if incident.count > 1 and incident.worst.get("value") is not None:
         day = f" on {escape(incident.worst['ds'])}" if incident.worst.get("ds") else ""
         parts.append(f"worst {escape(number(incident.worst['value']))}{day}")

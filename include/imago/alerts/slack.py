@@ -64,7 +64,9 @@ class Slack:
         base = self.base_url if self.base_url.endswith("/") else f"{self.base_url}/"
         client = WebClient(token=self.token.get_secret_value(), base_url=base, timeout=self.timeout, retry_handlers=[])
         if urlsplit(base).hostname in ("127.0.0.1", "localhost", "::1"):
-            client.proxy = None  # the SDK takes a proxy from the environment, which cannot reach this machine's loopback
+            client.proxy = (
+                None  # the SDK takes a proxy from the environment, which cannot reach this machine's loopback
+            )
         return client
 
     def post(

@@ -31,14 +31,19 @@ def due_partitions(spec: ModelSpec, now: datetime, *, grace: timedelta, look_bac
     """
     today = day_key(now.astimezone(ZoneInfo(spec.timezone)).date())
     expected = []
-    for table, stage, delay in (("features", "feature_refresh", 0), ("outcomes", "outcome_refresh", spec.label_delay_days + 1)):
+    for table, stage, delay in (
+        ("features", "feature_refresh", 0),
+        ("outcomes", "outcome_refresh", spec.label_delay_days + 1),
+    ):
         for back in range(look_back_days, -1, -1):
             ds = shift(today, -back - delay)
             if ds < spec.first_day or (spec.last_day is not None and ds > spec.last_day):
                 continue
             for fires_at in _fires(spec.schedules.daily, shift(ds, delay), spec.timezone):
                 if fires_at + grace <= now:
-                    expected.append(Expected(table=table, stage=stage, ds=ds, fires_at=fires_at, deadline=fires_at + grace))
+                    expected.append(
+                        Expected(table=table, stage=stage, ds=ds, fires_at=fires_at, deadline=fires_at + grace)
+                    )
     return expected
 
 
@@ -55,8 +60,9 @@ def late_alert(spec: ModelSpec, due: Expected, dag: str, *, was_started: bool, i
             rule="partition_late",
             subject=due.table,
             title=f"The {due.table} of {due.ds} are not published, though their run has started",
-            why="scoring and everything after it wait for this day" if due.table == "features" else "metrics and training "
-            "miss this day's truth",
+            why="scoring and everything after it wait for this day"
+            if due.table == "features"
+            else "metrics and training miss this day's truth",
             next_step=f"open the run of {dag} for {due.ds} and see what it waits for",
             **shared,
         )
@@ -65,7 +71,9 @@ def late_alert(spec: ModelSpec, due: Expected, dag: str, *, was_started: bool, i
         subject=dag,
         title=f"No run of {dag} was started for {due.ds}",
         why="a run that never starts fails nowhere, so nobody else would say so",
-        next_step=f"unpause {dag}" if is_paused else "check that the scheduler runs (`imago status`), then backfill the day",
+        next_step=f"unpause {dag}"
+        if is_paused
+        else "check that the scheduler runs (`imago status`), then backfill the day",
         **shared,
     )
 

@@ -92,7 +92,9 @@ def show(
         return
     colour = _COLOURS[head["severity"]]
     state = f"resolved {head['resolved_at']:%Y-%m-%d %H:%M}" if head["resolved_at"] else "open"
-    console.print(f"[bold]Incident {incident}[/] [{colour}]{head['severity']}[/] {escape(head['rule'])}: {escape(head['subject'])}")
+    console.print(
+        f"[bold]Incident {incident}[/] [{colour}]{head['severity']}[/] {escape(head['rule'])}: {escape(head['subject'])}"
+    )
     console.print(
         f"{escape(head['model'] or 'platform')}, {state}, found {head['count']} times since {head['opened_at']:%Y-%m-%d %H:%M}\n"
     )
@@ -114,7 +116,9 @@ def drain(
     if as_json:
         print_json(summary)
     else:
-        console.print(f"{summary['alerts']} alerts told in {summary['messages']} messages, {summary['waiting']} waiting.")
+        console.print(
+            f"{summary['alerts']} alerts told in {summary['messages']} messages, {summary['waiting']} waiting."
+        )
         for where, problem in summary["problems"].items():
             console.print(f"  [yellow]{escape(where)}[/]: {escape(problem)}")
         if summary["note"]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from pathlib import Path
@@ -91,7 +92,9 @@ def up(as_json: JsonOption = False) -> None:
             }
         )
         return
-    started = "is already running" if len(progress.running) == len(_wanted(settings)) else f"is up after {seconds:.0f} s"
+    started = (
+        "is already running" if len(progress.running) == len(_wanted(settings)) else f"is up after {seconds:.0f} s"
+    )
     console.print(f"[bold green]The stack {started}.[/]")
     for name, component in pages.items():
         login = f"   login [bold]admin[/] / [bold]{settings.secrets.airflow_password}[/]" if name == "Airflow" else ""
@@ -100,7 +103,7 @@ def up(as_json: JsonOption = False) -> None:
 
 
 def _wanted(settings: Any) -> list[str]:
-    from imago.stack.supervisor import COMPONENTS
+    from imago.stack.launch import COMPONENTS
 
     return [component.name for component in COMPONENTS if component.wanted(settings)]
 
@@ -135,13 +138,21 @@ def status(as_json: JsonOption = False) -> None:
     else:
         _print_status(rows, environment_variables(layout.root).get("IMAGO_AIRFLOW_PASSWORD"))
     if broken:
-        raise StackError(f"{', '.join(broken)} does not run", next_step="`imago up` starts what is missing, and only that")
+        raise StackError(
+            f"{', '.join(broken)} does not run", next_step="`imago up` starts what is missing, and only that"
+        )
 
 
 def _print_status(rows: list[dict[str, Any]], password: str | None) -> None:
     colours = {"running": "green", "ended": "red", "silent": "red", "stopped": "dim"}
     table = RichTable(box=None, pad_edge=False)
-    for heading, justify in (("component", "left"), ("state", "left"), ("pid", "right"), ("memory", "right"), ("address", "left")):
+    for heading, justify in (
+        ("component", "left"),
+        ("state", "left"),
+        ("pid", "right"),
+        ("memory", "right"),
+        ("address", "left"),
+    ):
         table.add_column(heading, justify=justify)  # type: ignore[arg-type]
     for row in rows:
         memory = f"{row['memory'] / 2**20:.0f} MB" if row["memory"] else ""
@@ -180,23 +191,27 @@ def settings_apply(
 
     Into the embedded one when it was started here, else into the Airflow that this process's configuration names.
     """
-    import os
-
     from imago.stack import Layout
+    from imago.stack.airflow_services import local_settings
     from imago.stack.airflow_settings import apply, load
     from imago.stack.settings import airflow_variables
+    from imago.stack.state import StackState
+    from imago.stack.supervisor import current_settings
 
     layout = Layout.here()
-    load(file)
-    embedded = airflow_variables(layout.root)
-    elsewhere = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN" in os.environ
-    environment = {**os.environ, **({} if elsewhere else embedded)}
-    if not elsewhere and not embedded and "AIRFLOW_HOME" not in os.environ:
-        raise StackError(
-            "there is no Airflow to apply the settings to",
-            next_step="run `imago up`, or set AIRFLOW_HOME or AIRFLOW__DATABASE__SQL_ALCHEMY_CONN to yours",
-        )
-    applied = apply(file, environment=environment, folder=layout.project)
+    settings = load(file)
+    environment = dict(os.environ)
+    if not {"AIRFLOW_HOME", "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"} & set(os.environ):
+        embedded = airflow_variables(layout.root)
+        if not embedded:
+            raise StackError(
+                "there is no Airflow to apply the settings to",
+                next_step="run `imago up`, or set AIRFLOW_HOME or AIRFLOW__DATABASE__SQL_ALCHEMY_CONN to yours",
+            )
+        environment |= embedded
+        settings = local_settings(current_settings(layout, StackState(layout)), settings)
+    apply(settings, environment=environment, folder=layout.project)
+    applied = {kind: sorted(entries) for kind, entries in settings.items()}
     if as_json:
         print_json(applied)
         return

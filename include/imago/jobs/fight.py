@@ -118,16 +118,19 @@ def _verdict(
     holdout: pa.Table,
     bar: Bar,
 ) -> Verdict:
-    """The rule needs intervals against one opponent; who that is, it says itself when asked without intervals."""
-    opponent = judge(contestants, {}, bar).opponent
-    pairs = [(one.name, opponent) for one in contestants if one.role == "candidate" and opponent in predictions]
+    """The rule needs intervals against the champion and the best baseline; who these are, it says when asked without any."""
+    first = judge(contestants, {}, bar)
+    others = dict.fromkeys(
+        name for name in (first.opponent, first.best_baseline) if name is not None and name in predictions
+    )
+    pairs = [(one.name, other) for one in contestants if one.role == "candidate" for other in others]
     found = differences(
         metric=spec.primary_metric,
         higher_is_better=not spec.lower_is_better,
         days=holdout.column("ds").to_numpy(),
         truth=truth,
         scores=predictions,
-        pairs=[(first, second) for first, second in pairs if second is not None],
+        pairs=pairs,
         seed=spec.training.seed,
     )
     return judge(contestants, found, bar)

@@ -96,9 +96,7 @@ def _window(env: Environment, spec: ModelSpec, ds: str) -> dict[str, Any]:
     scored = {info.ds: info.inputs["model_version"] for info in predictions.partitions()}
     known = set(outcomes.published_days())
     days = [
-        day
-        for day in days_between(shift(ds, 1 - WINDOW_DAYS), ds)
-        if day in known and scored.get(day) == scored[ds]
+        day for day in days_between(shift(ds, 1 - WINDOW_DAYS), ds) if day in known and scored.get(day) == scored[ds]
     ]
     rows: pa.Table = matured(spec, predictions.read(days), outcomes.read(days))
     value = metrics_of(spec, rows).get(spec.primary_metric) if rows.num_rows else None

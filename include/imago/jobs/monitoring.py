@@ -114,7 +114,9 @@ def _neighbours(env: Environment, spec: ModelSpec, ds: str) -> list[str]:
     return [day for day in days_between(ds, shift(ds, window - 1))[1:] if day in profiled]
 
 
-def _judge_and_publish(env: Environment, spec: ModelSpec, ds: str, context: RunContext) -> tuple[tuple[Finding, ...], int]:
+def _judge_and_publish(
+    env: Environment, spec: ModelSpec, ds: str, context: RunContext
+) -> tuple[tuple[Finding, ...], int]:
     """The judgement is a function of what is published now, so an attempt that was overtaken reads again."""
     from imago.tables import Table
 
@@ -242,10 +244,7 @@ def _tell(
     links = {"Airflow": env.airflow_url} if env.airflow_url else {}
     raise_alerts(
         connection,
-        [
-            Alert(model=spec.name, links=links, **words_of(verdict, ds=ds, window_days=window_days))
-            for verdict in fired
-        ],
+        [Alert(model=spec.name, links=links, **words_of(verdict, ds=ds, window_days=window_days)) for verdict in fired],
         context,
     )
     if context.mode == "live":

@@ -18,9 +18,7 @@ if TYPE_CHECKING:
 DRIVERS = 5
 
 
-def score(
-    env: Environment, spec: ModelSpec, ds: str, context: RunContext, champion: str = "as-was"
-) -> dict[str, Any]:
+def score(env: Environment, spec: ModelSpec, ds: str, context: RunContext, champion: str = "as-was") -> dict[str, Any]:
     """Scores the features of `ds` and publishes predictions and profile; the same inputs publish nothing new.
 
     `champion`: `as-was` (recorded in the stored partition, else whoever reigned that day), `today`, or a version.
@@ -174,7 +172,14 @@ def _reference(env: Environment, spec: ModelSpec, chosen: Champion, context: Run
 
 
 def _refresh_online(
-    env: Environment, spec: ModelSpec, ds: str, context: RunContext, choice: str, chosen: Champion, scored: Any, features: Any
+    env: Environment,
+    spec: ModelSpec,
+    ds: str,
+    context: RunContext,
+    choice: str,
+    chosen: Champion,
+    scored: Any,
+    features: Any,
 ) -> str:
     if context.mode != "live" or choice != "as-was":
         return "untouched"

@@ -62,7 +62,9 @@ def deploy(env: Environment, spec: ModelSpec, context: RunContext) -> dict[str, 
     }
 
 
-def refresh(env: Environment, spec: ModelSpec, ds: str, champion: Champion, scored: pa.Table, features: pa.Table) -> str:
+def refresh(
+    env: Environment, spec: ModelSpec, ds: str, champion: Champion, scored: pa.Table, features: pa.Table
+) -> str:
     """Puts a freshly scored day online, when an endpoint is deployed, this champion reigns there and no later day is served.
 
     Called by live scoring, so that the endpoint answers for today without another deploy. Says what it did.
@@ -71,7 +73,8 @@ def refresh(env: Environment, spec: ModelSpec, ds: str, champion: Champion, scor
     from imago.ledger import online
 
     with ledger.connect(env).begin() as connection:
-        now = online.state(connection, spec.name, lock=True)
+        online.lock(connection, spec.name)
+        now = online.state(connection, spec.name)
         if now is None:
             return "not deployed"
         if now["champion_id"] != champion.id or ds < now["ds"]:

@@ -79,7 +79,9 @@ def check(
                     for rule, subject in (("partition_late", due.table), ("run_missing", dag)):
                         ended += resolve(connection, spec.name, rule, subject, context, ds=due.ds)
                 else:
-                    found.append(late_alert(spec, due, dag, was_started=(dag, due.ds) in started, is_paused=dag in paused))
+                    found.append(
+                        late_alert(spec, due, dag, was_started=(dag, due.ds) in started, is_paused=dag in paused)
+                    )
         expected = [(spec.name, dag_id(env.name, spec.name, stage)) for spec in awake for stage in STAGES]
         expected += [(None, dag_id(env.name, None, name)) for name in PLATFORM_DAGS]
         for model, dag in expected:

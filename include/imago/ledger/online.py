@@ -27,10 +27,18 @@ def pooled(environment: Environment, *, size: int = 4) -> Engine:
     )
 
 
-def state(connection: Connection, model: str, *, lock: bool = False) -> RowMapping | None:
+def lock(connection: Connection, model: str) -> None:
+    """One swap of a model at a time, until the transaction ends. The schema's name keeps environments apart."""
+    connection.execute(
+        text("select pg_advisory_xact_lock(hashtextextended(current_schema() || ':online:' || :model, 0))"),
+        {"model": model},
+    )
+
+
+def state(connection: Connection, model: str) -> RowMapping | None:
     """What the online table holds now: champion, day, rows; None before the first swap."""
     query = select(online_state).where(online_state.c.model == model)
-    return connection.execute(query.with_for_update() if lock else query).mappings().one_or_none()
+    return connection.execute(query).mappings().one_or_none()
 
 
 def lookup(connection: Connection, model: str, key: str) -> RowMapping | None:
@@ -48,12 +56,9 @@ def some_key(connection: Connection, model: str) -> str | None:
 def swap(connection: Connection, model: str, *, champion_id: int, ds: str, rows: Sequence[Mapping[str, Any]]) -> bool:
     """Exchanges all rows of a model, in the caller's transaction: readers see the old answers until it commits.
 
-    Whether anything changed: the same rows of the same champion are left alone. One swap of a model at a time.
+    Whether anything changed: the same rows of the same champion are left alone.
     """
-    connection.execute(
-        text("select pg_advisory_xact_lock(hashtextextended(current_schema() || ':online:' || :model, 0))"),
-        {"model": model},
-    )
+    lock(connection, model)
     digest = hashlib.sha256(json.dumps(list(rows), sort_keys=True, default=str).encode()).hexdigest()
     now = state(connection, model)
     if now is not None and (now["champion_id"], now["ds"], now["digest"]) == (champion_id, ds, digest):
@@ -61,7 +66,13 @@ def swap(connection: Connection, model: str, *, champion_id: int, ds: str, rows:
     connection.execute(online_scores.delete().where(online_scores.c.model == model))
     if rows:
         connection.execute(online_scores.insert(), [{"model": model, **row} for row in rows])
-    values = {"champion_id": champion_id, "ds": ds, "rows": len(rows), "digest": digest, "swapped_at": func.clock_timestamp()}
+    values = {
+        "champion_id": champion_id,
+        "ds": ds,
+        "rows": len(rows),
+        "digest": digest,
+        "swapped_at": func.clock_timestamp(),
+    }
     statement = insert(online_state).values(model=model, **values)
     connection.execute(statement.on_conflict_do_update(index_elements=[online_state.c.model], set_=values))
     return True

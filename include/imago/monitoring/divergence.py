@@ -39,7 +39,7 @@ def shares(counts: np.ndarray) -> np.ndarray:
 def psi(reference: np.ndarray, current: np.ndarray) -> np.ndarray:
     """Population stability index of group counts, on the last axis: sum of (q - p) ln(q / p). 0 = equal; 0.25 is a large shift."""
     p, q = shares(reference), shares(current)
-    return np.sum((q - p) * np.log(q / p), axis=-1)
+    return np.where(_some(current), np.sum((q - p) * np.log(q / p), axis=-1), 0.0)
 
 
 def jensen_shannon(reference: np.ndarray, current: np.ndarray) -> np.ndarray:
@@ -47,4 +47,14 @@ def jensen_shannon(reference: np.ndarray, current: np.ndarray) -> np.ndarray:
     p, q = shares(reference), shares(current)
     middle = (p + q) / 2
     divergence = np.sum(p * np.log2(p / middle) + q * np.log2(q / middle), axis=-1) / 2
-    return np.sqrt(np.maximum(divergence, 0.0))
+    return np.where(_some(current), np.sqrt(np.maximum(divergence, 0.0)), 0.0)
+
+
+def _some(current: np.ndarray) -> np.ndarray:
+    """Whether anything was counted: a column of missing values alone has no shape, and its missing rate says so already."""
+    return np.asarray(current).sum(axis=-1) > 0
+
+
+def js_of_psi(psi: float) -> float:
+    """The Jensen-Shannon distance that goes with a PSI: for small changes PSI = 8 ln 2 times its square. At most 1."""
+    return min(float(np.sqrt(psi / (8 * np.log(2)))), 1.0)

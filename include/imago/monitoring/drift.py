@@ -1,7 +1,8 @@
 """Is this drift? A pure judgement: profiles and thresholds in, findings out.
 
 Shape measures (PSI, Jensen-Shannon, the shift of the mean score) are taken over a window of days that ends with the judged day: one day of 900 flights
-is one weather, not a trend. What breaks at once is judged on the day alone: missing values, unseen categories, the number of rows.
+is one weather, not a trend. PSI is taken over the day alone too (`psi_day`), against bounds that know how much single days of the
+training differed: a unit that changed overnight should not wait for a week to fill. What breaks at once is judged on the day alone: missing values, unseen categories, the number of rows.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ def judge(
     findings: list[Finding] = []
 
     def found(column: str, measure: str, value: float, warning: float, critical: float, *, days: int) -> None:
-        own = reference.limit(column, measure, days)
+        own = reference.limit(column, measure.removesuffix("_day"), days)
         findings.append(
             Finding(column, measure, round(float(value), 6), max(warning, own), max(critical, own * MARGIN))
         )
@@ -90,9 +91,15 @@ def judge(
             continue
         before, now = (bins_of(trained, np.array(side.counts), side.unseen) for side in (trained, recent))
         psi, distance = divergence.psi(before, now), divergence.jensen_shannon(before, now)
-        warning, critical = thresholds.seasonal.get(name, (thresholds.psi_warning, thresholds.psi_critical))
-        found(name, "psi", psi, warning, critical, days=window_days)
-        found(name, "jensen_shannon", distance, thresholds.js_warning, thresholds.js_critical, days=window_days)
+        psi_bounds = (thresholds.psi_warning, thresholds.psi_critical)
+        js_bounds = (thresholds.js_warning, thresholds.js_critical)
+        if name in thresholds.seasonal:
+            psi_bounds = thresholds.seasonal[name]
+            js_bounds = divergence.js_of_psi(psi_bounds[0]), divergence.js_of_psi(psi_bounds[1])
+        found(name, "psi", psi, *psi_bounds, days=window_days)
+        found(name, "jensen_shannon", distance, *js_bounds, days=window_days)
+        alone = bins_of(trained, np.array(today.counts), today.unseen)
+        found(name, "psi_day", divergence.psi(before, alone), *psi_bounds, days=1)
         if name == SCORE:
             found(name, "mean_shift", _mean_shift(trained, recent), MEAN_WARNING, MEAN_CRITICAL, days=window_days)
         for measure, rise in (

@@ -3,8 +3,8 @@
 A profile holds a histogram for each column. Its edges (or category names) are frozen when the champion is trained,
 so that any two days under one champion can be added together and compared with the training data without going back to rows:
 
-    reference = fit_reference(columns, kinds)       # once per champion
-    monday = Profile.of(columns_of_monday, reference)
+    bins = freeze(columns, kinds)                     # once per champion
+    monday = Profile.of(columns_of_monday, bins)
     week = Profile.merge([monday, tuesday, ...])
 
 `columns` is a mapping of name to numpy-convertible values. Sizes: about 130 counts a numeric column, at most 100 names a categorical one.
@@ -197,11 +197,6 @@ def freeze(columns: Mapping[str, object], kinds: Mapping[str, Kind]) -> Profile:
     0.1% and 99.9% quantile (fine where the data are not). Categorical: the most frequent names, ties by name.
     """
     return Profile({name: _freeze(columns[name], kind) for name, kind in kinds.items()})
-
-
-def fit_reference(columns: Mapping[str, object], kinds: Mapping[str, Kind]) -> Profile:
-    """Frozen bins and the training data counted into them: what every later day is compared with."""
-    return Profile.of(columns, freeze(columns, kinds))
 
 
 def _freeze(values: object, kind: Kind) -> ColumnProfile:

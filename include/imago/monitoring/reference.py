@@ -87,7 +87,12 @@ def profiled_columns(
 
 
 def fit_reference(
-    *, identity: str, columns: Mapping[str, object], kinds: Mapping[str, Kind], days: Sequence[str], window_days: int = 7
+    *,
+    identity: str,
+    columns: Mapping[str, object],
+    kinds: Mapping[str, Kind],
+    days: Sequence[str],
+    window_days: int = 7,
 ) -> Reference:
     """Makes the reference from training rows: `columns` as of `profiled_columns`, `days` the day key of each row."""
     frozen = dict(freeze(columns, {name: kind for name, kind in kinds.items() if name != DECISION}).columns)

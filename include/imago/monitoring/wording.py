@@ -28,6 +28,7 @@ _NEXT: dict[Concern, str] = {
 }
 _MEASURES = {
     "psi": "PSI",
+    "psi_day": "PSI of the day",
     "jensen_shannon": "Jensen-Shannon distance",
     "mean_shift": "shift of the mean in training deviations",
     "rate_shift": "change of the rate of positive decisions",

@@ -36,7 +36,10 @@ def choose(
         entry = champions.reigning(connection, model)
         if entry is None:
             raise NoChampion(
-                "nobody reigns yet", model=model, partition=ds, next_step="run training and deployment for this model first"
+                "nobody reigns yet",
+                model=model,
+                partition=ds,
+                next_step="run training and deployment for this model first",
             )
         return entry
     known = champions.history(connection, model)

@@ -34,7 +34,8 @@ def differences(
     resamples: int = RESAMPLES,
     confidence: float = 0.95,
 ) -> dict[tuple[str, str], Difference]:
-    """The interval of `first - second` for each pair, corrected (Bonferroni) for the number of pairs.
+    """The interval of `first - second` for each pair, corrected (Bonferroni) for the number of challengers, who stand
+    first in the pairs.
 
     `scores` maps a contestant to its scores, aligned with `truth` and `days`. A contestant whose scores are not all
     finite gets no interval. The sign is turned so that above 0 means that the first is better.
@@ -46,7 +47,7 @@ def differences(
     samplers = {name: sampler(metric, codes, len(names), truth, scores[name]) for name in sorted(wanted)}
     drawn = {name: sample(draws.astype(float)) for name, sample in samplers.items()}
     exact = {name: float(sample(observed)[0]) for name, sample in samplers.items()}
-    tail = (1 - confidence) / 2 / max(len(pairs), 1)
+    tail = (1 - confidence) / 2 / max(len({first for first, _ in pairs}), 1)
     sign = 1.0 if higher_is_better else -1.0
     result = {}
     for first, second in pairs:

@@ -6,17 +6,19 @@ Who wins, in order; the first sentence that applies is the verdict:
    is promoted (`rejected`). It does not matter which contestant found the leak: all of them read the same columns.
 2. A declared baseline, or the reigning champion, without a score means that the comparison was not made (`rejected`).
 3. No candidate has a score (`rejected`).
-4. No candidate beats the best baseline by `Bar.smallest_effect` (`blocked`): the tripwire.
+4. No candidate beats the best baseline (`blocked`): the tripwire.
 5. None of those that do meets `Bar.floor` (`rejected`).
-6. A candidate WINS when it beats its opponent (the reigning champion; where there is none, the best baseline) by at
-   least the smallest effect AND the lower end of the difference's interval is above 0. The best winner is promoted.
+6. A candidate WINS when it beats its opponent: the reigning champion; where there is none, the best baseline. The best
+   winner is promoted.
 7. Otherwise the champion stays (`kept`). A tie, a NaN, a missing score or a missing interval never wins.
+
+To beat is to be better by at least `Bar.smallest_effect` AND to have the lower end of the difference's interval above 0.
 
     >>> bar = Bar(metric="roc_auc", higher_is_better=True, smallest_effect=0.01)
     >>> fight = [Contestant("prior", "baseline", 0.50), Contestant("trees", "candidate", 0.74)]
     >>> judge(fight, {("trees", "prior"): Difference(0.24, 0.22, 0.26)}, bar).outcome
     'promoted'
-    >>> judge([Contestant("prior", "baseline", 0.50), Contestant("trees", "candidate", 0.505)], {}, bar).outcome
+    >>> judge(fight, {("trees", "prior"): Difference(0.24, -0.01, 0.49)}, bar).outcome
     'blocked'
 """
 
@@ -107,7 +109,7 @@ class Verdict:
 def judge(contestants: Sequence[Contestant], differences: Mapping[tuple[str, str], Difference], bar: Bar) -> Verdict:
     """The verdict over one fight; see the module's text for the rule.
 
-    `differences[(candidate, opponent)]` holds the intervals. Contestants with equal scores are ranked in the order
+    `differences[(candidate, other)]` holds the intervals, against the reigning champion and against the best baseline. Contestants with equal scores are ranked in the order
     in which they are given, so the same input gives the same verdict. Names are unique and at most one contestant
     is the champion: anything else is a `ValueError`, a mistake of the caller and not a verdict.
     """
@@ -164,14 +166,14 @@ def judge(contestants: Sequence[Contestant], differences: Mapping[tuple[str, str
     best = _best(able, bar)
     if best is None:
         return verdict("rejected", "candidates", None, "no candidate has a score on this holdout")
-    worthy = [c for c in able if _at_least(_gain(c, best_baseline, bar), bar.smallest_effect)]
+    worthy = [c for c in able if _beats(c, best_baseline, differences, bar)]
     if not worthy:
         return verdict(
             "blocked",
             "tripwire",
             best,
-            f"no candidate beats the baseline {best_baseline.name} ({best_baseline.score:.4f}) by {bar.smallest_effect}; "
-            f"the best is {best.name} ({best.score:.4f})",
+            f"no candidate beats the baseline {best_baseline.name} ({best_baseline.score:.4f}) by more than "
+            f"chance and by at least {bar.smallest_effect}; the best is {best.name} ({best.score:.4f})",
         )
     worthy = [c for c in worthy if not bar.below_floor(float(c.score or 0.0))]
     if not worthy:
@@ -227,6 +229,18 @@ def _at_least(gain: float, smallest_effect: float) -> bool:
     return gain > 0 and gain >= smallest_effect - 1e-12
 
 
+def _beats(ours: Contestant, theirs: Contestant, differences: Mapping[tuple[str, str], Difference], bar: Bar) -> bool:
+    low = _low(differences.get((ours.name, theirs.name)))
+    return low is not None and low > 0 and _at_least(_gain(ours, theirs, bar), bar.smallest_effect)
+
+
+def _low(difference: Difference | None) -> float | None:
+    """The lower end of an interval, None unless both ends are finite."""
+    if difference is None or difference.low is None or difference.high is None:
+        return None
+    return difference.low if math.isfinite(difference.low) and math.isfinite(difference.high) else None
+
+
 def _ruling(
     contestant: Contestant,
     opponent: Contestant | None,
@@ -252,7 +266,7 @@ def _ruling(
         return say("OUT", f"it does not meet the floor of {bar.floor}")
     if opponent is None or _score(opponent) is None:
         return say("OUT", "there is no opponent with a score")
-    return _compare(say, contestant, opponent, best_baseline, differences.get((contestant.name, opponent.name)), bar)
+    return _compare(say, contestant, opponent, best_baseline, differences, bar)
 
 
 def _compare(
@@ -260,23 +274,25 @@ def _compare(
     contestant: Contestant,
     opponent: Contestant,
     best_baseline: Contestant | None,
-    difference: Difference | None,
+    differences: Mapping[tuple[str, str], Difference],
     bar: Bar,
 ) -> Ruling:
-    gain = _gain(contestant, opponent, bar)
-    low = None if difference is None else difference.low
-    high = None if difference is None else difference.high
-    if low is None or high is None or not (math.isfinite(low) and math.isfinite(high)):
+    difference = differences.get((contestant.name, opponent.name))
+    gain, low = _gain(contestant, opponent, bar), _low(difference)
+    if difference is None or low is None or difference.high is None:
         return say("TIE", f"its difference to {opponent.name} has no interval, so nothing is proved", difference)
-    span = f"{gain:+.4f} against {opponent.name}, interval {low:+.4f} to {high:+.4f}"
-    if high < 0:
+    span = f"{gain:+.4f} against {opponent.name}, interval {low:+.4f} to {difference.high:+.4f}"
+    if difference.high < 0:
         return say("LOSE", f"it is worse: {span}", difference)
-    if best_baseline is not None and not _at_least(_gain(contestant, best_baseline, bar), bar.smallest_effect):
-        return say("LOSE", f"it does not beat the baseline {best_baseline.name} by {bar.smallest_effect}", difference)
+    if (
+        best_baseline is not None
+        and best_baseline != opponent
+        and not _beats(contestant, best_baseline, differences, bar)
+    ):
+        return say("LOSE", f"it does not beat the baseline {best_baseline.name}: {span}", difference)
     if low > 0 and _at_least(gain, bar.smallest_effect):
         return say("WIN", f"it is better by more than chance and by at least {bar.smallest_effect}: {span}", difference)
     if low > 0:
-        return say(
-            "TIE", f"it is better by less than the smallest worthwhile effect {bar.smallest_effect}: {span}", difference
-        )
+        small = f"it is better by less than the smallest worthwhile effect {bar.smallest_effect}"
+        return say("TIE", f"{small}: {span}", difference)
     return say("TIE", f"the difference may be chance: {span}", difference)

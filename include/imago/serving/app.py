@@ -1,9 +1,9 @@
 """The endpoint: a FastAPI application that answers by key from the online table in Postgres.
 
-    GET /health               200 with champion, day and rows; 503 before the first deploy
-    GET /v1/{model}/{key}     200 with score, decision and the features used; 404 with the reason
+GET /health               200 with champion, day and rows; 503 before the first deploy
+GET /v1/{model}/{key}     200 with score, decision and the features used; 404 with the reason
 
-    uvicorn.run(create(env, spec), host="127.0.0.1", port=8001)     or: imago serve MODEL
+uvicorn.run(create(env, spec), host="127.0.0.1", port=8001)     or: imago serve MODEL
 """
 
 from __future__ import annotations
@@ -59,7 +59,9 @@ def create(env: Environment, spec: ModelSpec, *, reader: Reader | None = None) -
             with reader() as connection:
                 now = online.state(connection, spec.name)
         except SQLAlchemyError as error:
-            return _refusal(503, "the online table cannot be read", str(error).splitlines()[0], "check that Postgres runs")
+            return _refusal(
+                503, "the online table cannot be read", str(error).splitlines()[0], "check that Postgres runs"
+            )
         if now is None:
             return _refusal(503, "nothing is deployed yet", spec.name, "run endpoint_deploy for this model")
         return JSONResponse(
@@ -87,7 +89,9 @@ def create(env: Environment, spec: ModelSpec, *, reader: Reader | None = None) -
             with reader() as connection:
                 row = online.lookup(connection, spec.name, key)
         except SQLAlchemyError as error:
-            return _refusal(503, "the online table cannot be read", str(error).splitlines()[0], "check that Postgres runs")
+            return _refusal(
+                503, "the online table cannot be read", str(error).splitlines()[0], "check that Postgres runs"
+            )
         latency = (time.perf_counter() - started) * 1000
         if requests is not None:
             requests.add(

@@ -35,12 +35,13 @@ class AirflowApi(_Airflow):
     title = "Airflow API and UI"
     needs = ("postgres",)
     ports = ("airflow-api",)
-    usual_ports = {"airflow-api": 8080}
+    usual_port = 8080
     arguments = ("api-server",)
 
     def prepare(self, settings: StackSettings) -> None:
         home = settings.layout.folder("airflow")
-        write_private(home / "passwords.json", json.dumps({"admin": settings.secrets.airflow_password}) + "\n")
+        passwords = {"admin": settings.secrets.airflow_password, "watchdog": settings.secrets.watchdog_password}
+        write_private(home / "passwords.json", json.dumps(passwords) + "\n")
         migrate_airflow(settings)
 
     def ready(self, settings: StackSettings) -> bool:
@@ -87,7 +88,9 @@ class AirflowTriggerer(_Background):
 def airflow_environment(settings: StackSettings) -> dict[str, str]:
     """Airflow's variables, with the settings of the hosted environments and of no other."""
     elsewhere = tuple(f"IMAGO_{name.upper()}_" for name in ENVIRONMENT_NAMES if name not in settings.hosted)
-    variables = {name: value for name, value in settings.imago_variables().items() if not name.startswith(elsewhere or "-")}
+    variables = {
+        name: value for name, value in settings.imago_variables().items() if not name.startswith(elsewhere or "-")
+    }
     # The password of the person has no business in a task.
     for name in ("IMAGO_AIRFLOW_PASSWORD", "IMAGO_POSTGRES_URL"):
         variables.pop(name, None)
@@ -121,7 +124,7 @@ def migrate_airflow(settings: StackSettings) -> None:
 
 
 def local_settings(settings: StackSettings, wanted: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """The settings with the sandbox's real address and token in each Slack connection that points at a loopback server."""
+    """The settings, with the sandbox's real address and token in each Slack connection that points at loopback."""
     connections = {}
     for name, connection in wanted["connections"].items():
         extra = json.loads(connection.get("extra") or "{}")

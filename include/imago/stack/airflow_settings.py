@@ -1,4 +1,4 @@
-"""`airflow_settings.yaml`, the Astro CLI's file of connections, pools and variables, for an Airflow without the Astro CLI.
+"""`airflow_settings.yaml`, the Astro CLI's file of connections, pools and variables, for every other Airflow.
 
 Plain Airflow does not read that file. Here it becomes the JSON that `airflow connections|pools|variables import` takes.
 """
@@ -40,7 +40,9 @@ def load(path: Path) -> dict[str, dict[str, Any]]:
     except FileNotFoundError as error:
         raise StackError(f"{path} does not exist", next_step="name the file: `imago settings apply FILE`") from error
     except yaml.YAMLError as error:
-        raise StackError(f"{path} is not valid YAML: {str(error).splitlines()[0]}", next_step="mend the file") from error
+        raise StackError(
+            f"{path} is not valid YAML: {str(error).splitlines()[0]}", next_step="mend the file"
+        ) from error
     airflow = content.get("airflow") if isinstance(content, dict) else None
     if not isinstance(airflow, dict):
         raise StackError(
@@ -49,7 +51,9 @@ def load(path: Path) -> dict[str, dict[str, Any]]:
             next_step="mend the file",
         )
     return {
-        "connections": dict(_connection(entry, path) for entry in airflow.get("connections") or [] if entry.get("conn_id")),
+        "connections": dict(
+            _connection(entry, path) for entry in airflow.get("connections") or [] if entry.get("conn_id")
+        ),
         "pools": dict(_pool(entry, path) for entry in airflow.get("pools") or [] if entry.get("pool_name")),
         "variables": {
             str(entry["variable_name"]): entry.get("variable_value")
@@ -65,7 +69,9 @@ def _connection(entry: Mapping[str, Any], path: Path) -> tuple[str, dict[str, An
         raise StackError(f"{path}: connection {name} has no conn_type", next_step="give it one, as conn_type: slack")
     if entry.get("conn_uri"):
         return name, {"uri": entry["conn_uri"]}
-    given = {field: entry.get(f"conn_{field}" if not field.startswith("conn_") else field) for field in _CONNECTION_FIELDS}
+    given = {
+        field: entry.get(f"conn_{field}" if not field.startswith("conn_") else field) for field in _CONNECTION_FIELDS
+    }
     if isinstance(given["extra"], dict):
         given["extra"] = json.dumps(given["extra"])
     return name, {field: value for field, value in given.items() if value not in (None, "")}
@@ -75,7 +81,9 @@ def _pool(entry: Mapping[str, Any], path: Path) -> tuple[str, dict[str, Any]]:
     name, slots = str(entry["pool_name"]), entry.get("pool_slot")
     if not isinstance(slots, int) or slots < 1:
         raise StackError(
-            f"{path}: pool {name} has pool_slot {slots!r}", allowed="a whole number, 1 or more", next_step="mend the file"
+            f"{path}: pool {name} has pool_slot {slots!r}",
+            allowed="a whole number, 1 or more",
+            next_step="mend the file",
         )
     return name, {"slots": slots, "description": entry.get("pool_description") or "", "include_deferred": False}
 
@@ -88,7 +96,11 @@ def fingerprint(path: Path) -> str:
 def import_commands(settings: Mapping[str, Mapping[str, Any]], folder: Path) -> list[list[str]]:
     """Writes the import files into `folder` and returns the `airflow` commands that read them."""
     commands = []
-    for kind, options in (("pools", []), ("connections", ["--overwrite"]), ("variables", ["--action-on-existing-key", "overwrite"])):
+    for kind, options in (
+        ("pools", []),
+        ("connections", ["--overwrite"]),
+        ("variables", ["--action-on-existing-key", "overwrite"]),
+    ):
         if settings[kind]:
             file = folder / f"{kind}.json"
             file.touch(mode=0o600)
@@ -100,7 +112,7 @@ def import_commands(settings: Mapping[str, Mapping[str, Any]], folder: Path) -> 
 def run_airflow(
     commands: list[list[str]], *, environment: Mapping[str, str], folder: Path, output: IO[bytes] | None = None
 ) -> None:
-    """Runs `airflow` commands, in order, in ONE process with the given environment. Raises StackError with its last words."""
+    """Runs `airflow` commands, in order, in ONE process. Raises StackError with its last words."""
     done = subprocess.run(
         [sys.executable, "-c", _RUN_COMMANDS, json.dumps(commands)],
         env=dict(environment),
@@ -119,11 +131,9 @@ def run_airflow(
         )
 
 
-def apply(path: Path, *, environment: Mapping[str, str], folder: Path) -> dict[str, list[str]]:
-    """Puts the file's connections, pools and variables into the Airflow of `environment`; returns the names by kind."""
-    settings = load(path)
+def apply(settings: Mapping[str, Mapping[str, Any]], *, environment: Mapping[str, str], folder: Path) -> None:
+    """Puts loaded connections, pools and variables into the Airflow of `environment`, over what is there."""
     with tempfile.TemporaryDirectory() as scratch:
         commands = import_commands(settings, Path(scratch))
         if commands:
             run_airflow(commands, environment=environment, folder=folder)
-    return {kind: sorted(entries) for kind, entries in settings.items()}

@@ -1,8 +1,9 @@
 """Runs a command as the user `nobody`, when root asks: PostgreSQL refuses to run as root.
 
-Started as a plain script (`python -I -S as_nobody.py COMMAND...`), so that nothing of it stays in memory. A folder of root's is often
-closed to others (/root is), and the server's programs and data may lie in it. Opening every parent folder to everyone
-would work and would be rude; keeping the two capabilities that pass folder permissions, and nothing else of root, does the same.
+Started as a plain script (`python -I -S as_nobody.py COMMAND...`), so that nothing of it stays in memory. A folder of
+root's is often closed to others (/root is), and the server's programs and data may lie in it. Opening every parent
+folder to everyone would work and would be rude; keeping the two capabilities that pass folder permissions, and nothing
+else of root, does the same.
 """
 
 import ctypes

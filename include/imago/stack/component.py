@@ -11,14 +11,14 @@ class Component:
     """One process of the stack. `up` prepares it, starts `command`, polls `ready`, then calls `after`.
 
     `needs` names the components that must be ready before `prepare`. `ports` are the names under which its ports are
-    remembered; the first is the one it is known by, and `usual_ports` are tried first.
+    remembered; the first is the one it is known by, for which `usual_port` is tried first.
     """
 
     name: str = ""
     title: str = ""
     needs: tuple[str, ...] = ()
     ports: tuple[str, ...] = ()
-    usual_ports: dict[str, int] = {}
+    usual_port: int | None = None
     patience: float = 120.0
     stop_signal: signal.Signals | None = signal.SIGTERM
     stop_patience: float = 5.0

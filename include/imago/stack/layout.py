@@ -36,7 +36,7 @@ def home_folder(project: Path | None = None) -> Path:
 
 @dataclass(frozen=True)
 class Layout:
-    """Names the files under one state folder. `project` is where `dags/`, `plugins/` and `airflow_settings.yaml` lie."""
+    """Names the files under one state folder. `project` holds `dags/`, `plugins/` and `airflow_settings.yaml`."""
 
     root: Path
     project: Path
@@ -140,7 +140,9 @@ def read_json(path: Path) -> dict[str, Any]:
             f"{path} cannot be read by this user", next_step="run as the user that started the stack"
         ) from error
     except ValueError as error:
-        raise StackError(f"{path} is not valid JSON", next_step="mend or delete it, then run `imago up` again") from error
+        raise StackError(
+            f"{path} is not valid JSON", next_step="mend or delete it, then run `imago up` again"
+        ) from error
     if not isinstance(content, dict):
         raise StackError(f"{path} does not hold an object", next_step="delete it, then run `imago up` again")
     return content

@@ -22,7 +22,7 @@ class ObjectStore(Component):
     name = "s3"
     title = "S3 (SeaweedFS)"
     ports = ("s3", "s3-grpc", "s3-master", "s3-master-grpc", "s3-volume", "s3-volume-grpc", "s3-filer", "s3-filer-grpc")
-    usual_ports = {"s3": 8333}
+    usual_port = 8333
     # Its own orderly stop waits 15 s for streams between its own parts. Every write that it answered is in the kernel's
     # hands, so a short grace loses nothing.
     stop_patience = 0.5
@@ -101,7 +101,8 @@ def identities(settings: StackSettings) -> dict[str, Any]:
         "admin": ["Admin", "Read", "Write", "List", "Tagging"],
         "mlflow": [f"{verb}:imago-{name}/mlflow/*" for name in ENVIRONMENT_NAMES for verb in ("Read", "List")],
         **{
-            name: [f"{verb}:imago-{name}" for verb in ("Read", "Write", "List", "Tagging")] for name in ENVIRONMENT_NAMES
+            name: [f"{verb}:imago-{name}" for verb in ("Read", "Write", "List", "Tagging")]
+            for name in ENVIRONMENT_NAMES
         },
     }
     keys, secret = settings.secrets.s3_keys, settings.secrets.s3_secrets
@@ -132,7 +133,9 @@ def _weed() -> str:
     beside = Path(sys.executable).parent / "weed"
     found = str(beside) if beside.exists() else shutil.which("weed")
     if found is None:
-        raise StackError("the program weed is missing", next_step="install the locked dependencies again (`make install`)")
+        raise StackError(
+            "the program weed is missing", next_step="install the locked dependencies again (`make install`)"
+        )
     return found
 
 

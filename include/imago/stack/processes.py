@@ -62,9 +62,7 @@ class Started:
 
 def spawn(command: Sequence[str], *, environment: Mapping[str, str], log: Path, folder: Path) -> Started:
     """Starts a component in a session of its own, its output appended to `log`."""
-    with writing(log.parent):
-        output = open(log, "ab")
-    with output:
+    with writing(log.parent), log.open("ab") as output:
         try:
             popen = subprocess.Popen(
                 list(command),
@@ -115,7 +113,9 @@ def marked(stack_id: str, *, component: str | None = None) -> list[psutil.Proces
             carried = process.environ().get(STACK_VARIABLE, "")
         except (psutil.Error, OSError):
             continue
-        if (carried == wanted or (component is None and carried.startswith(f"{stack_id}/"))) and process.pid != os.getpid():
+        if (
+            carried == wanted or (component is None and carried.startswith(f"{stack_id}/"))
+        ) and process.pid != os.getpid():
             found.append(process)
     return found
 
@@ -131,7 +131,7 @@ def end(processes: Iterable[psutil.Process], *, gently: signal.Signals | None, p
 
 
 def _wait_until_gone(processes: list[psutil.Process], patience: float) -> list[psutil.Process]:
-    """Those that still run after `patience` seconds. A zombie is gone: a container's first process may never reap it."""
+    """Those that still run after `patience` seconds. A zombie is gone: a container may never reap it."""
     deadline = time.monotonic() + patience
     left = processes
     while left := [process for process in left if start_mark(process.pid) is not None and process.is_running()]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import secrets
 from dataclasses import asdict, dataclass, field, fields
@@ -32,13 +33,20 @@ class Secrets:
     stack_id: str = field(default_factory=lambda: secrets.token_hex(8))
     postgres: str = field(default_factory=_token)
     roles: dict[str, str] = field(default_factory=lambda: {role: _token() for role in ROLES})
-    s3_keys: dict[str, str] = field(default_factory=lambda: {name: f"{name}-{secrets.token_hex(6)}" for name in S3_IDENTITIES})
+    s3_keys: dict[str, str] = field(
+        default_factory=lambda: {name: f"{name}-{secrets.token_hex(6)}" for name in S3_IDENTITIES}
+    )
     s3_secrets: dict[str, str] = field(default_factory=lambda: {name: _token() for name in S3_IDENTITIES})
     slack_token: str = field(default_factory=lambda: f"xoxb-sandbox-{_token()}")
     airflow_password: str = field(default_factory=lambda: secrets.token_urlsafe(9))
     airflow_fernet: str = field(default_factory=_fernet_key)
     airflow_jwt: str = field(default_factory=_token)
     airflow_secret: str = field(default_factory=_token)
+
+    @property
+    def watchdog_password(self) -> str:
+        """Of the login by which the watchdog's task reads Airflow's runs; the person's password stays out of tasks."""
+        return hashlib.sha256(f"watchdog {self.airflow_secret}".encode()).hexdigest()[:32]
 
 
 def load_or_make(layout: Layout) -> Secrets:

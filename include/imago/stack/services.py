@@ -13,7 +13,7 @@ class SlackSandbox(Component):
     name = "slack"
     title = "Slack sandbox"
     ports = ("slack",)
-    usual_ports = {"slack": 8065}
+    usual_port = 8065
 
     def prepare(self, settings: StackSettings) -> None:
         settings.layout.folder("slack")
@@ -38,7 +38,7 @@ class MLflow(Component):
     title = "MLflow"
     needs = ("postgres",)
     ports = ("mlflow",)
-    usual_ports = {"mlflow": 5050}
+    usual_port = 5050
 
     def command(self, settings: StackSettings) -> list[str]:
         return [

@@ -21,7 +21,10 @@ from imago.stack.secrets import Secrets
 
 _GENERAL = ("IMAGO_ENVIRONMENTS", "IMAGO_STORAGE", "IMAGO_POSTGRES_URL", "IMAGO_S3_ENDPOINT")
 _PER_ENVIRONMENT = tuple(
-    f"IMAGO_{name.upper()}_{field.upper()}" for name in ENVIRONMENT_NAMES for field in Environment.model_fields if field != "name"
+    f"IMAGO_{name.upper()}_{field.upper()}"
+    for name in ENVIRONMENT_NAMES
+    for field in Environment.model_fields
+    if field != "name"
 )
 # Loaded into each task's parent once, so that a forked task does not import them again (measured in docs/stack.md).
 PRELOAD = (
@@ -58,7 +61,9 @@ def given_settings(layout: Layout, environ: Mapping[str, str] | None = None) -> 
     storage = given.get("IMAGO_STORAGE", "s3")
     if storage not in ("s3", "folder"):
         raise StackError(
-            f"IMAGO_STORAGE={storage!r} is not a kind of storage", allowed="s3, folder", next_step="set one of them, or none"
+            f"IMAGO_STORAGE={storage!r} is not a kind of storage",
+            allowed="s3, folder",
+            next_step="set one of them, or none",
         )
     hosted_environments(given)
     return given
@@ -123,6 +128,8 @@ class StackSettings:
             "IMAGO_AIRFLOW_URL": self.url("airflow-api"),
             "IMAGO_AIRFLOW_USER": "admin",
             "IMAGO_AIRFLOW_PASSWORD": self.secrets.airflow_password,
+            "IMAGO_WATCHDOG_USER": "watchdog",
+            "IMAGO_WATCHDOG_PASSWORD": self.secrets.watchdog_password,
             "IMAGO_MLFLOW_URL": self.url("mlflow"),
             "IMAGO_SANDBOX_URL": self.url("slack"),
             "IMAGO_SANDBOX_TOKEN": self.secrets.slack_token,
@@ -162,7 +169,7 @@ class StackSettings:
             "CORE__LOAD_EXAMPLES": "False",
             "CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
             "CORE__FERNET_KEY": self.secrets.airflow_fernet,
-            "CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin",
+            "CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin,watchdog:viewer",
             "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(home / "passwords.json"),
             "CORE__EXECUTION_API_SERVER_URL": f"{self.url('airflow-api')}/execution/",
             "CORE__MP_START_METHOD": "forkserver",
@@ -193,7 +200,17 @@ class StackSettings:
 
     def process_environment(self, component: str, extra: Mapping[str, str]) -> dict[str, str]:
         """The environment of one component: the person's, cleaned of what would leak in, with the stack's on top."""
-        dropped = ("AIRFLOW", "IMAGO_", "MLFLOW_", "AWS_ACCESS", "AWS_SECRET", "AWS_SESSION", "AWS_PROFILE", "AWS_ENDPOINT", "PG")
+        dropped = (
+            "AIRFLOW",
+            "IMAGO_",
+            "MLFLOW_",
+            "AWS_ACCESS",
+            "AWS_SECRET",
+            "AWS_SESSION",
+            "AWS_PROFILE",
+            "AWS_ENDPOINT",
+            "PG",
+        )
         environment = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
         # Without byte code on disk every process compiles every import again: 2 to 4 times the CPU.
         environment.pop("PYTHONDONTWRITEBYTECODE", None)

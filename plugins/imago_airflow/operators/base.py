@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, DownstreamTasksSkipped
@@ -85,7 +86,7 @@ class StageOperator(ImagoOperator):
         context["task"].outlets = []
         self.outlets = []
 
-    def finish_here(self, context: Mapping[str, Any], summary: Summary) -> None:
+    def finish_here(self, context: Mapping[str, Any], summary: Summary) -> NoReturn:
         """Ends the task as a success and skips all that follows it, without starting any of it."""
         self.log.info("%s\n%s", self.task_id, as_text(summary))
         self.done(context)
@@ -96,7 +97,10 @@ class StageOperator(ImagoOperator):
 def as_text(summary: Mapping[str, Any]) -> str:
     """A summary as lines a person can read in the log."""
     width = max((len(key) for key in summary), default=0)
-    return "\n".join(
-        f"  {key:<{width}}  {value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)}"
-        for key, value in summary.items()
-    )
+    lines = []
+    for key, value in summary.items():
+        text = value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
+        if "\n" in text:
+            text = textwrap.indent("\n" + text.strip(), " " * 4)
+        lines.append(f"  {key:<{width}}  {text}")
+    return "\n".join(lines)

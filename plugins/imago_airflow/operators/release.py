@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from airflow.sdk.exceptions import AirflowSkipException
@@ -16,30 +16,44 @@ class JudgeOperator(StageOperator):
     """The fair fight on the training of the run's day. Where no approval is asked for it also promotes.
 
     A verdict that waits for a person lets the approval behind it start; any other verdict ends the run here. A blocked
-    release (ReleaseBlocked) fails the run at once.
+    release (ReleaseBlocked) fails the run at once. A backfill decides nothing, so it asks nobody.
     """
 
     def work(self, run: Run, context: Mapping[str, Any]) -> Summary:
         from imago.jobs.deployment import judge
 
         summary = judge(run.environment, run.spec, run.day, run.context)
-        if summary.get("moved"):
+        if summary["moved"]:
             self.announce(run, context)
         else:
             self.keep_quiet(context)
-        if summary.get("outcome") != "awaiting":
+        if summary["outcome"] != "awaiting" or summary["moved"] or run.context.mode != "live":
             self.finish_here(context, summary)
         return summary
 
 
 class PromoteOperator(StageOperator):
-    """Promotes the challenger that a person approved, unless the champion changed meanwhile."""
+    """Promotes the challenger that a person approved, unless the champion changed meanwhile.
+
+    `verdict` is what JudgeOperator returned, `approval` what the ApprovalOperator did; the approver's name goes into
+    the ledger.
+    """
+
+    template_fields: Sequence[str] = ("verdict", "approval")
+
+    def __init__(self, *, verdict: Mapping[str, Any], approval: Mapping[str, Any], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.verdict = verdict
+        self.approval = approval
 
     def work(self, run: Run, context: Mapping[str, Any]) -> Summary:
         from imago.jobs.deployment import promote
 
-        summary = promote(run.environment, run.spec, run.day, run.context)
-        if summary.get("moved"):
+        who = self.approval["responded_by_user"]
+        summary = promote(
+            run.environment, run.spec, self.verdict["decision_id"], str(who["name"] or who["id"]), run.context
+        )
+        if summary["moved"]:
             self.announce(run, context)
         else:
             self.keep_quiet(context)
@@ -53,7 +67,9 @@ class RollbackOperator(StageOperator):
         from imago.jobs.champions import rollback
 
         params = context["params"]
-        summary = rollback(run.environment, run.spec, run.context, to=params.get("to_version"), reason=params["reason"])
+        summary = rollback(
+            run.environment, run.spec, run.context, to_version=params.get("to_version"), reason=params["reason"]
+        )
         # The day of a champion event is that of its training: the eve of the first day that it scores.
         self.announce(run, context, [shift(summary["effective_ds"], -1)])
         return summary

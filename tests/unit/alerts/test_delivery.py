@@ -25,7 +25,14 @@ ROUTING = Routing(
 
 
 def alert(subject: str = "carrier_delay", ds: str = "2013-10-01", **changes) -> Alert:
-    values = {"model": "m", "rule": "drift", "subject": subject, "title": f"{subject} has drifted", "why": "w", "did": "d"}
+    values = {
+        "model": "m",
+        "rule": "drift",
+        "subject": subject,
+        "title": f"{subject} has drifted",
+        "why": "w",
+        "did": "d",
+    }
     return Alert(**{**values, "next_step": "n", "ds": ds, "facts": {"value": 0.3}, **changes})
 
 
@@ -57,7 +64,9 @@ def test_every_alert_is_shown_once_by_a_channel_that_first_misbehaves_in_every_w
         for _ in range(9):
             deliver(dev, fake, seconds=0.5)
             hasten(dev)
-        assert [message["text"].split(": ")[1].split()[0] for message in fake.shown] == [f"column_{i}" for i in range(6)]
+        assert [message["text"].split(": ")[1].split()[0] for message in fake.shown] == [
+            f"column_{i}" for i in range(6)
+        ]
     assert {row.status for row in rows(dev, alerts)} == {"delivered"}
 
 
@@ -94,7 +103,9 @@ def test_one_problem_is_one_thread_opened_updated_and_resolved(dev, hostile_slac
         assert "thread_ts" not in head and update_["thread_ts"] == end["thread_ts"] == head["ts"]
         assert "Resolved" in end["text"] and "2013-10-04" in str(end["blocks"])
         assert [u["ts"] == head["ts"] for u in fake.updates] or fake.updates
-        assert "3 times" in str(fake.updates[0]["blocks"]) and "worst 0.9 on 2013-10-02" in str(fake.updates[0]["blocks"])
+        assert "3 times" in str(fake.updates[0]["blocks"]) and "worst 0.9 on 2013-10-02" in str(
+            fake.updates[0]["blocks"]
+        )
         assert ":white_check_mark:" in str(fake.updates[1]["blocks"])
 
 

@@ -15,6 +15,13 @@ LOSS = Bar("log_loss", False, 0.01, floor=0.6, ceiling=0.1)
 SURE = Difference(0.02, 0.01, 0.03)
 
 
+def judged(contestants, differences, bar):
+    """The verdict, where every candidate is surely better than every baseline unless the test says otherwise."""
+    names = {one.name: one.role for one in contestants}
+    sure = {(a, b): SURE for a in names for b in names if names[a] == "candidate" and names[b] == "baseline"}
+    return judge(contestants, {**sure, **differences}, bar)
+
+
 def fight(champion=None, baseline=0.6, **candidates):
     found = [Contestant("prior", "baseline", baseline)]
     found += [Contestant(name, "candidate", score) for name, score in candidates.items()]
@@ -22,117 +29,123 @@ def fight(champion=None, baseline=0.6, **candidates):
 
 
 def test_first_champion_has_to_beat_the_best_baseline():
-    verdict = judge(fight(trees=0.72), {("trees", "prior"): SURE}, AUC)
+    verdict = judged(fight(trees=0.72), {("trees", "prior"): SURE}, AUC)
     assert (verdict.outcome, verdict.challenger, verdict.opponent) == ("promoted", "trees", "prior")
 
 
 def test_a_better_candidate_dethrones_the_champion():
-    verdict = judge(fight(champion=0.70, trees=0.72), {("trees", "king"): SURE}, AUC)
+    verdict = judged(fight(champion=0.70, trees=0.72), {("trees", "king"): SURE}, AUC)
     assert (verdict.outcome, verdict.challenger, verdict.incumbent) == ("promoted", "trees", "king")
 
 
 def test_a_tie_keeps_the_champion():
-    verdict = judge(fight(champion=0.72, trees=0.72), {("trees", "king"): Difference(0.0, -0.01, 0.01)}, AUC)
+    verdict = judged(fight(champion=0.72, trees=0.72), {("trees", "king"): Difference(0.0, -0.01, 0.01)}, AUC)
     assert verdict.outcome == "kept"
 
 
 def test_a_lead_within_chance_keeps_the_champion():
-    verdict = judge(fight(champion=0.70, trees=0.72), {("trees", "king"): Difference(0.02, -0.001, 0.04)}, AUC)
+    verdict = judged(fight(champion=0.70, trees=0.72), {("trees", "king"): Difference(0.02, -0.001, 0.04)}, AUC)
     assert (verdict.outcome, verdict.rulings[1].standing) == ("kept", "TIE")
 
 
 def test_a_sure_lead_below_the_smallest_effect_keeps_the_champion():
-    verdict = judge(fight(champion=0.70, trees=0.705), {("trees", "king"): Difference(0.005, 0.001, 0.009)}, AUC)
+    verdict = judged(fight(champion=0.70, trees=0.705), {("trees", "king"): Difference(0.005, 0.001, 0.009)}, AUC)
     assert verdict.outcome == "kept"
 
 
 def test_a_lead_of_exactly_the_smallest_effect_counts_in_floating_point():
-    verdict = judge(fight(champion=0.70, trees=0.71), {("trees", "king"): Difference(0.01, 0.001, 0.02)}, AUC)
+    verdict = judged(fight(champion=0.70, trees=0.71), {("trees", "king"): Difference(0.01, 0.001, 0.02)}, AUC)
     assert verdict.outcome == "promoted"
 
 
 def test_a_missing_interval_never_wins():
-    assert judge(fight(champion=0.70, trees=0.75), {}, AUC).outcome == "kept"
+    assert judged(fight(champion=0.70, trees=0.75), {}, AUC).outcome == "kept"
 
 
 def test_a_baseline_that_is_best_blocks_and_never_reigns():
-    verdict = judge(fight(champion=0.70, baseline=0.74, trees=0.72), {("trees", "king"): SURE}, AUC)
+    verdict = judged(fight(champion=0.70, baseline=0.74, trees=0.72), {("trees", "king"): SURE}, AUC)
     assert (verdict.outcome, verdict.gate, verdict.best_baseline) == ("blocked", "tripwire", "prior")
 
 
 def test_a_candidate_just_above_the_baseline_is_blocked():
-    assert judge(fight(baseline=0.70, trees=0.705), {("trees", "prior"): SURE}, AUC).outcome == "blocked"
+    assert judged(fight(baseline=0.70, trees=0.705), {("trees", "prior"): SURE}, AUC).outcome == "blocked"
 
 
 @pytest.mark.parametrize("score", [None, math.nan, math.inf, -math.inf])
 def test_a_candidate_without_a_finite_score_never_wins(score):
-    verdict = judge(fight(champion=0.70, trees=score), {("trees", "king"): SURE}, AUC)
+    verdict = judged(fight(champion=0.70, trees=score), {("trees", "king"): SURE}, AUC)
     assert (verdict.outcome, verdict.gate) == ("rejected", "candidates")
 
 
 def test_a_baseline_without_a_score_means_that_nothing_was_compared():
-    assert judge(fight(baseline=math.nan, trees=0.72), {}, AUC).gate == "baselines"
+    assert judged(fight(baseline=math.nan, trees=0.72), {}, AUC).gate == "baselines"
 
 
 def test_a_champion_without_a_score_cannot_be_beaten():
-    verdict = judge(fight(champion=math.nan, trees=0.72), {("trees", "king"): SURE}, AUC)
+    verdict = judged(fight(champion=math.nan, trees=0.72), {("trees", "king"): SURE}, AUC)
     assert (verdict.outcome, verdict.gate) == ("rejected", "incumbent")
 
 
 def test_a_score_beyond_the_ceiling_stops_everyone():
-    verdict = judge(fight(champion=0.70, trees=0.72, oracle=0.97), {("trees", "king"): SURE}, AUC)
+    verdict = judged(fight(champion=0.70, trees=0.72, oracle=0.97), {("trees", "king"): SURE}, AUC)
     assert (verdict.outcome, verdict.gate) == ("rejected", "leak")
     assert "oracle" in verdict.reason
 
 
 def test_a_baseline_beyond_the_ceiling_is_a_leak_too():
-    assert judge(fight(baseline=0.95, trees=0.72), {}, AUC).gate == "leak"
+    assert judged(fight(baseline=0.95, trees=0.72), {}, AUC).gate == "leak"
 
 
 def test_a_reigning_champion_beyond_the_ceiling_does_not_stop_a_fight():
     assert (
-        judge(fight(champion=0.81, trees=0.79), {("trees", "king"): Difference(-0.02, -0.03, -0.01)}, AUC).outcome
+        judged(fight(champion=0.81, trees=0.79), {("trees", "king"): Difference(-0.02, -0.03, -0.01)}, AUC).outcome
         == "kept"
     )
 
 
 def test_no_candidate_above_the_floor_is_rejected():
-    assert judge(fight(baseline=0.50, trees=0.55), {("trees", "prior"): SURE}, AUC).gate == "floor"
+    assert judged(fight(baseline=0.50, trees=0.55), {("trees", "prior"): SURE}, AUC).gate == "floor"
+
+
+def test_a_lead_over_the_baseline_that_may_be_chance_is_blocked():
+    spans = {("trees", "prior"): Difference(0.03, -0.01, 0.07), ("trees", "king"): SURE}
+    verdict = judged(fight(champion=0.61, baseline=0.60, trees=0.63), spans, AUC)
+    assert (verdict.outcome, verdict.gate) == ("blocked", "tripwire")
 
 
 def test_shuffled_labels_name_the_baseline_and_not_the_floor():
-    verdict = judge(fight(baseline=0.50, trees=0.498), {("trees", "prior"): SURE}, AUC)
+    verdict = judged(fight(baseline=0.50, trees=0.498), {("trees", "prior"): SURE}, AUC)
     assert (verdict.outcome, verdict.best_baseline) == ("blocked", "prior")
 
 
 def test_the_best_of_two_winners_is_promoted():
     sure = {("trees", "king"): SURE, ("line", "king"): SURE}
-    assert judge(fight(champion=0.65, line=0.71, trees=0.73), sure, AUC).challenger == "trees"
+    assert judged(fight(champion=0.65, line=0.71, trees=0.73), sure, AUC).challenger == "trees"
 
 
 def test_equal_winners_are_ranked_in_the_order_given():
     sure = {("trees", "king"): SURE, ("line", "king"): SURE}
-    assert judge(fight(champion=0.65, line=0.73, trees=0.73), sure, AUC).challenger == "line"
+    assert judged(fight(champion=0.65, line=0.73, trees=0.73), sure, AUC).challenger == "line"
 
 
 def test_with_a_loss_smaller_is_better():
-    verdict = judge(fight(champion=0.40, baseline=0.50, trees=0.35), {("trees", "king"): SURE}, LOSS)
+    verdict = judged(fight(champion=0.40, baseline=0.50, trees=0.35), {("trees", "king"): SURE}, LOSS)
     assert verdict.outcome == "promoted"
-    assert judge(fight(baseline=0.50, trees=0.05), {}, LOSS).gate == "leak"
+    assert judged(fight(baseline=0.50, trees=0.05), {}, LOSS).gate == "leak"
 
 
 def test_a_faulty_candidate_does_not_win_although_it_scores():
     found = [*fight(champion=0.70), Contestant("trees", "candidate", 0.75, fault="it has seen the holdout")]
-    assert judge(found, {("trees", "king"): SURE}, AUC).outcome == "rejected"
+    assert judged(found, {("trees", "king"): SURE}, AUC).outcome == "rejected"
 
 
 def test_two_champions_are_a_mistake_of_the_caller():
     with pytest.raises(ValueError, match="at most one"):
-        judge([Contestant("a", "champion", 0.7), Contestant("b", "champion", 0.7)], {}, AUC)
+        judged([Contestant("a", "champion", 0.7), Contestant("b", "champion", 0.7)], {}, AUC)
 
 
 def test_no_contestants_at_all_promotes_nobody():
-    assert judge([], {}, AUC).outcome == "rejected"
+    assert judged([], {}, AUC).outcome == "rejected"
 
 
 scores = st.one_of(
@@ -191,6 +204,7 @@ def test_whoever_is_promoted_has_earned_it(made, bar):
         assert verdict.opponent == champion.name
         assert bar.gain(winner.score, champion.score) >= bar.smallest_effect - 1e-9
     assert spans[winner.name, verdict.opponent].low > 0
+    assert spans[winner.name, verdict.best_baseline].low > 0
     for one in contestants:
         if one.role != "champion" and one.score is not None and math.isfinite(one.score):
             assert not bar.beyond_ceiling(one.score)

@@ -6,7 +6,7 @@ import dataclasses
 
 import pyarrow as pa
 import pytest
-from toy import BACKFILL, DAYS, LIVE, publish, rows, train
+from toy_world import BACKFILL, DAYS, LIVE, publish, rows, train
 from sqlalchemy import select
 
 from imago.errors import ChampionChanged, NoChampion, ReleaseBlocked
@@ -21,7 +21,9 @@ DS = "2013-02-27"
 
 
 def told(environment):
-    query = select(alerts.c.rule, alerts.c.severity, alerts.c.title).where(alerts.c.model == "toy").order_by(alerts.c.id)
+    query = (
+        select(alerts.c.rule, alerts.c.severity, alerts.c.title).where(alerts.c.model == "toy").order_by(alerts.c.id)
+    )
     with connect(environment).connect() as connection:
         return [tuple(row) for row in connection.execute(query)]
 
@@ -93,7 +95,9 @@ def test_a_planted_outcome_column_is_refused_and_named(dev, spec):
     features, outcomes = rows()
     leaked = features.append_column("final_status", outcomes["label"].cast(pa.float64()).fill_null(0.0))
     publish(dev, leaked, outcomes)
-    leaking = spec.__class__(**{**dict(spec), "features": (*spec.features, Feature(name="final_status", kind="numeric"))})
+    leaking = spec.__class__(
+        **{**dict(spec), "features": (*spec.features, Feature(name="final_status", kind="numeric"))}
+    )
     train(dev, leaking, DS)
     with pytest.raises(ReleaseBlocked, match=r"leak.*final_status"):
         deployment.judge(dev, leaking, DS, LIVE)
@@ -161,10 +165,16 @@ def test_a_rollback_is_a_row_and_takes_effect_on_the_first_unscored_day(world, s
     first = reigning(world)
     with pytest.raises(NoChampion, match="no earlier champion"):
         jobs.rollback(world, spec, LIVE)
-    other = next(v for v in Tracker(world, "toy").client.search_model_versions("name = 'dev.toy'") if str(v.version) != first.version)
+    other = next(
+        v
+        for v in Tracker(world, "toy").client.search_model_versions("name = 'dev.toy'")
+        if str(v.version) != first.version
+    )
     with connect(world).begin() as connection:
         second = champions.crown(
-            connection, dataclasses.replace(first, version=str(other.version), effective_ds="2013-03-01"), expected=first.id
+            connection,
+            dataclasses.replace(first, version=str(other.version), effective_ds="2013-03-01"),
+            expected=first.id,
         )
     back = jobs.rollback(world, spec, LIVE, reason="it was too quiet")
     assert (back["version"], back["action"], back["previous_id"]) == (first.version, "rollback", second.id)

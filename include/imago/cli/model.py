@@ -1,0 +1,162 @@
+"""`imago run`, `imago serve`, `imago explain`: one model, without Airflow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from imago.cli.output import EnvironmentOption, JsonOption, console, environment, print_json
+from imago.errors import ImagoError
+from imago.names import STAGES
+from imago.specs import get_model
+
+if TYPE_CHECKING:
+    from imago.context import RunContext
+    from imago.environments import Environment
+    from imago.specs import ModelSpec
+
+LOOPBACK = "127.0.0.1"
+ModelArgument = Annotated[str, typer.Argument(help="The model's name, as in its spec.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the verbs."""
+    app.command()(run)
+    app.command()(serve)
+    app.command()(explain)
+
+
+def run(
+    stage: Annotated[str, typer.Argument(help=f"One of: {', '.join(STAGES)}.")],
+    model: ModelArgument,
+    ds: Annotated[str, typer.Option("--ds", help="The day, as 2013-10-02.")],
+    to: Annotated[str | None, typer.Option("--to", help="The last day of a range that starts with --ds.")] = None,
+    champion: Annotated[
+        str, typer.Option(help="batch_scoring: as-was (who scored or reigned then), today, or a version.")
+    ] = "as-was",
+    env: EnvironmentOption = "dev",
+    as_json: JsonOption = False,
+) -> None:
+    """Runs one stage here and now: the same function that the Airflow task calls, in mode live."""
+    from imago.context import RunContext
+    from imago.days import days_between
+
+    if stage not in STAGES:
+        raise ImagoError(
+            f"{stage!r} is not a stage", allowed=", ".join(STAGES), seen=stage, next_step="name one of them"
+        )
+    spec, where, context = get_model(model), environment(env), RunContext.local()
+    days = days_between(ds, to or ds)
+    if stage in ("feature_refresh", "outcome_refresh"):
+        summaries = [_refresh(stage, where, spec, days, context)]
+    else:
+        summaries = []
+        for day in days:
+            summaries.append(_stages(champion)[stage](where, spec, day, context))
+            if not as_json:
+                console.print(f"[bold]{stage}[/] {day} " + escape(_line(summaries[-1])))
+    if as_json:
+        print_json(summaries)
+    elif stage in ("feature_refresh", "outcome_refresh"):
+        console.print(f"[bold]{stage}[/] {days[0]} to {days[-1]} " + escape(_line(summaries[0])))
+
+
+def serve(
+    model: ModelArgument,
+    port: Annotated[int, typer.Option(help="The port; 0 lets the system choose.")] = 8001,
+    host: Annotated[str, typer.Option(help="The address to listen on. The endpoint asks for no login.")] = LOOPBACK,
+    env: EnvironmentOption = "dev",
+) -> None:
+    """Serves the newest scores by key, until it is stopped."""
+    import uvicorn
+
+    from imago.serving.app import create
+
+    spec = get_model(model)
+    application = create(environment(env), spec)
+    console.print(f"Serving [bold]{spec.name}[/] ({env}): http://{host}:{port}/v1/{spec.name}/{{{spec.entity_key}}}")
+    uvicorn.run(application, host=host, port=port, log_level="warning")
+
+
+def explain(
+    model: ModelArgument,
+    key: Annotated[str, typer.Option("--key", help="The row's key.")],
+    ds: Annotated[str, typer.Option("--ds", help="The day that was scored.")],
+    env: EnvironmentOption = "dev",
+    as_json: JsonOption = False,
+) -> None:
+    """Rebuilds one stored prediction from its provenance, and says whether it is equal and what drove it."""
+    from imago.jobs import scoring
+
+    told = scoring.explain(environment(env), get_model(model), key, ds)
+    if as_json:
+        print_json(told)
+    else:
+        _print_explanation(told)
+    if not told["equal"]:
+        raise typer.Exit(1)
+
+
+def _refresh(
+    stage: str, env: Environment, spec: ModelSpec, days: tuple[str, ...], context: RunContext
+) -> dict[str, Any]:
+    if stage == "feature_refresh":
+        from imago.jobs import features
+
+        return features.refresh(env, spec, days[0], days[-1], context)
+    from imago.jobs import outcomes
+
+    return outcomes.refresh(env, spec, days[0], days[-1], context)
+
+
+Stage = Callable[["Environment", "ModelSpec", str, "RunContext"], dict[str, Any]]
+
+
+def _stages(champion: str) -> dict[str, Stage]:
+    from imago.jobs import deployment, metrics, monitoring, scoring, serving, training
+
+    def train(env: Environment, spec: ModelSpec, ds: str, context: RunContext) -> dict[str, Any]:
+        frozen = training.freeze(env, spec, ds, context)
+        fitted = [training.fit(env, spec, frozen["snapshot"], name, context) for name in frozen["contestants"]]
+        return training.report(env, spec, ds, frozen["snapshot"], fitted, context)
+
+    return {
+        "training": train,
+        "deployment": deployment.judge,
+        "endpoint_deploy": lambda env, spec, _ds, context: serving.deploy(env, spec, context),
+        "batch_scoring": lambda env, spec, ds, context: scoring.score(env, spec, ds, context, champion),
+        "monitoring": monitoring.monitor,
+        "metric_refresh": metrics.refresh,
+    }
+
+
+def _line(summary: dict[str, Any]) -> str:
+    plain = {
+        name: value for name, value in summary.items() if isinstance(value, str | int | float | bool) and name != "ds"
+    }
+    return ", ".join(
+        f"{name} {value:.4f}" if isinstance(value, float) else f"{name} {value}" for name, value in plain.items()
+    )
+
+
+def _print_explanation(told: dict[str, Any]) -> None:
+    stored, inputs = told["stored"], told["inputs"]
+    verdict = "[green]equal[/]" if told["equal"] else "[red]NOT equal[/]"
+    console.print(
+        f"[bold]{escape(told['key'])}[/] on {told['ds']}: stored {stored['score']!r}, rebuilt {told['rebuilt']!r}, {verdict}"
+    )
+    console.print(
+        f"decision {stored['decision']} by version {stored['model_version']} (ledger entry {inputs['champion_id']}), features "
+        f"{inputs['features']['digest'][:12]} of table version {inputs['features']['version']}, run {escape(told['run_id'])} "
+        f"({told['mode']}), code {told['code_commit'][:12]}"
+    )
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for name in ("feature", "value", "usual", "effect on the score"):
+        table.add_column(name)
+    for driver in told["drivers"]:
+        table.add_row(driver["feature"], str(driver["value"]), str(driver["usual"]), f"{driver['effect']:+.4f}")
+    console.print(table)

@@ -1,0 +1,248 @@
+"""The dashboard as HTML: facts in, one document out. Every value is escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+from imago.dashboard import charts
+from imago.dashboard.charts import Mark, Series
+from imago.dashboard.facts import Facts
+from imago.dashboard.style import STYLE
+
+BUSINESS = "business_value"
+INPUTS, PREDICTIONS = "inputs", "predictions"
+SHOWN_DAYS = 60
+WORST = 8
+
+
+def index_page(models: Sequence[tuple[str, str, str, str]], *, base: str) -> str:
+    """The list of (environment, model, description, owner)."""
+    cards = "".join(
+        f'<a class="card link" href="{escape(base)}{escape(name)}/{escape(model)}"><span class="tag">{escape(name)}</span>'
+        f"<h2>{escape(model)}</h2><p>{escape(description)}</p><p class='dim'>{escape(owner)}</p></a>"
+        for name, model, description, owner in models
+    )
+    return _document(
+        "Imago",
+        f'<header><h1>Imago</h1><p class="dim">Models of this Airflow</p></header><div class="grid3">{cards}</div>',
+    )
+
+
+def model_page(facts: Facts) -> str:
+    """The page of one model."""
+    spec = facts.spec
+    body = [
+        f'<header><div><h1>{escape(spec.name)}</h1><p class="dim">{escape(spec.description)}</p></div>'
+        f'<span class="tag">{escape(facts.environment)}</span></header>',
+        _tiles(facts),
+        '<div class="grid2">',
+        _card("Champion", _champion(facts)),
+        _card("Incidents", _incidents(facts)),
+        "</div>",
+        _card(
+            spec.business.name.capitalize(),
+            _money(facts),
+            note="Per day, once its outcome is known; against deciding nothing.",
+        )
+        if spec.business
+        else "",
+        '<div class="grid2">',
+        _card(
+            f"{_title(spec.primary_metric)} by day",
+            _quality(facts),
+            note="A single day is noisy; the floor is judged over seven days.",
+        ),
+        _card(
+            "Drift by day",
+            _drift(facts),
+            note=f"The worst finding as a share of its critical threshold, over windows of up to {spec.drift.window_days} days.",
+        ),
+        "</div>",
+        '<div class="grid2">',
+        _card("What drifts most", _worst(facts)),
+        _card("Slices of the newest matured day", _slices(facts)),
+        "</div>",
+        _card("Scored partitions", _partitions(facts)),
+    ]
+    return _document(f"{spec.name} · Imago", "".join(body))
+
+
+def _tiles(facts: Facts) -> str:
+    spec, metrics = facts.spec, facts.metrics
+    tiles = []
+    if spec.business is not None:
+        total = sum(day.get(BUSINESS, 0.0) for day in metrics.values())
+        tiles.append((_amount(total, spec.business.unit), f"{spec.business.name}, {len(metrics)} days"))
+    known = [day[spec.primary_metric] for day in metrics.values() if spec.primary_metric in day]
+    tiles.append((f"{sum(known) / len(known):.3f}" if known else "–", f"mean daily {_title(spec.primary_metric)}"))
+    tiles.append((f"{len(facts.scored):,}", f"days scored, {sum(info.rows for info in facts.scored):,} predictions"))
+    opened = sum(incident["status"] == "open" for incident in facts.incidents)
+    tiles.append((str(opened), "open incident" if opened == 1 else "open incidents"))
+    cells = "".join(
+        f'<div class="tile{" bad" if place == len(tiles) - 1 and opened else ""}"><b>{escape(value)}</b><span>{escape(label)}</span></div>'
+        for place, (value, label) in enumerate(tiles)
+    )
+    return f'<div class="tiles">{cells}</div>'
+
+
+def _champion(facts: Facts) -> str:
+    champion = facts.champion
+    if champion is None:
+        return charts.empty("Nobody reigns yet: run training, then deployment.")
+    rows = [
+        ("Version", champion.version),
+        ("Scores days from", champion.effective_ds),
+        ("Learned until", champion.trained_until),
+        ("Training", champion.training_ds),
+        ("Decided", f"{champion.decided_at:%Y-%m-%d %H:%M} UTC by {champion.decided_by}"),
+        ("Served online", f"{facts.online['ds']}, {facts.online['rows']:,} keys" if facts.online else "not deployed"),
+        ("Entries in the ledger", str(facts.reigns)),
+    ]
+    reason = f'<p class="reason">{escape(champion.reason)}</p>'
+    return reason + _facts(rows) + _rulings(facts.verdict, facts.spec.primary_metric)
+
+
+def _rulings(verdict: Mapping[str, Any] | None, metric: str) -> str:
+    rulings = [one for one in (verdict or {}).get("rulings", ()) if one.get("score") is not None]
+    if not rulings:
+        return ""
+    rows = "".join(
+        f"<tr><td>{escape(str(one['name']))}</td><td class='dim'>{escape(str(one['role']))}</td>"
+        f"<td class='number'>{float(one['score']):.4f}</td><td>{escape(str(one['standing']))}</td></tr>"
+        for one in rulings
+    )
+    head = (
+        f"<tr><th>Contestant</th><th></th><th class='number'>{escape(_title(metric))} on the holdout</th><th></th></tr>"
+    )
+    return f"<table>{head}{rows}</table>"
+
+
+def _incidents(facts: Facts) -> str:
+    if not facts.incidents:
+        return charts.empty("No incident so far.")
+    rows = "".join(
+        f"<tr><td><span class='dot {escape(one['severity'] if one['status'] == 'open' else 'calm')}'></span>{escape(one['status'])}</td>"
+        f"<td>{escape(one['rule'])}<br><span class='dim'>{escape((one['worst'] or {}).get('title') or one['subject'])}</span></td>"
+        f"<td class='number'>{one['count']}×</td><td class='dim'>{one['updated_at']:%Y-%m-%d %H:%M}</td></tr>"
+        for one in facts.incidents
+    )
+    return f"<table>{rows}</table>"
+
+
+def _money(facts: Facts) -> str:
+    business = facts.spec.business
+    assert business is not None
+    days = tuple(facts.metrics)[-SHOWN_DAYS:]
+    values = [facts.metrics[day].get(BUSINESS) for day in days]
+    return charts.bars(
+        days, values, label=f"{business.name} per day", shown=lambda value: _amount(value, business.unit)
+    )
+
+
+def _quality(facts: Facts) -> str:
+    spec = facts.spec
+    days = tuple(facts.metrics)[-SHOWN_DAYS:]
+    name = _title(spec.primary_metric)
+    return charts.lines(
+        days,
+        [Series(name, [facts.metrics[day].get(spec.primary_metric) for day in days], "accent")],
+        marks=[Mark("floor", spec.guardrails.floor, "bad")],
+        label=f"{name} per day",
+        shown=lambda value: f"{value:.2f}",
+    )
+
+
+def _drift(facts: Facts) -> str:
+    days = tuple(facts.drift)[-SHOWN_DAYS:]
+    by_kind: dict[str, list[float | None]] = {INPUTS: [], PREDICTIONS: []}
+    for day in days:
+        for kind, values in by_kind.items():
+            shares = [
+                row["value"] / row["threshold_critical"]
+                for row in facts.drift[day]
+                if row["column"].startswith("prediction.") == (kind == PREDICTIONS) and row["threshold_critical"]
+            ]
+            values.append(max(shares, default=None))
+    return charts.lines(
+        days,
+        [Series("worst input", by_kind[INPUTS], "accent"), Series("predictions", by_kind[PREDICTIONS], "second")],
+        marks=[Mark("critical", 1.0, "bad")],
+        label="drift per day",
+        shown=lambda value: f"{value:.0%}",
+        zero=True,
+    )
+
+
+def _worst(facts: Facts) -> str:
+    if not facts.drift:
+        return charts.empty("No day was monitored yet.")
+    day = max(facts.drift)
+    ranked = sorted(facts.drift[day], key=lambda row: -row["value"] / row["threshold_critical"])[:WORST]
+    rows = "".join(
+        f"<tr><td><span class='dot {escape(_dot(row['level']))}'></span>{escape(row['column'])}</td>"
+        f"<td class='dim'>{escape(row['measure'].replace('_', ' '))}</td>"
+        f"<td class='number'>{row['value']:.3f}</td><td class='number dim'>{row['threshold_critical']:.3f}</td></tr>"
+        for row in ranked
+    )
+    head = f"<tr><th>{escape(day)}</th><th></th><th class='number'>value</th><th class='number'>critical</th></tr>"
+    return f"<table>{head}{rows}</table>"
+
+
+def _slices(facts: Facts) -> str:
+    metric = facts.spec.primary_metric
+    rows = sorted((row for row in facts.slices if row["metric"] == metric), key=lambda row: -row["rows"])[:WORST]
+    if not rows:
+        return charts.empty("No slice has enough rows yet.")
+    cells = "".join(
+        f"<tr><td>{escape(row['slice'])}</td><td class='number'>{row['value']:.3f}</td><td class='number dim'>{row['rows']:,} rows</td></tr>"
+        for row in rows
+    )
+    return f"<table><tr><th>{escape(rows[0]['ds'])}</th><th class='number'>{escape(_title(metric))}</th><th></th></tr>{cells}</table>"
+
+
+def _partitions(facts: Facts) -> str:
+    if not facts.scored:
+        return charts.empty("No day was scored yet.")
+    cells = "".join(
+        f'<i class="{"leak" if info.inputs.get("leaking") else escape(info.mode)}" title="{escape(info.ds)}: {info.rows:,} rows, version '
+        f'{escape(str(info.inputs.get("model_version")))}, {escape(info.mode)}, digest {escape(info.digest[:12])}">{escape(info.ds[5:])}</i>'
+        for info in facts.scored[-SHOWN_DAYS * 2 :]
+    )
+    keys = '<div class="legend"><span><i class="live"></i>live</span><span><i class="backfill"></i>backfill</span>'
+    keys += '<span><i class="leak"></i>the model had seen the day</span></div>'
+    return f'<div class="days">{cells}</div>{keys}'
+
+
+def _facts(rows: Sequence[tuple[str, str]]) -> str:
+    cells = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in rows)
+    return f"<dl>{cells}</dl>"
+
+
+def _card(title: str, content: str, *, note: str = "") -> str:
+    said = f'<p class="note">{escape(note)}</p>' if note else ""
+    return f'<section class="card"><h2>{escape(title)}</h2>{content}{said}</section>'
+
+
+def _dot(level: str) -> str:
+    return "calm" if level == "ok" else level
+
+
+def _title(metric: str) -> str:
+    return {"roc_auc": "AUC", "log_loss": "log loss", "average_precision": "average precision"}.get(metric, metric)
+
+
+def _amount(value: float, unit: str) -> str:
+    sign = "-" if round(value) < 0 else ""
+    size = abs(value)
+    text = f"{size / 1e6:.2f}M" if size >= 1e6 else f"{size / 1e3:.1f}k" if size >= 10_000 else f"{size:,.0f}"
+    return f"{sign}${text}" if unit == "USD" else f"{sign}{text} {unit}"
+
+
+def _document(title: str, body: str) -> str:
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
+        '<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark">'
+        f"<style>{STYLE}</style></head><body><main>{body}</main></body></html>"
+    )

@@ -1,0 +1,111 @@
+"""The dbt project on disk and its manifest, kept between runs.
+
+Parsing costs seconds and gives the same result for the same files, so the parsed manifest is kept in the state folder
+under a digest of all that it was made from. Many processes may start at once: each writes a whole file under its own
+name and renames it into place.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from imago.errors import ImagoError, SettingsError
+
+if TYPE_CHECKING:
+    from dbt.contracts.graph.manifest import Manifest
+
+_IGNORED = {"target", "logs", "dbt_packages"}
+
+
+def project_folder() -> Path:
+    """The folder with `dbt_project.yml`: `IMAGO_DBT_PROJECT`, else `dbt_project/` above the working directory or this code."""
+    given = os.environ.get("IMAGO_DBT_PROJECT")
+    if given:
+        folder = Path(given).expanduser().resolve()
+        if not (folder / "dbt_project.yml").is_file():
+            raise SettingsError(
+                "IMAGO_DBT_PROJECT names no dbt project",
+                seen=given,
+                next_step="set it to the folder that holds dbt_project.yml",
+            )
+        return folder
+    here = Path.cwd().resolve()
+    for start in (here, *here.parents, *Path(__file__).resolve().parents):
+        if (start / "dbt_project" / "dbt_project.yml").is_file():
+            return start / "dbt_project"
+    raise SettingsError(
+        "the dbt project is not found", next_step="run from the project's folder, or set IMAGO_DBT_PROJECT to dbt_project/"
+    )
+
+
+def manifest(target: str) -> Manifest:
+    """A fresh copy of the project's manifest for one target: a run fills it with its own compiled SQL."""
+    from dbt.contracts.graph.manifest import Manifest
+    from dbt.parser.manifest import extended_mashumuro_decoder
+
+    kept = _kept_bytes(_state_folder(), project_digest(project_folder(), target), target)
+    loaded: Manifest = Manifest.from_msgpack(kept, decoder=extended_mashumuro_decoder)
+    loaded.build_flat_graph()
+    return loaded
+
+
+def project_digest(folder: Path, target: str) -> str:
+    """The digest of all that a manifest is made from: the project's files, the target, and the versions of dbt."""
+    from importlib.metadata import version
+
+    digest = hashlib.sha256(f"{target} {version('dbt-core')} {version('dbt-adapters')}".encode())
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and not _IGNORED.intersection(path.relative_to(folder).parts):
+            digest.update(f"\0{path.relative_to(folder)}\0".encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+@functools.lru_cache(maxsize=8)
+def _kept_bytes(state: Path, digest: str, target: str) -> bytes:
+    kept = state / f"manifest-{target}-{digest[:24]}.msgpack"
+    if kept.is_file():
+        return kept.read_bytes()
+    data = _parse(target)
+    state.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=state, suffix=".tmp")
+    with os.fdopen(handle, "wb") as file:
+        file.write(data)
+    os.replace(temporary, kept)
+    return data
+
+
+def _parse(target: str) -> bytes:
+    from dbt.cli.main import dbtRunner
+    from dbt.parser.manifest import extended_mashumaro_encoder
+
+    with tempfile.TemporaryDirectory(prefix="imago-dbt-") as scratch:
+        outcome = dbtRunner().invoke(["parse", *arguments(target, scratch), "--no-partial-parse"])
+    if not outcome.success:
+        raise ImagoError(
+            f"the dbt project does not parse: {outcome.exception}",
+            rule="dbt parse",
+            next_step="correct the named file in dbt_project/",
+        )
+    packed: bytes = outcome.result.to_msgpack(extended_mashumaro_encoder)
+    return packed
+
+
+def arguments(target: str, scratch: str) -> list[str]:
+    """What every dbt call is told: where the project is, to be quiet, and to leave nothing behind but in `scratch`."""
+    folder = str(project_folder())
+    return [
+        *("--project-dir", folder, "--profiles-dir", folder, "--target", target),
+        *("--target-path", scratch, "--log-path", scratch, "--log-level", "none", "--log-level-file", "none"),
+        *("--quiet", "--no-write-json", "--no-version-check", "--no-print"),
+    ]  # fmt: skip
+
+
+def _state_folder() -> Path:
+    home = os.environ.get("IMAGO_HOME")
+    return (Path(home).expanduser().resolve() if home else project_folder().parent / ".imago") / "dbt"

@@ -1,0 +1,1 @@
+"""Write, audit, publish: the days of features and outcomes."""

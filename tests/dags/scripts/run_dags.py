@@ -1,0 +1,126 @@
+"""A real Airflow database, the shipped DAGs, and jobs that only note how they were called.
+
+Backfills are created by the very function behind the API's route; runs are executed by `dag.test()`.
+"""
+
+import datetime
+import json
+import os
+import sys
+import types
+
+from airflow.utils.db import upgradedb
+
+upgradedb()
+
+CALLS = []
+
+
+def fake(module, **functions):
+    made = types.ModuleType(f"imago.jobs.{module}")
+    made.__dict__.update(functions)
+    sys.modules[made.__name__] = made
+
+
+def note(what):
+    def job(*args, **kwargs):
+        context = next(arg for arg in (*args, *kwargs.values()) if hasattr(arg, "code_commit"))
+        days = [arg for arg in args if isinstance(arg, str)]
+        CALLS.append([what, *days, context.mode])
+        return {"what": what, **VERDICT}
+
+    return job
+
+
+VERDICT = {"moved": False, "outcome": "kept"}
+fake("features", refresh=note("features"))
+fake("scoring", score=note("score"))
+fake("serving", deploy=note("deploy"))
+fake("deployment", judge=note("judge"))
+fake(
+    "alerts",
+    run_succeeded=lambda **about: None,
+    task_failed=lambda **about: CALLS.append(["failed", str(about["error"])]),
+)
+
+from airflow.dag_processing.bundles.manager import DagBundlesManager  # noqa: E402
+from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db  # noqa: E402
+from airflow.models.asset import AssetEvent, AssetPartitionDagRun  # noqa: E402
+from airflow.models.backfill import Backfill, ReprocessBehavior, _create_backfill  # noqa: E402
+from airflow.models.dagrun import DagRun  # noqa: E402
+from airflow.models.pool import Pool  # noqa: E402
+from airflow.utils.session import create_session  # noqa: E402
+from sqlalchemy import select, update  # noqa: E402
+
+for pool in ("imago_dbt", "imago_train", "imago_score", "imago_deliver"):
+    Pool.create_or_update_pool(name=pool, slots=1, description="", include_deferred=False)
+DagBundlesManager().sync_bundles_to_db()
+bag = DagBag(os.environ["AIRFLOW__CORE__DAGS_FOLDER"])
+sync_bag_to_db(bag, "dags-folder", None)
+NAME = "dev__flight_delays__"
+
+
+def backfill(stage, first, last, reprocess=ReprocessBehavior.NONE):
+    """The days of the runs that a backfill makes."""
+    with create_session() as session:
+        # One at a time for a DAG, and no scheduler is here to run them to their end.
+        session.execute(update(Backfill).values(completed_at=datetime.datetime.now(datetime.UTC)))
+        session.execute(update(DagRun).values(state="success"))
+    made = _create_backfill(
+        dag_id=NAME + stage,
+        from_date=datetime.datetime.fromisoformat(f"{first}T00:00:00+00:00"),
+        to_date=datetime.datetime.fromisoformat(f"{last}T00:00:00+00:00"),
+        max_active_runs=2,
+        reverse=False,
+        dag_run_conf={},
+        triggering_user_name="test",
+        reprocess_behavior=reprocess,
+    )
+    with create_session() as session:
+        runs = session.scalars(select(DagRun).where(DagRun.backfill_id == made.id).order_by(DagRun.id))
+        return [run.partition_key for run in runs]
+
+
+def run(stage, conf):
+    """One run: its task states, the calls of the jobs, and the days that it announced, with what was said of each."""
+    CALLS.clear()
+    with create_session() as session:
+        before = set(session.scalars(select(AssetEvent.id)))
+        pending = set(session.scalars(select(AssetPartitionDagRun.id)))
+    # A fresh parse for each run, as in a task's own process: `dag.test()` writes the form into the DAG's params.
+    dag_run = DagBag(os.environ["AIRFLOW__CORE__DAGS_FOLDER"]).dags[NAME + stage].test(run_conf=conf)
+    tasks = {ti.task_id: str(ti.state) for ti in dag_run.get_task_instances()}
+    with create_session() as session:
+        events = session.scalars(
+            select(AssetEvent).where(AssetEvent.id.not_in(before)).order_by(AssetEvent.partition_key)
+        )
+        queued = session.scalars(select(AssetPartitionDagRun).where(AssetPartitionDagRun.id.not_in(pending)))
+        return {
+            "state": str(dag_run.state),
+            "tasks": tasks,
+            "calls": list(CALLS),
+            "events": [[event.partition_key, event.extra.get("mode")] for event in events],
+            "starts": sorted([entry.target_dag_id.removeprefix(NAME), entry.partition_key] for entry in queued),
+        }
+
+
+first, last = "2013-10-05", "2013-10-07"
+stages = ("feature_refresh", "outcome_refresh", "batch_scoring", "monitoring", "metric_refresh")
+result = {"backfills": {stage: backfill(stage, first, last) for stage in stages}}
+for stage in ("training", "deployment", "endpoint_deploy"):
+    result["backfills"][stage] = backfill(stage, "2013-10-01", "2013-10-14")
+result["again_none"] = backfill("batch_scoring", first, last)
+result["again_completed"] = backfill("batch_scoring", first, last, ReprocessBehavior.COMPLETED)
+result["beyond_the_world"] = backfill("batch_scoring", "2013-12-30", "2014-01-05")
+
+load = {"from_day": "2013-01-01", "to_day": "2013-01-31"}
+result["day"] = run("feature_refresh", {"ds": "2013-10-08"})
+result["range"] = run("feature_refresh", load)
+result["range_announced"] = run("feature_refresh", {**load, "announce": "2013-01-30..2013-01-31"})
+result["half_a_range"] = run("feature_refresh", {"from_day": "2013-01-01"})
+result["no_day"] = run("batch_scoring", {})
+result["kept"] = run("deployment", {"ds": "2013-10-01"})
+VERDICT.update(moved=True, outcome="promoted")
+result["promoted"] = run("deployment", {"ds": "2013-10-01"})
+result["deployed_in_backfill"] = run("endpoint_deploy", {"ds": "2013-10-01", "mode": "backfill"})
+print(json.dumps(result))

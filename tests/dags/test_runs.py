@@ -1,0 +1,104 @@
+"""The DAGs on a real Airflow database: backfills are accepted, and a run announces what it should and nothing else."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def ran(postgres_url, airflow_process, tmp_path_factory):
+    import sqlalchemy as sa
+
+    database = f"airflow_{uuid.uuid4().hex[:8]}"
+    engine = sa.create_engine(postgres_url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(sa.text(f"create database {database}"))
+    url = sa.make_url(postgres_url)
+    home = tmp_path_factory.mktemp("airflow-runs")
+    yield airflow_process(
+        "run_dags.py",
+        home=home,
+        variables={
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": url.set(database=database).render_as_string(hide_password=False),
+            "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+            "IMAGO_DEV_STORAGE_ROOT": str(home / "storage"),
+            "IMAGO_DEV_LEDGER_URL": postgres_url,
+            "IMAGO_DEV_MLFLOW_URI": "http://127.0.0.1:9",
+        },
+    )
+    with engine.connect() as connection:
+        connection.execute(sa.text(f"drop database {database} with (force)"))
+
+
+@pytest.mark.parametrize(
+    "stage", ["feature_refresh", "outcome_refresh", "batch_scoring", "monitoring", "metric_refresh"]
+)
+def test_a_day_stage_can_be_backfilled_by_itself(ran, stage):
+    assert ran["backfills"][stage] == ["2013-10-05", "2013-10-06", "2013-10-07"]
+
+
+@pytest.mark.parametrize("stage", ["training", "deployment", "endpoint_deploy"])
+def test_a_weekly_stage_can_be_backfilled_on_the_last_closed_days_of_its_cron(ran, stage):
+    # The cron runs on Wednesdays, so its days are Tuesdays.
+    assert ran["backfills"][stage] == ["2013-10-01", "2013-10-08"]
+
+
+def test_reprocess_decides_whether_days_that_ran_run_again(ran):
+    assert ran["again_none"] == []
+    assert ran["again_completed"] == ["2013-10-05", "2013-10-06", "2013-10-07"]
+
+
+def test_a_backfill_stops_at_the_last_day_of_the_world(ran):
+    assert ran["beyond_the_world"] == ["2013-12-30", "2013-12-31"]
+
+
+def test_a_day_is_one_executed_task_that_announces_its_day_itself(ran):
+    day = ran["day"]
+    assert day["tasks"] == {"refresh": "success", "announce": "skipped"}
+    assert day["calls"] == [["features", "2013-10-08", "2013-10-08", "live"]]
+    assert day["events"] == [["2013-10-08", "live"]]
+    assert day["starts"] == [["batch_scoring", "2013-10-08"]]
+
+
+def test_loading_a_range_is_one_job_and_starts_nothing(ran):
+    loaded = ran["range"]
+    assert loaded["tasks"] == {"refresh": "success", "announce": "skipped"}
+    assert loaded["calls"] == [["features", "2013-01-01", "2013-01-31", "backfill"]]
+    assert loaded["events"] == []
+    assert loaded["starts"] == []
+
+
+def test_a_loaded_range_announces_the_days_that_the_form_names(ran):
+    loaded = ran["range_announced"]
+    assert loaded["tasks"] == {"refresh": "success", "announce": "success"}
+    assert loaded["events"] == [["2013-01-30", "backfill"], ["2013-01-31", "backfill"]]
+    assert loaded["starts"] == [["batch_scoring", "2013-01-30"], ["batch_scoring", "2013-01-31"]]
+
+
+def test_half_a_range_fails_before_any_work_and_says_what_to_fill_in(ran):
+    half = ran["half_a_range"]
+    assert half["state"] == "failed"
+    assert {call[0] for call in half["calls"]} == {"failed"}
+    assert "both `from_day` and `to_day`" in half["calls"][0][1]
+
+
+def test_a_run_without_a_day_fails_and_says_where_to_give_one(ran):
+    assert ran["no_day"]["state"] == "failed"
+    assert "partition key" in ran["no_day"]["calls"][0][1]
+
+
+def test_a_kept_champion_is_not_announced(ran):
+    assert ran["kept"]["tasks"] == {"judge": "success", "approve": "skipped", "promote": "skipped"}
+    assert ran["kept"]["events"] == []
+
+
+def test_a_champion_that_moved_is_announced(ran):
+    assert ran["promoted"]["events"] == [["2013-10-01", "live"]]
+    assert ran["promoted"]["starts"] == [["endpoint_deploy", "2013-10-01"]]
+
+
+def test_history_does_not_go_online(ran):
+    assert ran["deployed_in_backfill"]["tasks"] == {"deploy": "skipped"}
+    assert ran["deployed_in_backfill"]["calls"] == []
