@@ -17,7 +17,8 @@ def ran(postgres_url, airflow_process, tmp_path_factory):
         connection.execute(sa.text(f"create database {database}"))
     url = sa.make_url(postgres_url)
     home = tmp_path_factory.mktemp("airflow-runs")
-    yield airflow_process(
+    engine.dispose()
+    return airflow_process(
         "run_dags.py",
         home=home,
         variables={
@@ -28,8 +29,6 @@ def ran(postgres_url, airflow_process, tmp_path_factory):
             "IMAGO_DEV_MLFLOW_URI": "http://127.0.0.1:9",
         },
     )
-    with engine.connect() as connection:
-        connection.execute(sa.text(f"drop database {database} with (force)"))
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The embedded stack with real processes: started twice, hurt, mended, ended. One stack for all tests, in file order."""
+"""The embedded stack with real processes: started twice, hurt, mended, ended. One stack for all, in file order."""
 
 from __future__ import annotations
 
@@ -181,17 +181,17 @@ def test_the_role_of_dev_reaches_its_own_schema_only(settings: StackSettings) ->
 
     dev = settings.role_url("imago_dev", "imago").replace("+psycopg2", "")
     with psycopg2.connect(dev) as connection, connection.cursor() as cursor:
-        cursor.execute("select count(*) from environment_identity")
+        cursor.execute("select count(*) from environment")
         assert cursor.fetchone() == (1,)
         with pytest.raises(psycopg2.errors.InsufficientPrivilege):
-            cursor.execute("select * from imago_prod.environment_identity")
+            cursor.execute("select * from imago_prod.environment")
     connection.close()
     for database in ("airflow", "mlflow"):
         with pytest.raises(psycopg2.OperationalError, match="permission denied"):
             psycopg2.connect(settings.role_url("imago_dev", database).replace("+psycopg2", ""))
 
 
-@pytest.mark.parametrize("name", ["mlflow", "s3", "airflow-api"])
+@pytest.mark.parametrize("name", ["slack", "s3", "airflow-api"])
 def test_a_killed_component_is_named_and_started_alone(name: str, settings: StackSettings, layout: Layout) -> None:
     before, told = pids(layout), Told()
     os.kill(before[name], signal.SIGKILL)

@@ -1,8 +1,10 @@
 """Draining the outbox: every pending alert reaches its channel, in order, no faster than the channel takes it.
 
-The unit is an incident with its pending alerts: the first time it is posted, later one reply says what is new and the head is
-rewritten. One process at a time serves a channel (an advisory lock that dies with it), and no row is locked while Slack is
-asked, so that a stage that raises an alert never waits for Slack. A message whose fate is unknown is sent again
+The unit is an incident with its pending alerts: the first time it is posted, later one reply says what is new and the
+head is rewritten. One process at a time serves a channel (an advisory lock that dies with it), and no row is locked
+while
+Slack is asked, so that a stage that raises an alert never waits for Slack. A message whose fate is unknown is sent
+again
 with the same id.
 """
 
@@ -78,9 +80,10 @@ def drain(
 ) -> Summary:
     """Delivers what is due for at most `seconds`; returns early when nothing more falls due in that time.
 
-    `fold_seconds`: news of a known incident waits so long for more, and is told in one reply (escalations and ends do not wait).
-    `pace` is the time between two messages of a channel. Whatever goes wrong with a channel is written on the row and tried
-    later; it raises only when the ledger does.
+    `fold_seconds`: news of a known incident waits so long for more, and is told in one reply (escalations and ends do
+    not wait). `pace` is the time between two messages of a channel. Whatever goes wrong with a channel is written on
+    the row and
+    tried later; it raises only when the ledger does.
     """
     summary = Summary()
     deadline = time.monotonic() + seconds
@@ -289,7 +292,7 @@ def _incident(row: Row[Any], routing: Routing) -> Incident:
         status=row.status,
         opened_at=row.opened_at,
         resolved_at=row.resolved_at,
-        count=row.count,
+        count=row._mapping["count"],  # `count` is a method of tuples too
         worst=row.worst or {},
         owner=routing.owner_of(row.model, row.rule),
         runbook_url=routing.runbook_of(row.rule),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Row, func, select, text
@@ -54,7 +55,7 @@ def close_digest(connection: Connection, model: str, *, quiet_seconds: float) ->
     }
 
 
-def digest_alert(model: str, published: list[Row[Any]], noted: list[Row[Any]]) -> Alert:
+def digest_alert(model: str, published: Sequence[Row[Any]], noted: Sequence[Row[Any]]) -> Alert:
     """The digest's words and numbers, from rows of `publications` and of noted `alerts`."""
     days: dict[str, dict[str, bool]] = defaultdict(dict)
     for row in published:

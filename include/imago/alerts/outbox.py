@@ -26,10 +26,12 @@ _LONGEST_TEXT = 2000
 class Alert:
     """What is wrong, in words that a person can act on.
 
-    `title` is one line; `why` it matters; what the system `did` by itself; the `next_step`. `subject` is what the incident is about
-    (a gate, a column, a DAG), without the day: 60 days that fail one gate are one incident. `facts` are a few named numbers or
-    words, never rows of data; `value` and `threshold` among them are compared to find the worst. `links` are name to address.
-    `occurrence` tells two findings of one incident apart where `ds` does not; it defaults to `ds`.
+    `title` is one line; `why` it matters; what the system `did` by itself; the `next_step`. `subject` is what the
+    incident is about (a gate, a column, a DAG), without the day: 60 days that fail one gate are one incident. `facts`
+    are a few named
+    numbers or words, never rows of data; `value` and `threshold` among them are compared to find the worst. `links`
+    are name to
+    address. `occurrence` tells two findings of one incident apart where `ds` does not; it defaults to `ds`.
     """
 
     model: str | None
@@ -66,7 +68,7 @@ def raise_alert(connection: Connection, alert: Alert, context: RunContext) -> in
     """
     rule = get_rule(alert.rule)
     key = _lock_key(connection, alert.model, alert.rule, alert.subject)
-    if context.mode != "live":
+    if context.mode != "live" and alert.model is not None:  # an alert of the platform has no model's digest to wait for
         return _note_for_digest(connection, alert, key, context)
     occurrence = alert.occurrence or alert.ds or ""
     incident = _open_incident(connection, key)
@@ -86,7 +88,7 @@ def raise_alert(connection: Connection, alert: Alert, context: RunContext) -> in
         incidents.update()
         .where(incidents.c.id == incident.id)
         .values(
-            count=incident.count + 1,
+            count=incidents.c.count + 1,
             updated_at=func.clock_timestamp(),
             severity=alert.severity if escalated else incident.severity,
             worst=worst,
@@ -97,7 +99,8 @@ def raise_alert(connection: Connection, alert: Alert, context: RunContext) -> in
 
 
 def raise_alerts(connection: Connection, found: Iterable[Alert], context: RunContext) -> list[int]:
-    """Writes several alerts, always in the same order, so that two transactions cannot wait for each other in a circle."""
+    """Writes several alerts, always in the same order, so that two transactions cannot wait for each other in a
+    circle."""
     ordered = sorted(found, key=lambda alert: (alert.model or "", alert.rule, alert.subject, alert.ds or ""))
     written = (raise_alert(connection, alert, context) for alert in ordered)
     return [alert_id for alert_id in written if alert_id is not None]
@@ -108,8 +111,10 @@ def resolve(
 ) -> bool:
     """Ends the open incident, if the good news is good enough; whether it did.
 
-    With `ds`, that one day is well: an incident that heals per day ends when each of its days is, one that heals with the
-    latest ends when `ds` is not before the last alerted day (so that a backfill of an old day ends nothing). Without `ds` it ends.
+    With `ds`, that one day is well: an incident that heals per day ends when each of its days is, one that heals with
+    the latest ends when `ds` is not before the last alerted day (so that a backfill of an old day ends nothing).
+    Without
+    `ds` it ends.
     """
     key = _lock_key(connection, model, rule, subject)
     incident = _open_incident(connection, key)
@@ -156,7 +161,7 @@ def resolve(
 
 def _lock_key(connection: Connection, model: str | None, rule: str, subject: str) -> str:
     """The deduplication key, held until the transaction ends: two findings of one incident are counted one by one."""
-    environment = connection.execute(select(environment_identity.c.name)).scalar_one()
+    environment: str = connection.execute(select(environment_identity.c.name)).scalar_one()
     key = ":".join((environment, model or "-", rule, _plain(subject)))
     connection.execute(text("select pg_advisory_xact_lock(hashtextextended(:key, 0))"), {"key": key})
     return key
@@ -189,10 +194,11 @@ def _open(connection: Connection, alert: Alert, key: str, rule: Rule) -> int:
 
 
 def _is_told(connection: Connection, occurrence: str, context: RunContext, *where: Any) -> bool:
-    """Whether this occurrence was alerted already. The run that says it again is noted, so that its failure counts as reported."""
+    """Whether this occurrence was alerted already. The run that says it again is noted, so that its failure counts as
+    reported."""
     query = select(alerts.c.id, alerts.c.run_id, alerts.c.body).where(
         *where,
-        alerts.c.mode == "live",
+        alerts.c.incident_id.is_not(None),
         alerts.c.body["occurrence"].astext == occurrence,
         alerts.c.body["kind"].astext != "resolved",
     )
@@ -277,7 +283,7 @@ def _measured(alert: Alert) -> dict[str, Any]:
 
 def _worse_of(rule: Rule, known: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     """Whichever of two findings is worse by its value; the known one when they cannot be compared."""
-    values = known.get("value"), new.get("value")
+    values: list[Any] = [known.get("value"), new.get("value")]
     if not all(isinstance(value, int | float) for value in values):
         return dict(known)
     is_worse = values[1] > values[0] if rule.worse == "higher" else values[1] < values[0]
@@ -290,7 +296,8 @@ def _without_cleared(worst: dict[str, Any], occurrence: str) -> dict[str, Any]:
 
 
 def _json(value: Any) -> Any:
-    """A fact as JSONB accepts it: NaN, infinities and foreign types become words, and never end the caller's transaction."""
+    """A fact as JSONB accepts it: NaN, infinities and foreign types become words, and never end the caller's
+    transaction."""
     if getattr(value, "shape", None) == ():  # a numpy scalar
         value = value.item()
     if value is None or isinstance(value, bool | int):

@@ -15,10 +15,13 @@ SEVERITIES: tuple[str, ...] = ("info", "warning", "critical")  # mildest first
 class Rule:
     """One kind of alert.
 
-    A `condition` opens an incident that stays open until it heals; an `event` is told once. A condition `heals` per `day`
-    when every alerted day has to be mended (a refused partition), or with the `latest` day when a good later day ends it
-    (drift). `worse` says which of two values is the worst one. `fails_run`: the stage that raises it fails on purpose, so
-    that the failure of its task needs no second alert. Owner `model` is the spec's owner, `platform` whoever runs Imago.
+    A `condition` opens an incident that stays open until it heals; an `event` is told once. A condition `heals` per
+    `day` when every alerted day has to be mended (a refused partition), or with the `latest` day when a good later
+    day ends
+    it (drift). `worse` says which of two values is the worst one. `fails_run`: the stage that raises it fails on
+    purpose, so that the failure of its task needs no second alert. Owner `model` is the spec's owner, `platform`
+    whoever runs
+    Imago.
     """
 
     name: str

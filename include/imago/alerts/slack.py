@@ -134,7 +134,8 @@ def _meaning(method: str, response: Any) -> DeliveryError:
 
 
 def retry_after(headers: Mapping[str, Any], *, now: datetime) -> float:
-    """Seconds that `Retry-After` asks for: a number or an HTTP date. 30 where it says nothing sensible; at most an hour.
+    """Seconds that `Retry-After` asks for: a number or an HTTP date. 30 where it says nothing sensible; at most an
+    hour.
 
     >>> retry_after({"retry-after": "2"}, now=datetime(2026, 1, 1, tzinfo=UTC))
     2.0

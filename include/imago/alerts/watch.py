@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from imago.alerts.outbox import Alert
@@ -26,8 +27,9 @@ class Expected:
 def due_partitions(spec: ModelSpec, now: datetime, *, grace: timedelta, look_back_days: int) -> list[Expected]:
     """The feature and outcome partitions whose deadline has passed, oldest first, of the last `look_back_days`.
 
-    The features of a day are made at the daily cron time of that day, its outcomes when they are complete, `label_delay_days` + 1
-    days later. Days outside the spec's first and last day are never due, so a world that lies in the past is silent.
+    The features of a day are made at the daily cron time of that day, its outcomes when they are complete,
+    `label_delay_days` + 1 days later. Days outside the spec's first and last day are never due, so a world that lies
+    in the past is silent.
     """
     today = day_key(now.astimezone(ZoneInfo(spec.timezone)).date())
     expected = []
@@ -49,7 +51,7 @@ def due_partitions(spec: ModelSpec, now: datetime, *, grace: timedelta, look_bac
 
 def late_alert(spec: ModelSpec, due: Expected, dag: str, *, was_started: bool, is_paused: bool) -> Alert:
     """A partition that is not there: its run is late, or never started."""
-    shared = {
+    shared: dict[str, Any] = {
         "model": spec.name,
         "ds": due.ds,
         "did": "nothing: the last published partition stays, and what depends on the day waits",
@@ -101,7 +103,7 @@ def stalled_alert(waiting: int, age: timedelta) -> Alert:
         title=f"Alerts wait for delivery since {lasted(age)}",
         why="people read the channel and take its silence for good news",
         did="kept every alert; they go out in order as soon as the channel takes them",
-        next_step="`imago alerts list --status pending` shows the reason of the last refusal; `imago alerts drain` tries now",
+        next_step="`imago alerts list --status pending` shows why the last try failed; `imago alerts drain` tries now",
         facts={"waiting": waiting, "value": int(age.total_seconds() // 60), "unit": "minutes"},
     )
 
@@ -124,7 +126,7 @@ def unreported_alert(model: str | None, dag: str, run_id: str, ds: str | None) -
 
 def _fires(cron: str, day: str, timezone: str) -> list[datetime]:
     """When the cron expression fires first on that local day: nothing, or one time."""
-    from croniter import croniter
+    from croniter import croniter  # type: ignore[import-untyped]
 
     midnight = datetime.fromisoformat(day).replace(tzinfo=ZoneInfo(timezone))
     first = croniter(cron, midnight - timedelta(seconds=1)).get_next(datetime)

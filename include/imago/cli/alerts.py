@@ -91,13 +91,11 @@ def show(
         print_json({**head, "alerts": told})
         return
     colour = _COLOURS[head["severity"]]
+    about = f"[{colour}]{head['severity']}[/] {escape(head['rule'])}: {escape(head['subject'])}"
+    found = f"found {head['count']} times since {head['opened_at']:%Y-%m-%d %H:%M}"
     state = f"resolved {head['resolved_at']:%Y-%m-%d %H:%M}" if head["resolved_at"] else "open"
-    console.print(
-        f"[bold]Incident {incident}[/] [{colour}]{head['severity']}[/] {escape(head['rule'])}: {escape(head['subject'])}"
-    )
-    console.print(
-        f"{escape(head['model'] or 'platform')}, {state}, found {head['count']} times since {head['opened_at']:%Y-%m-%d %H:%M}\n"
-    )
+    console.print(f"[bold]Incident {incident}[/] {about}")
+    console.print(f"{escape(head['model'] or 'platform')}, {state}, {found}\n")
     for row in told:
         console.print(f"[dim]{row['created_at']:%Y-%m-%d %H:%M}[/] [bold]{escape(row['title'])}[/] ({row['status']})")
         _print_body(row["body"])

@@ -44,7 +44,8 @@ def at(
 
 @area.command()
 def history(model: ModelOption = None, env: EnvironmentOption = "dev", as_json: JsonOption = False) -> None:
-    """Lists all promotions and rollbacks, oldest first, and checks their chain. Exit code 1 when the chain is broken."""
+    """Lists all promotions and rollbacks, oldest first, and checks their chain. Exit code 1 when the chain is
+    broken."""
     from imago.jobs import champions
 
     found = champions.history(environment(env), _spec(model).name)

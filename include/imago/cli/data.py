@@ -63,7 +63,8 @@ def partitions(
     if not found:
         console.print(f"Nothing of {table} is published yet.")
         return
-    grid = Grid("day", "version", "rows", "digest", "mode", "run", "published (UTC)", title=f"{model} · {table} · {env}")
+    heads = ("day", "version", "rows", "digest", "mode", "run", "published (UTC)")
+    grid = Grid(*heads, title=f"{model} · {table} · {env}")
     for info in found:
         moment = info.published_at[:19].replace("T", " ")
         grid.add_row(info.ds, str(info.version), f"{info.rows:,}", info.digest[:12], info.mode, info.run_id, moment)

@@ -147,11 +147,14 @@ def _print_explanation(told: dict[str, Any]) -> None:
     stored, inputs = told["stored"], told["inputs"]
     verdict = "[green]equal[/]" if told["equal"] else "[red]NOT equal[/]"
     console.print(
-        f"[bold]{escape(told['key'])}[/] on {told['ds']}: stored {stored['score']!r}, rebuilt {told['rebuilt']!r}, {verdict}"
+        f"[bold]{escape(told['key'])}[/] on {told['ds']}: stored {stored['score']!r}, rebuilt "
+        f"{told['rebuilt']!r}, {verdict}"
     )
     console.print(
-        f"decision {stored['decision']} by version {stored['model_version']} (ledger entry {inputs['champion_id']}), features "
-        f"{inputs['features']['digest'][:12]} of table version {inputs['features']['version']}, run {escape(told['run_id'])} "
+        f"decision {stored['decision']} by version {stored['model_version']} (ledger entry "
+        f"{inputs['champion_id']}), features "
+        f"{inputs['features']['digest'][:12]} of table version {inputs['features']['version']}, run "
+        f"{escape(told['run_id'])} "
         f"({told['mode']}), code {told['code_commit'][:12]}"
     )
     table = Table(box=None, header_style="bold", pad_edge=False)

@@ -6,13 +6,17 @@ import os
 import threading
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table as RichTable
 
 from imago.cli.output import JsonOption, console, print_json
 from imago.errors import StackError
+
+if TYPE_CHECKING:
+    from imago.stack import Layout
+    from imago.stack.settings import StackSettings
 
 _MARKS = {
     "starting": "[dim]…[/]",
@@ -73,12 +77,11 @@ class _Progress:
 def up(as_json: JsonOption = False) -> None:
     """Start the embedded stack (safe to repeat): PostgreSQL, S3, MLflow, Slack sandbox, Airflow, all under .imago/."""
     from imago.stack import Layout
-    from imago.stack.supervisor import up as start
 
     layout = Layout.here()
     began = time.monotonic()
     with _Progress(quiet=as_json) as progress:
-        settings = start(layout, report=progress)
+        settings = _start(layout, progress)
     seconds = time.monotonic() - began
     pages = {"Airflow": "airflow-api", "MLflow": "mlflow", "Slack sandbox": "slack"}
     if as_json:
@@ -100,6 +103,23 @@ def up(as_json: JsonOption = False) -> None:
         login = f"   login [bold]admin[/] / [bold]{settings.secrets.airflow_password}[/]" if name == "Airflow" else ""
         console.print(f"  {name:14} {settings.url(component)}{login}")
     console.print(f"  [dim]settings in {layout.imago_env}; `imago status` shows it, `imago down` ends it[/]")
+
+
+def start_stack() -> StackSettings:
+    """Starts the stack with progress on the terminal, and puts its settings into this process."""
+    from imago.stack import Layout
+
+    with _Progress(quiet=False) as progress:
+        return _start(Layout.here(), progress)
+
+
+def _start(layout: Layout, progress: _Progress) -> StackSettings:
+    from imago.stack import use_settings
+    from imago.stack.supervisor import up as start
+
+    settings = start(layout, report=progress)
+    use_settings()
+    return settings
 
 
 def _wanted(settings: Any) -> list[str]:

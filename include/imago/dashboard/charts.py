@@ -1,12 +1,16 @@
-"""Small charts as inline SVG. Colours come from the page's CSS variables, so that light and dark need no second picture."""
+"""Small charts as inline SVG.
+
+Colours come from the page's CSS variables, so that light and dark need no second picture.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 
-WIDTH, HEIGHT = 720, 220
+NARROW, WIDE, HEIGHT = 560, 1140, 220
 LEFT, RIGHT, TOP, BOTTOM = 56, 14, 14, 30
 TICKS = 4
 
@@ -31,63 +35,117 @@ class Mark:
     colour: str
 
 
+@dataclass(frozen=True)
+class Frame:
+    """Where days and values lie in the picture. `ticks` are round numbers; the first and the last are the axis' ends."""
+
+    days: Sequence[str]
+    ticks: Sequence[float]
+    width: int
+
+    @property
+    def step(self) -> float:
+        return (self.width - LEFT - RIGHT) / len(self.days)
+
+    @property
+    def end(self) -> int:
+        return self.width - RIGHT
+
+    def x(self, place: float) -> float:
+        return LEFT + place * self.step
+
+    def y(self, value: float) -> float:
+        low, high = self.ticks[0], self.ticks[-1]
+        return TOP + (HEIGHT - TOP - BOTTOM) * (1 - (value - low) / (high - low))
+
+    def picture(self, parts: Sequence[str], label: str, shown: Format) -> str:
+        inside = "".join([*self._grid(shown), *self._day_names(), *parts])
+        return f'<svg viewBox="0 0 {self.width} {HEIGHT}" role="img" aria-label="{escape(label)}">{inside}</svg>'
+
+    def _grid(self, shown: Format) -> list[str]:
+        return [
+            f'<line class="grid" x1="{LEFT}" x2="{self.end}" y1="{self.y(tick):.1f}" y2="{self.y(tick):.1f}"/>'
+            f'<text x="{LEFT - 8}" y="{self.y(tick) + 4:.1f}" text-anchor="end">{escape(shown(tick))}</text>'
+            for tick in self.ticks
+        ]
+
+    def _day_names(self) -> list[str]:
+        every = math.ceil(len(self.days) * 70 / self.width)
+        return [
+            f'<text x="{self.x(place + 0.5):.1f}" y="{HEIGHT - 8}" text-anchor="middle">{escape(day[5:])}</text>'
+            for place, day in enumerate(self.days)
+            if place % every == 0
+        ]
+
+
 def bars(days: Sequence[str], values: Sequence[float | None], *, label: str, shown: Format) -> str:
     """One bar a day; bars below zero hang from the zero line in the colour of a loss."""
     known = [value for value in values if value is not None]
     if not known:
         return empty("No day's outcome is known yet.")
-    low, high = _nice(min(0.0, *known), max(0.0, *known))
-    scale = _scale(low, high)
-    step = (WIDTH - LEFT - RIGHT) / len(days)
-    parts = [_grid(low, high, shown), _days(days, step)]
+    frame = Frame(days, round_ticks(min(0.0, *known), max(0.0, *known)), WIDE)
+    parts = []
     for place, (day, value) in enumerate(zip(days, values, strict=True)):
         if value is None:
             continue
-        top, base = sorted((scale(value), scale(0.0)))
+        top, base = sorted((frame.y(value), frame.y(0.0)))
         parts.append(
-            f'<rect class="{"gain" if value >= 0 else "loss"}" x="{LEFT + place * step + step * 0.15:.1f}" y="{top:.1f}" '
-            f'width="{step * 0.7:.1f}" height="{max(base - top, 1):.1f}" rx="2"><title>{escape(day)}: {escape(shown(value))}'
-            "</title></rect>"
+            f'<rect class="{"gain" if value >= 0 else "loss"}" x="{frame.x(place + 0.15):.1f}" y="{top:.1f}" rx="2" '
+            f'width="{frame.step * 0.7:.1f}" height="{max(base - top, 1):.1f}">'
+            f"<title>{escape(day)}: {escape(shown(value))}</title></rect>"
         )
-    parts.append(f'<line class="axis" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{scale(0.0):.1f}" y2="{scale(0.0):.1f}"/>')
-    return _svg(parts, label)
+    zero = frame.y(0.0)
+    parts.append(f'<line class="axis" x1="{LEFT}" x2="{frame.end}" y1="{zero:.1f}" y2="{zero:.1f}"/>')
+    return frame.picture(parts, label, shown)
 
 
-def lines(days: Sequence[str], series: Sequence[Series], *, marks: Sequence[Mark] = (), label: str, shown: Format,
-          zero: bool = False) -> str:  # fmt: skip
+def lines(
+    days: Sequence[str],
+    series: Sequence[Series],
+    *,
+    label: str,
+    shown: Format,
+    marks: Sequence[Mark] = (),
+    zero: bool = False,
+) -> str:
     """Lines over days, with thresholds. `zero` lets the axis begin at 0."""
     known = [value for line in series for value in line.values if value is not None]
     if not known:
         return empty("Nothing to draw yet.")
     bounds = [*known, *(mark.value for mark in marks)]
-    low, high = _nice(0.0 if zero else min(bounds), max(bounds))
-    scale = _scale(low, high)
-    step = (WIDTH - LEFT - RIGHT) / len(days)
-    parts = [_grid(low, high, shown), _days(days, step)]
-    for mark in marks:
-        y = scale(mark.value)
-        parts.append(
-            f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}" stroke="var(--{mark.colour})" '
-            f'stroke-dasharray="5 4"/><text x="{WIDTH - RIGHT - 4}" y="{y - 5:.1f}" text-anchor="end" '
-            f'fill="var(--{mark.colour})">{escape(mark.name)}</text>'
-        )
+    frame = Frame(days, round_ticks(0.0 if zero else min(bounds), max(bounds)), NARROW)
+    parts = [_mark(frame, mark) for mark in marks]
     for line in series:
         points = [
-            (LEFT + (place + 0.5) * step, scale(value), day, value)
+            (frame.x(place + 0.5), frame.y(value), f"{day} {line.name}: {shown(value)}")
             for place, (day, value) in enumerate(zip(days, line.values, strict=True))
             if value is not None
         ]
-        path = " ".join(f"{x:.1f},{y:.1f}" for x, y, _, _ in points)
-        parts.append(f'<polyline points="{path}" fill="none" stroke="var(--{line.colour})" stroke-width="2"/>')
+        colour = f"var(--{line.colour})"
+        path = " ".join(f"{x:.1f},{y:.1f}" for x, y, _ in points)
+        parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
         parts.extend(
-            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="var(--{line.colour})"><title>{escape(day)} {escape(line.name)}: '
-            f"{escape(shown(value))}</title></circle>"
-            for x, y, day, value in points
+            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"><title>{escape(said)}</title></circle>'
+            for x, y, said in points
         )
-    return _svg(parts, label) + legend(series)
+    return frame.picture(parts, label, shown) + legend(series)
+
+
+def round_ticks(low: float, high: float) -> tuple[float, ...]:
+    """Round numbers, evenly apart, that enclose both.
+
+    >>> round_ticks(-15.0, 77.0)
+    (-25.0, 0.0, 25.0, 50.0, 75.0, 100.0)
+    """
+    span = (high - low) or abs(high) or 1.0
+    power = 10.0 ** math.floor(math.log10(span / TICKS))
+    step = next(step * power for step in (1.0, 2.0, 2.5, 5.0, 10.0) if step * power >= span / TICKS)
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    return tuple(round(place * step, 12) for place in range(first, max(last, first + 1) + 1))
 
 
 def legend(series: Sequence[Series]) -> str:
+    """The names of the lines, where there is more than one."""
     if len(series) < 2:
         return ""
     entries = "".join(
@@ -97,41 +155,13 @@ def legend(series: Sequence[Series]) -> str:
 
 
 def empty(message: str) -> str:
+    """What stands where a chart has nothing to show."""
     return f'<p class="empty">{escape(message)}</p>'
 
 
-def _svg(parts: Sequence[str], label: str) -> str:
-    return f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(label)}">{"".join(parts)}</svg>'
-
-
-def _scale(low: float, high: float) -> Callable[[float], float]:
-    height = HEIGHT - TOP - BOTTOM
-    return lambda value: TOP + height * (1 - (value - low) / (high - low))
-
-
-def _nice(low: float, high: float) -> tuple[float, float]:
-    """Bounds with a little air; never equal."""
-    span = (high - low) or abs(high) or 1.0
-    return (low if low == 0 else low - span * 0.06), (high if high == 0 else high + span * 0.08)
-
-
-def _grid(low: float, high: float, shown: Format) -> str:
-    scale = _scale(low, high)
-    parts = []
-    for place in range(TICKS + 1):
-        value = low + (high - low) * place / TICKS
-        y = scale(value)
-        parts.append(
-            f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
-            f'<text x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{escape(shown(value))}</text>'
-        )
-    return "".join(parts)
-
-
-def _days(days: Sequence[str], step: float) -> str:
-    every = max(1, round(len(days) / 8))
-    return "".join(
-        f'<text x="{LEFT + (place + 0.5) * step:.1f}" y="{HEIGHT - 8}" text-anchor="middle">{escape(day[5:])}</text>'
-        for place, day in enumerate(days)
-        if place % every == 0
+def _mark(frame: Frame, mark: Mark) -> str:
+    y, colour = frame.y(mark.value), f"var(--{mark.colour})"
+    return (
+        f'<line x1="{LEFT}" x2="{frame.end}" y1="{y:.1f}" y2="{y:.1f}" stroke="{colour}" stroke-dasharray="5 4"/>'
+        f'<text x="{LEFT + 6}" y="{y - 5:.1f}" style="fill:{colour}">{escape(mark.name)}</text>'
     )

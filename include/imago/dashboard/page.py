@@ -20,7 +20,8 @@ WORST = 8
 def index_page(models: Sequence[tuple[str, str, str, str]], *, base: str) -> str:
     """The list of (environment, model, description, owner)."""
     cards = "".join(
-        f'<a class="card link" href="{escape(base)}{escape(name)}/{escape(model)}"><span class="tag">{escape(name)}</span>'
+        f'<a class="card link" href="{escape(base)}{escape(name)}/{escape(model)}"><span class="tag">'
+        f"{escape(name)}</span>"
         f"<h2>{escape(model)}</h2><p>{escape(description)}</p><p class='dim'>{escape(owner)}</p></a>"
         for name, model, description, owner in models
     )
@@ -57,7 +58,10 @@ def model_page(facts: Facts) -> str:
         _card(
             "Drift by day",
             _drift(facts),
-            note=f"The worst finding as a share of its critical threshold, over windows of up to {spec.drift.window_days} days.",
+            note=(
+                "The worst finding as a share of its critical threshold, over windows of up to "
+                f"{spec.drift.window_days} days."
+            ),
         ),
         "</div>",
         '<div class="grid2">',
@@ -81,7 +85,8 @@ def _tiles(facts: Facts) -> str:
     opened = sum(incident["status"] == "open" for incident in facts.incidents)
     tiles.append((str(opened), "open incident" if opened == 1 else "open incidents"))
     cells = "".join(
-        f'<div class="tile{" bad" if place == len(tiles) - 1 and opened else ""}"><b>{escape(value)}</b><span>{escape(label)}</span></div>'
+        f'<div class="tile{" bad" if place == len(tiles) - 1 and opened else ""}"><b>{escape(value)}</b><span>'
+        f"{escape(label)}</span></div>"
         for place, (value, label) in enumerate(tiles)
     )
     return f'<div class="tiles">{cells}</div>'
@@ -123,8 +128,10 @@ def _incidents(facts: Facts) -> str:
     if not facts.incidents:
         return charts.empty("No incident so far.")
     rows = "".join(
-        f"<tr><td><span class='dot {escape(one['severity'] if one['status'] == 'open' else 'calm')}'></span>{escape(one['status'])}</td>"
-        f"<td>{escape(one['rule'])}<br><span class='dim'>{escape((one['worst'] or {}).get('title') or one['subject'])}</span></td>"
+        f"<tr><td><span class='dot {escape(one['severity'] if one['status'] == 'open' else 'calm')}'></span>"
+        f"{escape(one['status'])}</td>"
+        f"<td>{escape(one['rule'])}<br><span class='dim'>"
+        f"{escape((one['worst'] or {}).get('title') or one['subject'])}</span></td>"
         f"<td class='number'>{one['count']}×</td><td class='dim'>{one['updated_at']:%Y-%m-%d %H:%M}</td></tr>"
         for one in facts.incidents
     )
@@ -196,18 +203,24 @@ def _slices(facts: Facts) -> str:
     if not rows:
         return charts.empty("No slice has enough rows yet.")
     cells = "".join(
-        f"<tr><td>{escape(row['slice'])}</td><td class='number'>{row['value']:.3f}</td><td class='number dim'>{row['rows']:,} rows</td></tr>"
+        f"<tr><td>{escape(row['slice'])}</td><td class='number'>{row['value']:.3f}</td><td class='number dim'>"
+        f"{row['rows']:,} rows</td></tr>"
         for row in rows
     )
-    return f"<table><tr><th>{escape(rows[0]['ds'])}</th><th class='number'>{escape(_title(metric))}</th><th></th></tr>{cells}</table>"
+    return (
+        f"<table><tr><th>{escape(rows[0]['ds'])}</th><th class='number'>{escape(_title(metric))}</th><th></th>"
+        f"</tr>{cells}</table>"
+    )
 
 
 def _partitions(facts: Facts) -> str:
     if not facts.scored:
         return charts.empty("No day was scored yet.")
     cells = "".join(
-        f'<i class="{"leak" if info.inputs.get("leaking") else escape(info.mode)}" title="{escape(info.ds)}: {info.rows:,} rows, version '
-        f'{escape(str(info.inputs.get("model_version")))}, {escape(info.mode)}, digest {escape(info.digest[:12])}">{escape(info.ds[5:])}</i>'
+        f'<i class="{"leak" if info.inputs.get("leaking") else escape(info.mode)}" title="{escape(info.ds)}: '
+        f"{info.rows:,} rows, version "
+        f"{escape(str(info.inputs.get('model_version')))}, {escape(info.mode)}, digest "
+        f'{escape(info.digest[:12])}">{escape(info.ds[5:])}</i>'
         for info in facts.scored[-SHOWN_DAYS * 2 :]
     )
     keys = '<div class="legend"><span><i class="live"></i>live</span><span><i class="backfill"></i>backfill</span>'
@@ -236,13 +249,14 @@ def _title(metric: str) -> str:
 def _amount(value: float, unit: str) -> str:
     sign = "-" if round(value) < 0 else ""
     size = abs(value)
-    text = f"{size / 1e6:.2f}M" if size >= 1e6 else f"{size / 1e3:.1f}k" if size >= 10_000 else f"{size:,.0f}"
+    text = f"{size / 1e6:.2f}M" if size >= 1e6 else f"{round(size / 1e3, 1):g}k" if size >= 10_000 else f"{size:,.0f}"
     return f"{sign}${text}" if unit == "USD" else f"{sign}{text} {unit}"
 
 
 def _document(title: str, body: str) -> str:
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
-        '<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" '
+        'content="light dark">'
         f"<style>{STYLE}</style></head><body><main>{body}</main></body></html>"
     )

@@ -3,10 +3,11 @@
 STYLE = """
 :root{--page:#f5f6f8;--card:#fff;--text:#1b2330;--dim:#677185;--line:#e3e7ee;--accent:#2f6fed;--second:#8b5cf6;--good:#1a9b6c;
 --bad:#d4423e;--warn:#d98a0b}
-@media (prefers-color-scheme:dark){:root{--page:#10141b;--card:#181e28;--text:#e6eaf1;--dim:#93a0b5;--line:#2a3341;--accent:#6b9bff;
---second:#b394ff;--good:#43c794;--bad:#ff7a73;--warn:#f0b04a}}
+@media (prefers-color-scheme:dark){:root{--page:#10141b;--card:#181e28;--text:#e6eaf1;--dim:#93a0b5;
+--line:#2a3341;--accent:#6b9bff;--second:#b394ff;--good:#43c794;--bad:#ff7a73;--warn:#f0b04a}}
 *{box-sizing:border-box}
-body{margin:0;background:var(--page);color:var(--text);font:14px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
+body{margin:0;background:var(--page);color:var(--text);
+font:14px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
 main{max-width:1180px;margin:0 auto;padding:28px 24px 48px}
 header{display:flex;justify-content:space-between;align-items:flex-start;gap:16px;margin-bottom:20px}
 h1{font-size:26px;line-height:1.2;margin:0 0 4px;letter-spacing:-.01em}

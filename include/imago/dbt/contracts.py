@@ -1,7 +1,7 @@
 """What a model's `.yml` promises: columns, types, nullability, allowed values, and the raw days it is made of.
 
-The contract stands there and nowhere else. dbt enforces names and types when it builds, the dbt test `within_contract` and
-the audit of the staged rows both read the rest from here.
+The contract stands there and nowhere else. dbt enforces names and types when it builds; the dbt test
+`within_contract` and the audit of the staged rows both read the rest from here.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ class Column:
 
 @dataclass(frozen=True, kw_only=True)
 class Contract:
-    """All columns of a model, in order, and `raw`: for each raw kind the first and last day that a day is made of, as days
-    after it, or None for a kind without days."""
+    """All columns of a model, in order, and `raw`: for each raw kind the first and last day that a day is made of, as
+    days after it, or None for a kind without days."""
 
     model: str
     columns: tuple[Column, ...]
@@ -41,12 +41,14 @@ class Contract:
 
 def contract_of(model: str, target: str) -> Contract:
     """The contract of a dbt model; a model that is not there, or whose contract is not enforced, is refused."""
+    from dbt.contracts.graph.nodes import ModelNode
+
     from imago.dbt.project import manifest
 
-    nodes = manifest(target).nodes.values()
-    found = next((node for node in nodes if node.resource_type == "model" and node.name == model), None)
+    models = {node.name: node for node in manifest(target).nodes.values() if isinstance(node, ModelNode)}
+    found = models.get(model)
     if found is None:
-        allowed = ", ".join(sorted(node.name for node in nodes if node.resource_type == "model"))
+        allowed = ", ".join(sorted(models))
         raise SpecError(
             f"there is no dbt model {model!r}", allowed=allowed, seen=model, next_step="name one of them in the spec"
         )

@@ -23,7 +23,8 @@ _IGNORED = {"target", "logs", "dbt_packages"}
 
 
 def project_folder() -> Path:
-    """The folder with `dbt_project.yml`: `IMAGO_DBT_PROJECT`, else `dbt_project/` above the working directory or this code."""
+    """The folder with `dbt_project.yml`: `IMAGO_DBT_PROJECT`, else the next `dbt_project/` above the working directory or
+    this code."""
     given = os.environ.get("IMAGO_DBT_PROJECT")
     if given:
         folder = Path(given).expanduser().resolve()
@@ -39,7 +40,8 @@ def project_folder() -> Path:
         if (start / "dbt_project" / "dbt_project.yml").is_file():
             return start / "dbt_project"
     raise SettingsError(
-        "the dbt project is not found", next_step="run from the project's folder, or set IMAGO_DBT_PROJECT to dbt_project/"
+        "the dbt project is not found",
+        next_step="run from the project's folder, or set IMAGO_DBT_PROJECT to dbt_project/",
     )
 
 
@@ -82,11 +84,12 @@ def _kept_bytes(state: Path, digest: str, target: str) -> bytes:
 
 def _parse(target: str) -> bytes:
     from dbt.cli.main import dbtRunner
+    from dbt.contracts.graph.manifest import Manifest
     from dbt.parser.manifest import extended_mashumaro_encoder
 
     with tempfile.TemporaryDirectory(prefix="imago-dbt-") as scratch:
         outcome = dbtRunner().invoke(["parse", *arguments(target, scratch), "--no-partial-parse"])
-    if not outcome.success:
+    if not outcome.success or not isinstance(outcome.result, Manifest):
         raise ImagoError(
             f"the dbt project does not parse: {outcome.exception}",
             rule="dbt parse",

@@ -34,7 +34,7 @@ _ONE_AT_A_TIME = threading.Lock()
 
 @dataclass(frozen=True, kw_only=True)
 class DbtResult:
-    """What one build did: the models in the order built, with their seconds, and the tests that were declared and run."""
+    """What one build did: the models in the order built, with their seconds, and the tests declared and run."""
 
     models: dict[str, float]
     tests_declared: int
@@ -51,10 +51,10 @@ def build(
     staging: str,
     variables: dict[str, Any] | None = None,
 ) -> DbtResult:
-    """Builds the selected models with all their parents for the days `first` to `last`, and runs every test of all of them.
+    """Builds the selected models with their parents for the days `first` to `last`, and runs every test of all of them.
 
-    The models that are read later land as `{staging}/{model}.parquet`. Raises RefusedPartition when a test or a contract fails,
-    naming column, rule and rows, and ImagoError when a model cannot be built or fewer tests ran than are declared.
+    The models that are read later land as `{staging}/{model}.parquet`. Raises RefusedPartition when a test or a contract
+    fails, naming column, rule and rows, and ImagoError when a model cannot be built or fewer tests ran than are declared.
     """
     days_between(first, last)
     told = {"first_day": first, "last_day": last, "storage_root": env.storage_root, **(variables or {})}
@@ -75,7 +75,8 @@ def build(
             seconds = round(time.monotonic() - started, 3)
             results = list(getattr(outcome.result, "results", None) or [])
             for result in results:
-                log.info("dbt %s %s: %s in %.2f s", result.node.resource_type, result.node.name, result.status, result.execution_time)
+                node = result.node
+                log.info("dbt %s %s: %s in %.2f s", node.resource_type, node.name, result.status, result.execution_time)
             if not outcome.success:
                 raise refusal(env, results, outcome.exception, first=first, last=last)
         finally:
@@ -101,6 +102,8 @@ def build(
 
 def _declared(graph: Manifest, select: list[str]) -> tuple[set[str], set[str]]:
     """The models that a selection with its parents stands for, and the data tests that any of them declares."""
+    from dbt.contracts.graph.nodes import GenericTestNode, SingularTestNode
+
     models = {node.name: key for key, node in graph.nodes.items() if node.resource_type == "model"}
     unknown = sorted(set(select) - set(models))
     if unknown:
@@ -113,11 +116,11 @@ def _declared(graph: Manifest, select: list[str]) -> tuple[set[str], set[str]]:
         key = waiting.pop()
         if key in graph.nodes and key not in wanted:
             wanted.add(key)
-            waiting.extend(graph.nodes[key].depends_on.nodes)
+            waiting.extend(graph.nodes[key].depends_on_nodes)
     declared = {
         key
         for key, node in graph.nodes.items()
-        if node.resource_type == "test" and wanted.intersection(node.depends_on.nodes)
+        if isinstance(node, (GenericTestNode, SingularTestNode)) and wanted.intersection(node.depends_on.nodes)
     }
     return wanted, declared
 

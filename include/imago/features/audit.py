@@ -92,7 +92,7 @@ class Audit:
     def _days(self, staged: pa.Table) -> None:
         self.checks += 1
         counts = {row["values"]: row["counts"] for row in pc.value_counts(staged.column("ds")).to_pylist()}
-        foreign = sorted((str(ds) for ds in counts if ds not in self.days))
+        foreign = sorted(str(ds) for ds in counts if ds not in self.days)
         if foreign:
             raise self._refuse(
                 "rows of other days", column="ds", rule="only the asked days", seen=", ".join(foreign[:5]),
@@ -145,13 +145,16 @@ class Audit:
             raise self._refuse("keys stand twice", column=self.key, rule="unique key", rows=repeated)
 
 
-def check_declared(contract: Contract, *, declared: tuple[str, ...], keys: tuple[str, ...], where: dict[str, str]) -> None:
+def check_declared(
+    contract: Contract, *, declared: tuple[str, ...], keys: tuple[str, ...], where: dict[str, str]
+) -> None:
     """Refuses a feature contract that is not the spec's keys and features, in any order."""
     promised, asked = set(contract.names), {*keys, *declared}
     for column in sorted(promised ^ asked):
+        has, lacks = ("dbt contract", "spec") if column in promised else ("spec", "dbt contract")
         raise RefusedPartition(
-            f"the column {column} stands in {'the dbt contract but not in the spec' if column in promised else 'the spec but not in the dbt contract'}",
-            **where,
+            f"the column {column} stands in the {has} but not in the {lacks}",
+            **where,  # type: ignore[arg-type]
             column=column,
             rule="the spec's features are the contract's columns",
             next_step=f"bring {contract.model}.yml and the spec's features together",

@@ -13,7 +13,7 @@ from imago.storage import Storage
 
 @dataclass(frozen=True, kw_only=True)
 class RawFiles:
-    """The addresses for each raw kind, and for each kind how many files, bytes, and a digest of their names and sizes."""
+    """The addresses for each raw kind, and of each kind the number of files, bytes, and a digest of names and sizes."""
 
     files: dict[str, list[str]]
     provenance: dict[str, dict[str, object]]

@@ -55,7 +55,7 @@ def close_digests(env: Environment, *, quiet_seconds: float = 60.0) -> dict[str,
         select(alerts.c.model).where(alerts.c.status == "digest", alerts.c.model.is_not(None)),
     )
     with engine.connect() as connection:
-        models = sorted(connection.execute(query).scalars())
+        models: list[str] = sorted(connection.execute(query).scalars())
     closed = []
     for model in models:
         with engine.begin() as connection:
@@ -78,8 +78,9 @@ def task_failed(
 ) -> dict[str, Any]:
     """Writes the alert of a failed task or run; called by failure callbacks, so it never raises because of the ledger.
 
-    The callbacks of the task and of its DAG make one alert. A run whose stage already alerted what it refused needs no second
-    one. When the ledger cannot be reached that is logged, and the original error stays the one that people see.
+    The callbacks of the task and of its DAG make one alert. A run whose stage already alerted what it refused needs
+    no second one. When the ledger cannot be reached that is logged, and the original error stays the one that people
+    see.
     """
     from sqlalchemy.exc import SQLAlchemyError
 
@@ -103,7 +104,8 @@ def task_failed(
 def run_succeeded(
     env_name: str, spec: ModelSpec | None, dag_id: str, run_id: str, ds: str | None, context: RunContext
 ) -> dict[str, Any]:
-    """Ends what an earlier failed run of the same DAG and day had opened; called by success callbacks, and never raises."""
+    """Ends what an earlier failed run of the same DAG and day had opened; called by success callbacks, and never
+    raises."""
     from sqlalchemy.exc import SQLAlchemyError
 
     from imago.alerts.outbox import resolve

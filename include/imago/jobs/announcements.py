@@ -107,7 +107,8 @@ def _words(spec: ModelSpec, outcome: str, verdict: Verdict) -> tuple[str, str, s
         return (
             "baseline_not_beaten", f"{spec.name}: release blocked, the baseline {verdict.best_baseline} is not beaten",
             "nobody was promoted, and the deployment run failed on purpose",
-            "look for a constant or missing feature, a lost join, or a label that shifted, in the exploration report of this training",
+            "look for a constant or missing feature, a lost join, or a label that shifted, in the "
+            "exploration report of this training",
         )  # fmt: skip
     if verdict.gate == "leak":
         return (

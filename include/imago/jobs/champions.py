@@ -56,8 +56,8 @@ def rollback(
 ) -> dict[str, Any]:
     """Makes an earlier version reign again: the one before, or `to_version`. Itself a row; nothing is deleted.
 
-    Its model is loaded first, so that a rollback never ends with a champion that cannot score. It takes effect on the first
-    day that is not scored yet, unless `effective_ds` names another; stored predictions stay what they are.
+    Its model is loaded first, so that a rollback never ends with a champion that cannot score. It takes effect on the
+    first day that is not scored yet, unless `effective_ds` names another; stored predictions stay what they are.
     Raises NoChampion when there is nothing to return to, ModelRefused when its files are not whole.
     """
     from imago import ledger

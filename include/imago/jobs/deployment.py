@@ -1,7 +1,7 @@
 """The deployment DAG's tasks: the fair fight, its verdict in the ledger, and the move of the champion.
 
-Everyone who takes part is loaded as production loads it and scored here, on one holdout; a metric that somebody stored is
-never looked at. Decision, champion and alert are one transaction. MLflow's aliases follow it.
+Everyone who takes part is loaded as production loads it and scored here, on one holdout; a metric that somebody stored
+is never looked at. Decision, champion and alert are one transaction. MLflow's aliases follow it.
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ log = logging.getLogger(__name__)
 def judge(environment: Environment, spec: ModelSpec, ds: str, context: RunContext) -> dict[str, Any]:
     """Judges the training of `ds`. One training is judged once: a retry or a re-run gives the recorded verdict again.
 
-    Outcomes: `promoted`, `kept`, `awaiting` (a person has to approve); `blocked` and `rejected` raise ReleaseBlocked after the
-    decision and its alert are committed. In mode backfill the recorded verdict is returned, and nothing is decided.
+    Outcomes: `promoted`, `kept`, `awaiting` (a person has to approve); `blocked` and `rejected` raise ReleaseBlocked
+    after the decision and its alert are committed. In mode backfill the recorded verdict is returned, and nothing is
+    decided.
     """
     from imago import ledger
     from imago.jobs import fight, training
@@ -64,8 +65,8 @@ def judge(environment: Environment, spec: ModelSpec, ds: str, context: RunContex
 def promote(
     environment: Environment, spec: ModelSpec, decision_id: int, approved_by: str, context: RunContext
 ) -> dict[str, Any]:
-    """Moves the champion after a person approved an `awaiting` decision. Raises ChampionChanged when the incumbent that the
-    verdict was made against no longer reigns. Approving twice moves once."""
+    """Moves the champion after a person approved an `awaiting` decision. Raises ChampionChanged when the incumbent that
+    the verdict was made against no longer reigns. Approving twice moves once."""
     from imago import ledger
     from imago.jobs.announcements import announce_promotion
     from imago.ledger import champions, decisions
@@ -117,7 +118,8 @@ def _decide(
     incumbent: Champion | None,
     context: RunContext,
 ) -> dict[str, Any]:
-    """One transaction: the decision, the champion's row if it moved, the alert. Another attempt's decision is taken over."""
+    """One transaction: the decision, the champion's row if it moved, the alert. Another attempt's decision is taken
+    over."""
     from imago import ledger
     from imago.jobs.announcements import announce
     from imago.ledger import champions, decisions

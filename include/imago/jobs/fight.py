@@ -1,4 +1,5 @@
-"""One fight: load everyone, score everyone on the same holdout, and let the rule speak. Writes the dossier, decides nothing."""
+"""One fight: load everyone, score everyone on the same holdout, and let the rule speak. Writes the dossier, decides
+nothing."""
 
 from __future__ import annotations
 
@@ -30,7 +31,8 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Fought:
-    """A fight's result. `entry` holds what the champion's row would need, for the challenger; None when there is none."""
+    """A fight's result. `entry` holds what the champion's row would need, for the challenger; None when there is
+    none."""
 
     verdict: Verdict
     outcome: str  # the verdict's; `awaiting` where the environment wants a person's approval first
@@ -118,7 +120,8 @@ def _verdict(
     holdout: pa.Table,
     bar: Bar,
 ) -> Verdict:
-    """The rule needs intervals against the champion and the best baseline; who these are, it says when asked without any."""
+    """The rule needs intervals against the champion and the best baseline; who these are, it says when asked without
+    any."""
     first = judge(contestants, {}, bar)
     others = dict.fromkeys(
         name for name in (first.opponent, first.best_baseline) if name is not None and name in predictions

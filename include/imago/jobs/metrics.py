@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 WINDOW_DAYS = 7  # one day's AUC has a standard error of about 0.02; a floor judged daily would cry wolf
-LEAST_DAYS = 5
+CONFIDENCE = 2.0  # standard errors that a metric must lie beyond its floor
 
 
 def refresh(env: Environment, spec: ModelSpec, ds: str, context: RunContext) -> dict[str, Any]:
@@ -55,10 +55,21 @@ def refresh(env: Environment, spec: ModelSpec, ds: str, context: RunContext) -> 
     sizes: dict[str, int] = {}
     for name, part in slices_of(spec, rows, features if spec.slices else None):
         values[name], sizes[name] = metrics_of(spec, part), part.num_rows
-        if spec.business is not None:
+        if spec.business is not None and spec.metrics_model is None:
             values[name][BUSINESS] = business_value(
                 spec.business, part.column(spec.label).to_numpy(), part.column("decision").to_numpy().astype(bool)
             )
+    if spec.business is not None and spec.metrics_model is not None:
+        files = {
+            "predictions_files": predictions.files([ds], version=scored.version),
+            "outcomes_files": outcomes.files([ds], version=truth.version),
+        }
+        for row in _business(env, spec, ds, files, fence):
+            if row["slice"] in values:
+                values[row["slice"]] |= {
+                    BUSINESS: row["value_usd"],
+                    **{name: float(row[name]) for name in ("caught", "false_alarms", "missed")},
+                }
     published = metrics.publish(
         to_rows(ds, values, sizes, version),
         days=(ds,),
@@ -87,9 +98,36 @@ def refresh(env: Environment, spec: ModelSpec, ds: str, context: RunContext) -> 
     }
 
 
+def _business(
+    env: Environment, spec: ModelSpec, ds: str, files: dict[str, list[str]], attempt: int
+) -> list[dict[str, Any]]:
+    """The rows of the spec's dbt metrics model for one day, built in a staging place of this attempt's own."""
+    from imago import dbt
+    from imago.storage import Storage
+
+    business, model = spec.business, spec.metrics_model
+    assert business is not None
+    assert model is not None
+    storage, folder = Storage(env), f"staging/{spec.name}/metrics/{ds}/{attempt}"
+    prices = {
+        "price_caught": business.caught,
+        "price_false_alarm": business.false_alarm,
+        "price_missed": business.missed,
+        "price_quiet": business.quiet,
+    }
+    if not env.on_s3:
+        storage.filesystem.create_dir(storage.path(folder), recursive=True)
+    try:
+        dbt.build(env, select=[model], first=ds, last=ds, staging=storage.uri(folder), variables={**files, **prices})
+        return storage.read_parquet(f"{folder}/{model}.parquet").to_pylist()
+    finally:
+        storage.delete(folder)
+
+
 def _window(env: Environment, spec: ModelSpec, ds: str) -> dict[str, Any]:
     """The primary metric over the pooled rows of the last matured days, under the champion that scored `ds`."""
     from imago.metrics.daily import matured, metrics_of
+    from imago.metrics.scores import roc_auc_error
     from imago.tables import Table
 
     predictions, outcomes = Table(env, spec.name, "predictions"), Table(env, spec.name, "outcomes")
@@ -99,20 +137,27 @@ def _window(env: Environment, spec: ModelSpec, ds: str) -> dict[str, Any]:
         day for day in days_between(shift(ds, 1 - WINDOW_DAYS), ds) if day in known and scored.get(day) == scored[ds]
     ]
     rows: pa.Table = matured(spec, predictions.read(days), outcomes.read(days))
-    value = metrics_of(spec, rows).get(spec.primary_metric) if rows.num_rows else None
-    return {"days": len(days), "rows": rows.num_rows, "value": value}
+    told = metrics_of(spec, rows) if rows.num_rows else {}
+    value, noise = told.get(spec.primary_metric), 0.0
+    if value is not None and spec.primary_metric == "roc_auc":
+        positive = round(told["label_rate"] * rows.num_rows)
+        noise = roc_auc_error(value, positive, rows.num_rows - positive)
+    return {"days": len(days), "rows": rows.num_rows, "value": value, "standard_error": noise}
 
 
 def _tell(
     connection: Any, env: Environment, spec: ModelSpec, ds: str, window: dict[str, Any], context: RunContext
 ) -> bool:
-    """Alerts when the window fell through the spec's floor; a window that is too short says neither good nor bad."""
+    """Alerts when the window fell through the spec's floor by more than chance; a shorter window says neither good
+    nor bad.
+    """
     from imago.alerts.outbox import Alert, raise_alert, resolve
 
     value, floor = window["value"], spec.guardrails.floor
-    if value is None or window["days"] < LEAST_DAYS:
+    if value is None or window["days"] < WINDOW_DAYS:
         return False
-    below = value > floor if spec.lower_is_better else value < floor
+    margin = CONFIDENCE * window["standard_error"]
+    below = value - margin > floor if spec.lower_is_better else value + margin < floor
     if not below:
         if context.mode == "live":
             resolve(connection, spec.name, "metric_floor", spec.primary_metric, context, ds=ds)
@@ -123,7 +168,9 @@ def _tell(
             model=spec.name,
             rule="metric_floor",
             subject=spec.primary_metric,
-            title=f"{spec.primary_metric} of the {window['days']} days to {ds} is {value:.3f}, the floor is {floor:.3f}",
+            title=(
+                f"{spec.primary_metric} of the {window['days']} days to {ds} is {value:.3f}, the floor is {floor:.3f}"
+            ),
             why="The champion tells good from bad less well than the spec demands of a model that serves.",
             did="Predictions go on as usual; the champion stays.",
             next_step="Look at drift and slices on the dashboard; run training for the last closed day, "

@@ -22,7 +22,9 @@ SHOWN = 3  # columns named in an alert
 
 
 def write_reference(env: Environment, spec: ModelSpec, champion: Champion, context: RunContext) -> dict[str, Any]:
-    """Makes and stores the champion's reference from the snapshot that it was trained on; the same again writes the same."""
+    """Makes and stores the champion's reference from the snapshot that it was trained on; the same again writes the
+    same.
+    """
     from imago.storage import Storage
 
     reference = _made(env, spec, champion)
@@ -50,7 +52,8 @@ def reference_of(env: Environment, spec: ModelSpec, champion: Champion, context:
 def monitor(env: Environment, spec: ModelSpec, ds: str, context: RunContext) -> dict[str, Any]:
     """Judges the profile of `ds`, publishes its drift, and alerts once a concern.
 
-    Later days whose window holds `ds` are judged again, so that days which are backfilled in any order end with the same drift.
+    Later days whose window holds `ds` are judged again, so that days which are backfilled in any order end with the
+    same drift.
     """
     from imago import ledger
 

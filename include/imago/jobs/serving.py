@@ -1,4 +1,6 @@
-"""The tasks of `endpoint_deploy`: the new champion's answers go online, after the endpoint has proved that it gives them."""
+"""The tasks of `endpoint_deploy`: the new champion's answers go online, after the endpoint has proved that it gives
+them.
+"""
 
 from __future__ import annotations
 
@@ -21,9 +23,11 @@ if TYPE_CHECKING:
 
 
 def deploy(env: Environment, spec: ModelSpec, context: RunContext) -> dict[str, Any]:
-    """Loads the reigning champion's scores of the newest published features day, and swaps when the endpoint proves them.
+    """Loads the reigning champion's scores of the newest published features day, and swaps when the endpoint proves
+    them.
 
-    Table, proof and state are one transaction: until it commits, and when the proof fails, the old answers stand. In mode backfill
+    Table, proof and state are one transaction: until it commits, and when the proof fails, the old answers stand. In
+    mode backfill
     nothing is done. Raises NoChampion, MissingPartition, and ImagoError (with an alert) when the proof fails.
     """
     from imago import ledger
@@ -65,7 +69,8 @@ def deploy(env: Environment, spec: ModelSpec, context: RunContext) -> dict[str, 
 def refresh(
     env: Environment, spec: ModelSpec, ds: str, champion: Champion, scored: pa.Table, features: pa.Table
 ) -> str:
-    """Puts a freshly scored day online, when an endpoint is deployed, this champion reigns there and no later day is served.
+    """Puts a freshly scored day online, when an endpoint is deployed, this champion reigns there and no later day is
+    served.
 
     Called by live scoring, so that the endpoint answers for today without another deploy. Says what it did.
     """

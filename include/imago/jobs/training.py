@@ -97,10 +97,12 @@ def fit(
                 "libraries": fitting.libraries(),
             },
         )
-        tracker.write(run_id, {f"plots/{name}": picture for name, picture in
-                               plots.pictures(spec.problem, fitted.truth, {contestant: fitted.scores}).items()})  # fmt: skip
-        version = tracker.register(run_id, artifact.artifact_uri, {"imago.contestant": contestant, "imago.stage": "larva",
-                                   "imago.training_ds": ds}) if role == "candidate" else None  # fmt: skip
+        drawn = plots.pictures(spec.problem, fitted.truth, {contestant: fitted.scores})
+        tracker.write(run_id, {f"plots/{name}": picture for name, picture in drawn.items()})
+        version = None
+        if role == "candidate":
+            labels = {"imago.contestant": contestant, "imago.stage": "larva", "imago.training_ds": ds}
+            version = tracker.register(run_id, artifact.artifact_uri, labels)
         result = {
             "contestant": contestant,
             "role": role,
@@ -190,6 +192,7 @@ def report(
             finished = True
         finally:
             tracker.finish(run_id, "FINISHED" if finished else "FAILED")
+    handed_over = ("contestant", "role", "run_id", "version", "artifact", "seconds")
     word = {
         "model": spec.name,
         "ds": ds,
@@ -197,9 +200,8 @@ def report(
         "digest": frozen.digest,
         "training_run": run_id,
         "code_commit": context.code_commit,
-        "contestants": [{name: result[name] for name in ("contestant", "role", "run_id", "version", "artifact", "seconds")}
-                        for result in ordered],
-    }  # fmt: skip
+        "contestants": [{name: result[name] for name in handed_over} for result in ordered],
+    }
     Storage(environment).write_bytes(manifest_path(spec.name, ds), json.dumps(word, indent=1, sort_keys=True).encode())
     metric = f"holdout_{spec.primary_metric}"
     return {

@@ -1,4 +1,5 @@
-"""The watchdog's task: what should have happened and did not, written down as alerts, and ended when it happened after all."""
+"""The watchdog's task: what should have happened and did not, written down as alerts, and ended when it happened
+after all."""
 
 from __future__ import annotations
 
@@ -55,9 +56,10 @@ def check(
 ) -> dict[str, Any]:
     """Compares what should be with what is at `now` (with time zone), and keeps the incidents in step.
 
-    Features and outcomes of a day fall due at their cron time plus `grace`; days outside a spec's first and last day do not.
-    Only the last `look_back_days` are looked at. Alerts that wait longer than `stall` say that delivery is stalled. A failed
-    run of which no alert speaks is reported (a killed task calls no callback).
+    Features and outcomes of a day fall due at their cron time plus `grace`; days outside a spec's first and last day
+    do not. Only the last `look_back_days` are looked at. Alerts that wait longer than `stall` say that delivery is
+    stalled. A
+    failed run of which no alert speaks is reported (a killed task calls no callback).
     """
     from imago.alerts.outbox import raise_alerts, resolve
     from imago.alerts.watch import due_partitions, late_alert, paused_alert, stalled_alert
@@ -82,7 +84,9 @@ def check(
                     found.append(
                         late_alert(spec, due, dag, was_started=(dag, due.ds) in started, is_paused=dag in paused)
                     )
-        expected = [(spec.name, dag_id(env.name, spec.name, stage)) for spec in awake for stage in STAGES]
+        expected: list[tuple[str | None, str]] = [
+            (spec.name, dag_id(env.name, spec.name, stage)) for spec in awake for stage in STAGES
+        ]
         expected += [(None, dag_id(env.name, None, name)) for name in PLATFORM_DAGS]
         for model, dag in expected:
             if dag in paused:
@@ -139,7 +143,8 @@ def _is_published(connection: Connection, model: str, due: Any) -> bool:
 
 
 def _waiting(connection: Connection, now: datetime) -> tuple[int, datetime | None]:
-    """How many alerts wait, and since when the oldest. The alert that delivery is stalled does not count: it waits too."""
+    """How many alerts wait, and since when the oldest. The alert that delivery is stalled does not count: it waits
+    too."""
     from sqlalchemy import func, select
 
     from imago.ledger.schema import alerts
@@ -147,5 +152,5 @@ def _waiting(connection: Connection, now: datetime) -> tuple[int, datetime | Non
     query = select(func.count(), func.min(alerts.c.created_at)).where(
         alerts.c.status == "pending", alerts.c.rule != "delivery_stalled"
     )
-    count, oldest = connection.execute(query).one()
-    return count, oldest
+    row = connection.execute(query).one()
+    return row[0], row[1]

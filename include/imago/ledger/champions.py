@@ -1,7 +1,7 @@
 """Who reigns, who reigned, and why: an append-only, hash-chained table.
 
-The champion of a model is its newest row, so there is at most one. A row has two times: `effective_ds`, the first day that it
-scores, and `decided_at`, when it was written. So "who reigned on 3 March" has an answer in a replayed year too:
+The champion of a model is its newest row, so there is at most one. A row has two times: `effective_ds`, the first day
+that it scores, and `decided_at`, when it was written. So "who reigned on 3 March" has an answer in a replayed year too:
 
     champions.reigning(connection, "flight_delays")             the newest row
     champions.at(connection, "flight_delays", "2013-10-03")     who scores that day; NoChampion when nobody does
@@ -11,13 +11,14 @@ scores, and `decided_at`, when it was written. So "who reigned on 3 March" has a
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from sqlalchemy import Connection, select, text
+from sqlalchemy import Connection, RowMapping, select, text
 
 from imago.days import parse_day
 from imago.errors import ChampionChanged, ImagoError, NoChampion
@@ -97,8 +98,8 @@ def of_decision(connection: Connection, decision_id: int) -> Champion | None:
 def crown(connection: Connection, entry: Champion, *, expected: int | None) -> Champion:
     """Appends `entry` in the caller's transaction, if the reigning row is still `expected` (None: nobody reigns).
 
-    Waits for other promotions of the same model; whoever comes second gets ChampionChanged. Day of effect is checked to be a
-    day, the hashes and the link to the row before are filled in here.
+    Waits for other promotions of the same model; whoever comes second gets ChampionChanged. Day of effect is checked to
+    be a day, the hashes and the link to the row before are filled in here.
     """
     lock(connection, entry.model)
     now = reigning(connection, entry.model)
@@ -114,12 +115,13 @@ def crown(connection: Connection, entry: Champion, *, expected: int | None) -> C
     linked = replace(entry, previous_id=now.id if now else None, prev_hash=now.row_hash if now else GENESIS, id=None)
     linked = replace(linked, row_hash=row_hash(linked))
     values = {field.name: getattr(linked, field.name) for field in fields(linked) if field.name != "id"}
-    row_id = connection.execute(champions.insert().values(**values).returning(champions.c.id)).scalar_one()
+    row_id: int = connection.execute(champions.insert().values(**values).returning(champions.c.id)).scalar_one()
     return replace(linked, id=row_id)
 
 
 def row_hash(entry: Champion) -> str:
-    """The sha256 over a row's content and the hash of the row before it. The database's own number is not part of it."""
+    """The sha256 over a row's content and the hash of the row before it. The database's own number is not part of
+    it."""
     content = entry.as_dict()
     del content["id"], content["row_hash"]
     content["decided_at"] = entry.decided_at.astimezone(UTC).isoformat(timespec="microseconds")
@@ -163,9 +165,9 @@ def rollback_target(rows: Iterable[Champion], to_version: str | None) -> Champio
         row for row in past if (row.version == to_version if to_version is not None else row.version != current.version)
     ]
     if to_version is None and wanted:
-        # The predecessor of the reigning version is whoever reigned before its first row in this reign, not a version that
-        # was itself rolled back from: otherwise two rollbacks in a row would only swap two versions.
-        left = {row.version for row, after in zip(past, past[1:], strict=False) if after.action == "rollback"}
+        # The predecessor of the reigning version is whoever reigned before its first row in this reign, not a version
+        # that was itself rolled back from: otherwise two rollbacks in a row would only swap two versions.
+        left = {row.version for row, after in itertools.pairwise(past) if after.action == "rollback"}
         wanted = [row for row in wanted if row.version not in left] or wanted
     if not wanted or wanted[-1].version == current.version:
         raise NoChampion(
@@ -181,12 +183,13 @@ def rollback_target(rows: Iterable[Champion], to_version: str | None) -> Champio
 
 
 def lock(connection: Connection, model: str) -> None:
-    """Verdicts and promotions of one model stand in line until the transaction ends. The schema's name keeps environments apart."""
+    """Verdicts and promotions of one model stand in line until the transaction ends. The schema's name keeps
+    environments apart."""
     connection.execute(
         text("select pg_advisory_xact_lock(hashtextextended(current_schema() || ':champion:' || :model, 0))"),
         {"model": model},
     )
 
 
-def _champion(row: Mapping[str, Any]) -> Champion:
+def _champion(row: RowMapping) -> Champion:
     return Champion(**{field.name: row[field.name] for field in fields(Champion)})

@@ -1,4 +1,5 @@
-"""Verdicts, written once. A decision says what was judged and how; whether it moved the champion is a row in `champions`."""
+"""Verdicts, written once. A decision says what was judged and how; whether it moved the champion is a row in
+`champions`."""
 
 from __future__ import annotations
 
@@ -40,7 +41,8 @@ def record(
 def of_training(
     connection: Connection, model: str, training_ds: str, fight: str | None = None
 ) -> dict[str, Any] | None:
-    """The newest decision on a training; with `fight`, on exactly these contestants and this holdout. None when there is none."""
+    """The newest decision on a training; with `fight`, on exactly these contestants and this holdout. None when there
+    is none."""
     query = select(decisions).where(decisions.c.model == model, decisions.c.training_ds == training_ds)
     if fight is not None:
         query = query.where(decisions.c.verdict["fight"].astext == fight)

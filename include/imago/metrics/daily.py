@@ -29,7 +29,9 @@ METRICS_SCHEMA = pa.schema(
 
 
 def matured(spec: ModelSpec, predictions: pa.Table, outcomes: pa.Table) -> pa.Table:
-    """Predictions with the label that came for them, ordered by day and key. Rows whose label never came are left out."""
+    """Predictions with the label that came for them, ordered by day and key. Rows whose label never came are left
+    out.
+    """
     label = outcomes.select(["ds", spec.entity_key, spec.label]).filter(pc.is_valid(outcomes.column(spec.label)))
     joined = predictions.join(label, keys=["ds", spec.entity_key], join_type="inner")
     return joined.sort_by([("ds", "ascending"), (spec.entity_key, "ascending")]).combine_chunks()
@@ -54,7 +56,8 @@ def metrics_of(spec: ModelSpec, rows: pa.Table) -> dict[str, float]:
 
 
 def business_value(business: BusinessMetric, labels: np.ndarray, decisions: np.ndarray) -> float:
-    """What the decisions were worth, in the metric's unit, against deciding nothing (every positive missed, all else quiet).
+    """What the decisions were worth, in the metric's unit, against deciding nothing (every positive missed, all else
+    quiet).
 
     >>> prices = BusinessMetric(name="saved", unit="USD", caught=300.0, false_alarm=-75.0, missed=0.0)
     >>> business_value(prices, np.array([1, 0, 1, 0]), np.array([True, True, False, False]))

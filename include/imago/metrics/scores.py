@@ -1,6 +1,7 @@
 """Metrics of scores against outcomes, on numpy alone: a daily task should not wait for scikit-learn's import.
 
-Every function takes `labels` (0 or 1; numbers for errors) and `scores`, equally long. What cannot be said (one class only, no row) is None.
+Every function takes `labels` (0 or 1; numbers for errors) and `scores`, equally long. What cannot be said (one class
+only, no row) is None.
 """
 
 from __future__ import annotations
@@ -24,6 +25,13 @@ def roc_auc(labels: np.ndarray, scores: np.ndarray) -> float | None:
     _, place, count = np.unique(scores, return_inverse=True, return_counts=True)
     ranks = (np.cumsum(count) - (count - 1) / 2.0)[place]
     return float((ranks[positive].sum() - n_positive * (n_positive + 1) / 2) / (n_positive * n_negative))
+
+
+def roc_auc_error(auc: float, positive: int, negative: int) -> float:
+    """The standard error of an AUC (Hanley and McNeil 1982): what is noise when few rows are positive."""
+    one, two = auc / (2 - auc), 2 * auc * auc / (1 + auc)
+    spread = auc * (1 - auc) + (positive - 1) * (one - auc * auc) + (negative - 1) * (two - auc * auc)
+    return float((max(spread, 0.0) / (positive * negative)) ** 0.5)
 
 
 def average_precision(labels: np.ndarray, scores: np.ndarray) -> float | None:

@@ -1,6 +1,7 @@
 """How far apart two distributions are, from the counts of their common bins. Pure functions of numbers.
 
-PSI and Jensen-Shannon are taken over at most `GROUPS` groups of about equal reference mass: with many fine bins both measures would
+PSI and Jensen-Shannon are taken over at most `GROUPS` groups of about equal reference mass: with many fine bins both
+measures would
 chiefly count empty ones. Missing values are no group: they have a measure of their own.
 """
 
@@ -31,19 +32,25 @@ def grouped(counts: np.ndarray, starts: np.ndarray) -> np.ndarray:
 
 
 def shares(counts: np.ndarray) -> np.ndarray:
-    """Shares of the groups, with half a row added to each: an empty group then weighs what one row could, not infinity."""
+    """Shares of the groups, with half a row added to each: an empty group then weighs what one row could, not
+    infinity.
+    """
     padded = np.asarray(counts, dtype=np.float64) + 0.5
     return padded / padded.sum(axis=-1, keepdims=True)
 
 
 def psi(reference: np.ndarray, current: np.ndarray) -> np.ndarray:
-    """Population stability index of group counts, on the last axis: sum of (q - p) ln(q / p). 0 = equal; 0.25 is a large shift."""
+    """Population stability index of group counts, on the last axis: sum of (q - p) ln(q / p). 0 = equal; 0.25 is a
+    large shift.
+    """
     p, q = shares(reference), shares(current)
     return np.where(_some(current), np.sum((q - p) * np.log(q / p), axis=-1), 0.0)
 
 
 def jensen_shannon(reference: np.ndarray, current: np.ndarray) -> np.ndarray:
-    """Jensen-Shannon distance in base 2 (the root of the divergence), 0 to 1, as scipy.spatial.distance.jensenshannon(base=2)."""
+    """Jensen-Shannon distance in base 2 (the root of the divergence), 0 to 1, as
+    scipy.spatial.distance.jensenshannon(base=2).
+    """
     p, q = shares(reference), shares(current)
     middle = (p + q) / 2
     divergence = np.sum(p * np.log2(p / middle) + q * np.log2(q / middle), axis=-1) / 2
@@ -51,7 +58,9 @@ def jensen_shannon(reference: np.ndarray, current: np.ndarray) -> np.ndarray:
 
 
 def _some(current: np.ndarray) -> np.ndarray:
-    """Whether anything was counted: a column of missing values alone has no shape, and its missing rate says so already."""
+    """Whether anything was counted: a column of missing values alone has no shape, and its missing rate says so
+    already.
+    """
     return np.asarray(current).sum(axis=-1) > 0
 
 

@@ -1,22 +1,26 @@
 """Is this drift? A pure judgement: profiles and thresholds in, findings out.
 
-Shape measures (PSI, Jensen-Shannon, the shift of the mean score) are taken over a window of days that ends with the judged day: one day of 900 flights
-is one weather, not a trend. PSI is taken over the day alone too (`psi_day`), against bounds that know how much single days of the
-training differed: a unit that changed overnight should not wait for a week to fill. What breaks at once is judged on the day alone: missing values, unseen categories, the number of rows.
+Shape measures (PSI, Jensen-Shannon, the shift of the mean score) are taken over a window of days that ends with the
+judged day: one day of 900 flights
+is one weather, not a trend. PSI is taken over the day alone too (`psi_day`), against bounds that know how much single
+days of the
+training differed: a unit that changed overnight should not wait for a week to fill. What breaks at once is judged on
+the day alone: missing values, unseen categories, the number of rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Literal, Protocol, get_args
+from typing import Literal, get_args
 
 import numpy as np
 
 from imago.monitoring import divergence
 from imago.monitoring.profiles import DECISION, SCORE, ColumnProfile, Profile
 from imago.monitoring.reference import Reference, bins_of
+from imago.specs import Drift
 
 Level = Literal["ok", "warning", "critical"]
 Concern = Literal["predictions", "inputs", "missing_values", "volume"]
@@ -31,20 +35,11 @@ MISSING_CRITICAL = 0.5  # half of a column's values gone
 ROWS = "rows"  # the `column` of findings about the partition as a whole
 
 
-class Thresholds(Protocol):
-    """The part of a spec's `drift` that is read here."""
-
-    psi_warning: float
-    psi_critical: float
-    js_warning: float
-    js_critical: float
-    missing_rise: float
-    seasonal: Mapping[str, tuple[float, float]]
-
-
 @dataclass(frozen=True)
 class Finding:
-    """One column, one measure. `excess` = value over the critical threshold: findings of different measures are ranked by it."""
+    """One column, one measure. `excess` = value over the critical threshold: findings of different measures are
+    ranked by it.
+    """
 
     column: str
     measure: str
@@ -72,7 +67,7 @@ class Finding:
 
 
 def judge(
-    *, ds: str, day: Profile, window: Profile, window_days: int, reference: Reference, thresholds: Thresholds
+    *, ds: str, day: Profile, window: Profile, window_days: int, reference: Reference, thresholds: Drift
 ) -> tuple[Finding, ...]:
     """All findings of one day, in a fixed order. `window` is the merge of `window_days` days up to and with `ds`."""
     findings: list[Finding] = []
@@ -121,7 +116,9 @@ def _mean_shift(trained: ColumnProfile, recent: ColumnProfile) -> float:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a day's findings come to for one concern: `worst` are those that alarm, the farthest beyond its threshold first."""
+    """What a day's findings come to for one concern: `worst` are those that alarm, the farthest beyond its threshold
+    first.
+    """
 
     concern: Concern
     worst: tuple[Finding, ...]
@@ -134,7 +131,8 @@ class Verdict:
 def verdicts(findings: Sequence[Finding]) -> tuple[Verdict, ...]:
     """One verdict a concern, so that thirty drifting columns are one alert and not thirty.
 
-    Values that vanish alarm from their first threshold on; everything else alarms at the critical one, and its warnings are drawn on the dashboard.
+    Values that vanish alarm from their first threshold on; everything else alarms at the critical one, and its
+    warnings are drawn on the dashboard.
     """
     result = []
     for concern in CONCERNS:

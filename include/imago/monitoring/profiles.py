@@ -1,13 +1,15 @@
 """Profiles: what a day looked like, small enough to keep for ever and mergeable by addition.
 
 A profile holds a histogram for each column. Its edges (or category names) are frozen when the champion is trained,
-so that any two days under one champion can be added together and compared with the training data without going back to rows:
+so that any two days under one champion can be added together and compared with the training data without going back
+to rows:
 
     bins = freeze(columns, kinds)                     # once per champion
     monday = Profile.of(columns_of_monday, bins)
     week = Profile.merge([monday, tuesday, ...])
 
-`columns` is a mapping of name to numpy-convertible values. Sizes: about 130 counts a numeric column, at most 100 names a categorical one.
+`columns` is a mapping of name to numpy-convertible values. Sizes: about 130 counts a numeric column, at most 100
+names a categorical one.
 """
 
 from __future__ import annotations
@@ -193,7 +195,8 @@ class Profile:
 def freeze(columns: Mapping[str, object], kinds: Mapping[str, Kind]) -> Profile:
     """The bins of each column, with nothing counted yet, chosen from the champion's training data.
 
-    Numeric: one bin a value when there are few; else edges at the quantiles (fine where the data are) and evenly between the
+    Numeric: one bin a value when there are few; else edges at the quantiles (fine where the data are) and evenly
+    between the
     0.1% and 99.9% quantile (fine where the data are not). Categorical: the most frequent names, ties by name.
     """
     return Profile({name: _freeze(columns[name], kind) for name, kind in kinds.items()})
@@ -266,7 +269,9 @@ def _strings(values: object) -> pa.Array:
 
 
 def _rounded(value: float) -> float:
-    """Ten significant digits: a sum's last bits depend on the processor's vector width, and a profile's digest must not."""
+    """Ten significant digits: a sum's last bits depend on the processor's vector width, and a profile's digest must
+    not.
+    """
     return float(f"{value:.10g}")
 
 

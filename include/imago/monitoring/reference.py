@@ -1,7 +1,9 @@
 """The champion's reference: its training data as a profile, and how much that data varied from week to week.
 
-The second half is what keeps the channel quiet. Weather drifts from March to July in every healthy year, and two hundred rows vary more than
-two thousand; so for each column and measure the reference remembers how far windows of one day, two days, ... of the training data were from the
+The second half is what keeps the channel quiet. Weather drifts from March to July in every healthy year, and two
+hundred rows vary more than
+two thousand; so for each column and measure the reference remembers how far windows of one day, two days, ... of the
+training data were from the
 whole. A later window alarms when it is farther away than both the spec's threshold and the champion's own past.
 """
 
@@ -163,7 +165,9 @@ def _rolling(whole: ColumnProfile, parts: Sequence[ColumnProfile], length: int) 
 
 
 def bins_of(frozen: ColumnProfile, counts: np.ndarray, unseen: np.ndarray | int) -> np.ndarray:
-    """Counts as PSI and Jensen-Shannon see them: fine bins merged into groups of equal reference mass, unseen as one group more."""
+    """Counts as PSI and Jensen-Shannon see them: fine bins merged into groups of equal reference mass, unseen as one
+    group more.
+    """
     if frozen.kind == "categorical":
         order = np.argsort(-np.array(frozen.counts), kind="stable")
         shown = np.asarray(counts)[..., order]

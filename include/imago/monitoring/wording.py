@@ -15,14 +15,21 @@ _RULES: dict[Concern, tuple[str, str]] = {
     "volume": ("volume", "rows"),
 }
 _WHY: dict[Concern, str] = {
-    "predictions": "The model now says something else than it did on the data that it learned from; its decisions shift with it.",
+    "predictions": (
+        "The model now says something else than it did on the data that it learned from; its decisions shift with it."
+    ),
     "inputs": "The model meets data that it did not learn from; its scores may be wrong before any label can show it.",
     "missing_values": "The model fills gaps with what was usual in training, so its scores say less than they seem to.",
     "volume": "Rows are missing or stand twice: whoever acts on predictions acts on the wrong set.",
 }
 _NEXT: dict[Concern, str] = {
-    "predictions": "Compare with the drift of the inputs on the dashboard; if they moved too, run training for the last closed day.",
-    "inputs": "Look at the named columns on the dashboard: a broken source is mended there, a changed world is trained on.",
+    "predictions": (
+        "Compare with the drift of the inputs on the dashboard; if they moved too, run training for the last "
+        "closed day."
+    ),
+    "inputs": (
+        "Look at the named columns on the dashboard: a broken source is mended there, a changed world is trained on."
+    ),
     "missing_values": "Check the source of the named columns; after the fix, backfill feature_refresh for the day.",
     "volume": "Compare the day's raw files with the source's own count; land them again if they are short.",
 }

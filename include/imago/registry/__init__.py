@@ -1,4 +1,5 @@
-"""Models as data: saved as skops and, where the export is proved equal, as ONNX; loaded only after their digest matched.
+"""Models as data: saved as skops and, where the export is proved equal, as ONNX; loaded only after their digest
+matched.
 
 saved = save(env, folder, pipeline, ...)       # model.skops, model.onnx where proved, model.json
 scorer = load_model(env, champion_row)         # digest first, then our own allow-list; never pickle

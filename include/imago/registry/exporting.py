@@ -43,10 +43,12 @@ def export(pipeline: Any, features: Sequence[tuple[str, str]], problem: str) -> 
     except (MissingConverter, MissingShapeCalculator) as error:
         return f"no converter: {str(error).strip().splitlines()[0]}"
     except (RuntimeError, NotImplementedError, ValueError, TypeError, KeyError) as error:
-        # skl2onnx meets settings that it does not know with whatever its code stumbles over; the model is then kept as skops.
+        # skl2onnx meets settings that it does not know with whatever its code stumbles over; the model is then kept as
+        # skops.
         log.warning("ONNX export of %s failed", type(pipeline).__name__, exc_info=True)
         return f"the export failed: {type(error).__name__}: {str(error).strip().splitlines()[0]:.200}"
-    # An ONNX node that reads a column which no other node reads is dropped, with its input; the session tells which are left.
+    # An ONNX node that reads a column which no other node reads is dropped, with its input; the session tells which are
+    # left.
     return bytes(model.SerializeToString())
 
 

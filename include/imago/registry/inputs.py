@@ -33,7 +33,7 @@ def columns_of(
             f"the data lacks {len(missing)} of the model's inputs: {', '.join(missing)}",
             column=missing[0],
             rule="the model's inputs",
-            next_step="refresh the features with the current dbt model, or roll back to a champion that knows these columns",
+            next_step="refresh the features with the current dbt model, or roll back to a champion with these inputs",
         )
     return {name: _numbers(name, data[name]) if kind == "numeric" else _texts(data[name]) for name, kind in features}
 

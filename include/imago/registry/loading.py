@@ -61,8 +61,8 @@ class Scorer:
 def load_model(environment: Environment, champion: Any, *, format: str | None = None, threads: int = 1) -> Scorer:
     """The model of a champion: a ledger row, an `Artifact`, or a mapping with their four artifact fields.
 
-    `format` asks for `skops` where the ledger prefers `onnx`. Raises ModelRefused, before anything is parsed, when the address
-    lies outside of the environment's storage, a file is missing, or a digest differs from the given one.
+    `format` asks for `skops` where the ledger prefers `onnx`. Raises ModelRefused, before anything is parsed, when the
+    address lies outside of the environment's storage, a file is missing, or a digest differs from the given one.
     """
     facts = _facts(champion)
     digests = facts["artifacts"]
@@ -90,7 +90,7 @@ def load_model(environment: Environment, champion: Any, *, format: str | None = 
 
 
 def _read(environment: Environment, folder: str, name: str, digest: str | None) -> bytes:
-    where = {"environment": environment.name, "seen": f"{folder}/{name}"}
+    where: dict[str, Any] = {"environment": environment.name, "seen": f"{folder}/{name}"}
     step = "train again, or roll back with `imago champion rollback` to a version whose files are whole"
     storage = Storage(environment)
     try:

@@ -1,4 +1,5 @@
-"""MLflow as a record of runs, metrics and versions. It is a projection: nothing is ever read from it to decide or to load.
+"""MLflow as a record of runs, metrics and versions. It is a projection: nothing is ever read from it to decide or to
+load.
 
 Files go straight to the environment's own storage, at the place where MLflow looks for the run's artifacts, so that the
 credentials of one environment never stand in the process's variables.
@@ -44,7 +45,8 @@ class Tracker:
 
     @cached_property
     def experiment_id(self) -> str:
-        """The experiment `{env}/{model}`, made on first use, with its artifacts under the environment's storage root."""
+        """The experiment `{env}/{model}`, made on first use, with its artifacts under the environment's storage
+        root."""
         from mlflow.exceptions import MlflowException
 
         name, location = f"{self.environment.name}/{self.model}", self.storage.uri(self.folder)

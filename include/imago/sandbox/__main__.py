@@ -19,7 +19,7 @@ def main() -> None:
     parser.add_argument(
         "--token",
         default=os.environ.get("IMAGO_SANDBOX_TOKEN"),
-        help="the bearer token that API calls must carry (default: the variable IMAGO_SANDBOX_TOKEN, which `ps` does not show)",
+        help="the bearer token that API calls must carry (default: the variable IMAGO_SANDBOX_TOKEN)",
     )
     parser.add_argument(
         "--docs", type=Path, default=None, help="the folder with runbooks/ (default: this checkout's docs)"

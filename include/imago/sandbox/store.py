@@ -46,7 +46,8 @@ class Store:
             self._connection.close()
 
     def channel(self, given: str, *, create: bool) -> sqlite3.Row | None:
-        """The channel by id, `#name` or name. With `create`, a well-formed new name makes one (Slack would ask a person to)."""
+        """The channel by id, `#name` or name. With `create`, a well-formed new name makes one (Slack would ask a
+        person to)."""
         name = given.removeprefix("#")
         with self._lock:
             row = self._connection.execute(

@@ -17,7 +17,8 @@ AS_WAS, TODAY = "as-was", "today"
 def choose(
     connection: Connection, model: str, ds: str, choice: str, stored: Mapping[str, Any] | None = None
 ) -> Champion:
-    """The champion that scores `ds`. `stored` are the inputs of the partition that is published already, if there is one.
+    """The champion that scores `ds`. `stored` are the inputs of the partition that is published already, if there is
+    one.
 
     - `as-was`: the ledger entry recorded in the stored partition; else whoever reigned on that day.
     - `today`: whoever reigns now.

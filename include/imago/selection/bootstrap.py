@@ -34,8 +34,10 @@ def differences(
     resamples: int = RESAMPLES,
     confidence: float = 0.95,
 ) -> dict[tuple[str, str], Difference]:
-    """The interval of `first - second` for each pair, corrected (Bonferroni) for the number of challengers, who stand
-    first in the pairs.
+    """The difference `first - second` for each pair, with a lower and an upper bound.
+
+    Each bound is one-sided at `confidence`, corrected (Bonferroni) for the number of challengers, who stand first in
+    the pairs: when nobody is better than its opponent, some lower bound is above 0 in at most 5 of 100 fights.
 
     `scores` maps a contestant to its scores, aligned with `truth` and `days`. A contestant whose scores are not all
     finite gets no interval. The sign is turned so that above 0 means that the first is better.
@@ -47,7 +49,7 @@ def differences(
     samplers = {name: sampler(metric, codes, len(names), truth, scores[name]) for name in sorted(wanted)}
     drawn = {name: sample(draws.astype(float)) for name, sample in samplers.items()}
     exact = {name: float(sample(observed)[0]) for name, sample in samplers.items()}
-    tail = (1 - confidence) / 2 / max(len({first for first, _ in pairs}), 1)
+    tail = (1 - confidence) / max(len({first for first, _ in pairs}), 1)
     sign = 1.0 if higher_is_better else -1.0
     result = {}
     for first, second in pairs:
@@ -74,7 +76,8 @@ def intervals(
     resamples: int = RESAMPLES,
     confidence: float = 0.95,
 ) -> dict[str, tuple[float, float]]:
-    """The interval of each contestant's own metric, for the pictures; contestants without finite scores are left out."""
+    """The interval of each contestant's own metric, for the pictures; contestants without finite scores are left
+    out."""
     names, codes = np.unique(np.asarray(days), return_inverse=True)
     draws = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), size=resamples)
     tail = (1 - confidence) / 2

@@ -18,18 +18,22 @@ _HEADLINE = {
 }
 _TONE = {"promoted": "#1a7f37", "awaiting": "#9a6700", "kept": "#57606a", "blocked": "#cf222e", "rejected": "#cf222e"}
 _STYLE = """body{font:16px/1.55 system-ui,sans-serif;color:#1f2328;max-width:62rem;margin:2rem auto;padding:0 1.2rem}
-h1{font-size:1.7rem;margin:.2rem 0}h2{font-size:1.1rem;margin:2rem 0 .5rem}table{border-collapse:collapse;width:100%;font-size:.92rem}
-td,th{padding:.45rem .6rem;border-bottom:1px solid #d8dee4;text-align:left;vertical-align:top}td.n,th.n{text-align:right;white-space:nowrap}
+h1{font-size:1.7rem;margin:.2rem 0}h2{font-size:1.1rem;margin:2rem 0 .5rem}
+table{border-collapse:collapse;width:100%;font-size:.92rem}
+td,th{padding:.45rem .6rem;border-bottom:1px solid #d8dee4;text-align:left;vertical-align:top}
+td.n,th.n{text-align:right;white-space:nowrap}
 .tag{display:inline-block;color:#fff;border-radius:1rem;padding:.05rem .7rem;font-size:.8rem;letter-spacing:.02em}
-.facts{display:flex;flex-wrap:wrap;gap:.6rem 2.2rem;margin:1rem 0;color:#57606a}.facts b{display:block;color:#1f2328;font-weight:600}
-.pictures{display:flex;flex-wrap:wrap;gap:1rem}.pictures img{max-width:100%;border:1px solid #d8dee4;border-radius:.4rem}
+.facts{display:flex;flex-wrap:wrap;gap:.6rem 2.2rem;margin:1rem 0;color:#57606a}
+.facts b{display:block;color:#1f2328;font-weight:600}
+.pictures{display:flex;flex-wrap:wrap;gap:1rem}
+.pictures img{max-width:100%;border:1px solid #d8dee4;border-radius:.4rem}
 img.wide{max-width:100%}.baseline td{color:#57606a}"""
 
 
 @dataclass(frozen=True)
 class Dossier:
-    """What the page shows beside the verdict. `facts` are label to text; `money` is what each contestant's decisions would have
-    been worth on the holdout, in `unit`; `pictures` are caption to PNG, the first one shown wide."""
+    """What the page shows beside the verdict. `facts` are label to text; `money` is what each contestant's decisions
+    would have been worth on the holdout, in `unit`; `pictures` are caption to PNG, the first one shown wide."""
 
     title: str
     outcome: str  # the verdict's, or "awaiting"
@@ -90,11 +94,13 @@ class Dossier:
         wide = "".join(_image(caption, data, "wide") for caption, data in shown[:1])
         rest = "".join(_image(caption, data, "") for caption, data in shown[1:])
         return (
-            f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(self.title)}</title><style>{_STYLE}</style>'
+            f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(self.title)}</title>'
+            f"<style>{_STYLE}</style>"
             f'<span class="tag" style="background:{_TONE[self.outcome]}">{escape(self.outcome)}</span>'
             f"<h1>{escape(self.headline)}</h1><p>{escape(self.title)}. {escape(_sentence(self.verdict.reason))}</p>"
             f'<div class="facts">{facts}</div>{wide}'
-            f"<h2>Who took part, and why each won or lost</h2><table><thead><tr>{header}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+            f"<h2>Who took part, and why each won or "
+            f"lost</h2><table><thead><tr>{header}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
             f'<h2>How they look</h2><div class="pictures">{rest}</div></html>'
         )
 

@@ -12,7 +12,8 @@ Who wins, in order; the first sentence that applies is the verdict:
    winner is promoted.
 7. Otherwise the champion stays (`kept`). A tie, a NaN, a missing score or a missing interval never wins.
 
-To beat is to be better by at least `Bar.smallest_effect` AND to have the lower end of the difference's interval above 0.
+To beat is to be better by at least `Bar.smallest_effect` AND to have the lower end of the difference's interval above
+0.
 
     >>> bar = Bar(metric="roc_auc", higher_is_better=True, smallest_effect=0.01)
     >>> fight = [Contestant("prior", "baseline", 0.50), Contestant("trees", "candidate", 0.74)]
@@ -50,7 +51,8 @@ class Contestant:
 
 @dataclass(frozen=True)
 class Difference:
-    """How much better the first is than the second, in the metric's unit; above 0 is better, also for errors and losses."""
+    """How much better the first is than the second, in the metric's unit; above 0 is better, also for errors and
+    losses."""
 
     estimate: float | None
     low: float | None
@@ -109,9 +111,10 @@ class Verdict:
 def judge(contestants: Sequence[Contestant], differences: Mapping[tuple[str, str], Difference], bar: Bar) -> Verdict:
     """The verdict over one fight; see the module's text for the rule.
 
-    `differences[(candidate, other)]` holds the intervals, against the reigning champion and against the best baseline. Contestants with equal scores are ranked in the order
-    in which they are given, so the same input gives the same verdict. Names are unique and at most one contestant
-    is the champion: anything else is a `ValueError`, a mistake of the caller and not a verdict.
+    `differences[(candidate, other)]` holds the intervals, against the reigning champion and against the best baseline.
+    Contestants with equal scores are ranked in the order in which they are given, so the same input gives the same
+    verdict. Names are unique and at most one contestant is the champion: anything else is a `ValueError`, a mistake of
+    the caller and not a verdict.
     """
     _check(contestants)
     champion = next((c for c in contestants if c.role == "champion"), None)
@@ -137,7 +140,8 @@ def judge(contestants: Sequence[Contestant], differences: Mapping[tuple[str, str
     suspects = [c for c in [*candidates, *baselines] if _too_good(c, bar)]
     if suspects:
         worst = _best(suspects, bar)
-        assert worst is not None and worst.score is not None
+        assert worst is not None
+        assert worst.score is not None
         return verdict(
             "rejected",
             "leak",
@@ -186,7 +190,8 @@ def judge(contestants: Sequence[Contestant], differences: Mapping[tuple[str, str
     winner = _best([c for c in worthy if rulings[c.name].standing == "WIN"], bar)
     if winner is None:
         nearest = _best(worthy, bar)
-        assert nearest is not None and opponent is not None
+        assert nearest is not None
+        assert opponent is not None
         return verdict("kept", "fight", nearest, f"{opponent.name} is not beaten: {rulings[nearest.name].reason}")
     return verdict("promoted", "fight", winner, rulings[winner.name].reason)
 

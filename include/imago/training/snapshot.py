@@ -69,7 +69,8 @@ def labels(rows: pa.Table, spec: ModelSpec) -> np.ndarray:
 def freeze(environment: Environment, spec: ModelSpec, ds: str) -> Snapshot:
     """Pins the newest versions of features and outcomes, and stores their join for the training of `ds`.
 
-    Raises MissingPartition when a day of the cut is not published, ImagoError when a part has no rows or one class only.
+    Raises MissingPartition when a day of the cut is not published, ImagoError when a part has no rows or one class
+    only.
     """
     where = cut(spec, ds)
     wanted = (*where.days("fit"), *where.days("holdout"))
@@ -129,7 +130,8 @@ def load(environment: Environment, folder: str) -> Snapshot:
 
 
 def join(features: pa.Table, outcomes: pa.Table, spec: ModelSpec) -> pa.Table:
-    """The rows whose outcome is known, ordered by day and key, which makes a fit independent of how files were written."""
+    """The rows whose outcome is known, ordered by day and key, which makes a fit independent of how files were
+    written."""
     key = spec.entity_key
     known = outcomes.select(["ds", key, spec.label]).filter(pc.is_valid(outcomes.column(spec.label)))
     joined = features.join(known, keys=["ds", key], join_type="inner")
@@ -140,12 +142,14 @@ def join(features: pa.Table, outcomes: pa.Table, spec: ModelSpec) -> pa.Table:
 def _pin(
     environment: Environment, spec: ModelSpec, table: Table, wanted: tuple[str, ...], version: int | None
 ) -> dict[str, str]:
-    """What stands behind the days of one table, in one digest. Raises MissingPartition for days that are not published."""
+    """What stands behind the days of one table, in one digest. Raises MissingPartition for days that are not
+    published."""
     found = {info.ds: info.digest for info in table.partitions()}
     missing = [day for day in wanted if day not in found]
     if missing:
         raise MissingPartition(
-            f"{len(missing)} of the {len(wanted)} days that this training needs are not published: {missing[0]} to {missing[-1]}",
+            f"{len(missing)} of the {len(wanted)} days that this training needs are not published: "
+            f"{missing[0]} to {missing[-1]}",
             environment=environment.name,
             model=spec.name,
             table=table.name,

@@ -11,8 +11,9 @@ import pytest
 
 
 class HostileSlack:
-    """Each call takes the next word of `script`: `429`, `500`, `false` (ok: false), `refuse` (only blocks), `html`, `reset`, `lost`
-    (taken, but the answer is lost), or `ok`. After the script all is well. `shown` holds what a person would see."""
+    """Each call takes the next word of `script`: `429`, `500`, `false` (ok: false), `refuse` (only blocks), `html`,
+    `reset`, `lost` (taken, but the answer is lost), or `ok`. After the script all is well. `shown` holds what a
+    person would see."""
 
     def __init__(self, *script: str, retry_after: str = "1") -> None:
         self.script, self.retry_after = list(script), retry_after
@@ -30,13 +31,13 @@ class HostileSlack:
                     word = "ok"
                 if word == "reset":
                     self.connection.close()
-                    return
+                    return None
                 if word in ("ok", "lost"):
                     ts = f"{time.time():.6f}"
                     (fake.updates if self.path.endswith("chat.update") else fake.shown).append({**body, "ts": ts})
                     if word == "lost":
                         self.connection.close()
-                        return
+                        return None
                     return self.answer(200, {"ok": True, "channel": "C1", "ts": ts})
                 if word == "429":
                     return self.answer(429, {"ok": False, "error": "ratelimited"}, {"Retry-After": fake.retry_after})
@@ -44,6 +45,7 @@ class HostileSlack:
                     return self.answer(200, "<html>a proxy's page</html>")
                 error = {"false": "internal_error", "refuse": "invalid_blocks"}.get(word, word)
                 self.answer(500 if word == "500" else 200, {"ok": False, "error": error} if word != "500" else "oops")
+                return None
 
             def answer(self, status: int, data: object, headers: dict[str, str] | None = None) -> None:
                 raw = (data if isinstance(data, str) else json.dumps(data)).encode()

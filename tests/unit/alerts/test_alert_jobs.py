@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 from pydantic import SecretStr
 from sqlalchemy import insert, select
@@ -28,10 +30,8 @@ def env(dev, monkeypatch):
     return dev
 
 
-def fail(
-    run: str = "run-1", task: str | None = "score", error: object = None, ds: str | None = "2013-10-05", mode="live"
-):
-    return jobs.task_failed("dev", None, DAG, run, task, ds, error, {}, RunContext(run_id=run, mode=mode))
+def fail(run: str = "run-1", task: str | None = "score", error: object = None, ds: str | None = "2013-10-05"):
+    return jobs.task_failed("dev", None, DAG, run, task, ds, error, {}, RunContext(run_id=run))
 
 
 def rows(env, table):
@@ -85,7 +85,8 @@ def test_a_failure_while_the_ledger_is_down_is_logged_and_raises_nothing(monkeyp
     connect.cache_clear()
     monkeypatch.setenv("IMAGO_DEV_LEDGER_URL", "postgresql+psycopg2://u:secret@127.0.0.1:1/x")
     assert fail()["alert"] is None
-    assert "could not be written down" in caplog.text and "secret" not in caplog.text
+    assert "could not be written down" in caplog.text
+    assert "secret" not in caplog.text
 
 
 def test_a_backfill_ends_in_one_digest_that_counts_days_and_findings(env):
@@ -105,7 +106,8 @@ def test_a_backfill_ends_in_one_digest_that_counts_days_and_findings(env):
 
 
 def test_a_backfill_that_only_failed_ends_in_a_digest_too(env):
-    fail(mode="backfill")
+    context = RunContext(run_id="run-2", mode="backfill")
+    jobs.task_failed("dev", SimpleNamespace(name="m"), DAG, "run-2", "score", "2013-10-05", None, {}, context)
     assert rows(env, incidents) == []
     (digest,) = jobs.close_digests(env, quiet_seconds=0)["digests"] or [None]
     assert digest["findings"] == 1
@@ -114,4 +116,10 @@ def test_a_backfill_that_only_failed_ends_in_a_digest_too(env):
 def test_without_a_token_alerts_stay_pending_and_the_summary_says_so(env):
     note(env, context=LIVE)
     summary = jobs.deliver(env)
-    assert summary["waiting"] == 1 and "IMAGO_DEV_SLACK_TOKEN" in summary["note"]
+    assert summary["waiting"] == 1
+    assert "IMAGO_DEV_SLACK_TOKEN" in summary["note"]
+
+
+def test_a_failure_of_the_platform_is_told_at_once_in_every_mode(env):
+    jobs.task_failed("dev", None, "dev__watchdog", "run-2", "check", None, None, {}, BACKFILL)
+    assert [row.status for row in rows(env, alerts)] == ["pending"]

@@ -77,10 +77,15 @@ def test_a_lower_value_is_the_worse_one_for_a_floor(dev):
 
 
 def test_a_transaction_that_is_rolled_back_alerts_nobody(dev):
-    with pytest.raises(ZeroDivisionError), connect(dev).begin() as connection:
-        raise_alert(connection, drift(), LIVE)
-        raise ZeroDivisionError
-    assert rows(dev, alerts) == [] and rows(dev, incidents) == []
+    def work() -> None:
+        with connect(dev).begin() as connection:
+            raise_alert(connection, drift(), LIVE)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        work()
+    assert rows(dev, alerts) == []
+    assert rows(dev, incidents) == []
 
 
 def test_a_backfill_opens_no_incident_and_notes_each_finding_once(dev):

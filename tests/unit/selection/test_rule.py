@@ -193,11 +193,14 @@ def test_whoever_is_promoted_has_earned_it(made, bar):
     if verdict.outcome != "promoted":
         return
     winner = by_name[verdict.challenger]
-    assert winner.role == "candidate" and winner.fault is None
-    assert winner.score is not None and math.isfinite(winner.score)
+    assert winner.role == "candidate"
+    assert winner.fault is None
+    assert winner.score is not None
+    assert math.isfinite(winner.score)
     assert not bar.below_floor(winner.score)
     baselines = [one for one in contestants if one.role == "baseline"]
-    assert baselines and all(one.score is not None and math.isfinite(one.score) for one in baselines)
+    assert baselines
+    assert all(one.score is not None and math.isfinite(one.score) for one in baselines)
     assert all(bar.gain(winner.score, one.score) >= bar.smallest_effect - 1e-9 for one in baselines)
     champion = next((one for one in contestants if one.role == "champion"), None)
     if champion is not None:

@@ -61,7 +61,7 @@ def by_gate(spec, seed):
     return Pipeline([("model", GroupRate(columns=("gate",)))])
 
 
-def make_spec():
+def make_spec(*candidates):
     return ModelSpec(
         name="toy",
         owner="tests",
@@ -79,7 +79,7 @@ def make_spec():
             Feature(name="risk", kind="numeric"),
             Feature(name="noise", kind="numeric"),
         ),
-        candidates=(Candidate(name="line", build=line, why="w"), Candidate(name="trees", build=trees, why="w")),
+        candidates=tuple(Candidate(name=build.__name__, build=build, why="w") for build in candidates or (line,)),
         baselines=(Baseline(name="prior", build=prior, why="w"), Baseline(name="by_gate", build=by_gate, why="w")),
         primary_metric="roc_auc",
         smallest_effect=0.01,

@@ -1,0 +1,72 @@
+"""What a task reads out of its run: the day, the mode, the settings."""
+
+from __future__ import annotations
+
+import pytest
+
+from imago.cli.backfill import cascade
+from imago.errors import EnvironmentMismatch, ImagoError
+from imago_airflow.connections import environment_for, with_connections
+from imago_airflow.run import day_of, mode_of
+
+
+class FakeConnection:
+    def __init__(self, **values):
+        self.host = self.login = self.password = self.schema = self.port = None
+        self.extra_dejson = {}
+        self.__dict__.update(values)
+
+
+def test_the_partition_key_is_the_day():
+    assert day_of(partition_key="2013-10-05", asked=None) == "2013-10-05"
+    assert day_of(partition_key=None, asked="2013-10-05") == "2013-10-05"
+    assert day_of(partition_key=None, asked=None) is None
+
+
+@pytest.mark.parametrize(
+    ("key", "asked"), [("2013-10-05", "2013-10-06"), ("yesterday", None), (None, "2013-13-01"), ("../x", None)]
+)
+def test_two_days_or_none_that_is_a_day_are_refused(key, asked):
+    with pytest.raises(ImagoError):
+        day_of(partition_key=key, asked=asked)
+
+
+@pytest.mark.parametrize(
+    ("run_type", "extras", "asked", "mode"),
+    [
+        ("scheduled", [], None, "live"),
+        ("manual", [], "auto", "live"),
+        ("manual", [], "backfill", "backfill"),
+        ("backfill", [], "auto", "backfill"),
+        ("backfill", [], "live", "live"),
+        ("asset_triggered", [{"mode": "live"}], "auto", "live"),
+        ("asset_triggered", [{"mode": "backfill"}], "auto", "backfill"),
+        ("asset_triggered", [{"mode": "backfill"}, {"mode": "live"}], "auto", "live"),
+        ("asset_triggered", [{}], "auto", "live"),
+    ],
+)
+def test_the_mode_travels_in_the_events(run_type, extras, asked, mode):
+    assert mode_of(run_type=run_type, triggering_extras=extras, asked=asked) == mode
+
+
+def test_a_connection_fills_in_what_the_variables_leave_out():
+    connections = {
+        "imago_prod_ledger": FakeConnection(host="db", port=5432, schema="imago", login="a b", password="p@ss"),
+        "imago_prod_storage": FakeConnection(extra_dejson={"root": "s3://other"}, login="key", password="secret"),
+    }
+    given = {"IMAGO_PROD_STORAGE_ROOT": "s3://bucket"}
+    found = with_connections("prod", given, find=connections.get)
+    assert found["IMAGO_PROD_LEDGER_URL"] == "postgresql+psycopg2://a%20b:p%40ss@db:5432/imago"
+    assert found["IMAGO_PROD_STORAGE_ROOT"] == "s3://bucket"
+    assert "IMAGO_PROD_S3_ACCESS_KEY" not in found, "a variable names the storage, so its connection is not asked"
+
+
+def test_a_process_refuses_an_environment_that_it_does_not_host(monkeypatch):
+    monkeypatch.setenv("IMAGO_ENVIRONMENTS", "dev")
+    with pytest.raises(EnvironmentMismatch, match="does not host prod"):
+        environment_for("prod")
+
+
+def test_a_backfill_of_features_ends_with_monitoring():
+    assert cascade("feature_refresh") == ("feature_refresh", "batch_scoring", "monitoring")
+    assert cascade("training") == ("training", "deployment", "endpoint_deploy")

@@ -1,0 +1,166 @@
+"""Write, audit, publish, with real dbt on three real days."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+
+from imago.context import RunContext
+from imago.dbt.project import project_folder
+from imago.errors import Fenced, MissingPartition, RefusedPartition
+from imago.jobs import features, outcomes
+from imago.storage import Storage
+from imago.tables import Table
+
+CONTEXT = RunContext(run_id="test")
+D1, D2, D3 = "2013-03-01", "2013-03-02", "2013-03-03"
+
+
+def test_a_range_gives_the_same_rows_as_its_days_one_by_one(landed, spec):
+    summary = features.refresh(landed, spec, D1, D3, CONTEXT)
+    table = Table(landed, spec.name, "features")
+    in_range = {info.ds: info.digest for info in table.partitions()}
+    alone = [features.refresh(landed, spec, ds, ds, CONTEXT) for ds in (D1, D2, D3)]
+
+    assert (summary["days"], summary["changed"], summary["rows"]) == (3, 3, 958 + 765 + 913)
+    assert [one["unchanged"] for one in alone] == [1, 1, 1]
+    assert {info.ds: info.digest for info in table.partitions()} == in_range
+    assert table.version() == 1
+    assert Storage(landed).list("staging") == []
+
+
+def test_features_and_spec_name_the_same_columns(landed, spec):
+    features.refresh(landed, spec, D1, D1, CONTEXT)
+
+    rows = Table(landed, spec.name, "features").read([D1])
+    assert set(rows.column_names) == {"flight_key", "ds", "event_time", *spec.feature_names}
+    kinds = {"numeric": pa.float64(), "categorical": pa.string()}
+    for feature in spec.features:
+        assert rows.schema.field(feature.name).type == kinds[feature.kind], feature.name
+
+
+def test_history_ends_two_days_before_and_starts_empty(landed, spec):
+    features.refresh(landed, spec, D1, D3, CONTEXT)
+    outcomes.refresh(landed, spec, D1, D3, CONTEXT)
+
+    rows = Table(landed, spec.name, "features").read([D1, D2, D3], columns=["ds", "origin", "origin_late_rate_7d"])
+    told = {ds: rows.filter(pc.equal(rows["ds"], ds))["origin_late_rate_7d"].null_count for ds in (D1, D2, D3)}
+    truth = Table(landed, spec.name, "outcomes").read([D1])
+    arrived = truth.filter(pc.and_(pc.is_valid(truth["label"]), pc.match_substring(truth["flight_key"], "-EWR-")))
+    newark = rows.filter(pc.and_(pc.equal(rows["ds"], D3), pc.equal(rows["origin"], "EWR")))
+
+    # On 3 March only 1 March is known; on the two days before nothing is.
+    assert told == {D1: 958, D2: 765, D3: 0}
+    assert newark["origin_late_rate_7d"][0].as_py() == pc.mean(arrived["label"]).as_py()
+
+
+def test_a_correction_changes_the_outcome_and_no_feature_that_was_made_before_it(landed, spec):
+    features.refresh(landed, spec, D3, D3, CONTEXT)
+    outcomes.refresh(landed, spec, D1, D1, CONTEXT)
+    storage = Storage(landed)
+    late = datetime(2013, 3, 20)
+    original = storage.read_parquet(storage.list(f"raw/outcomes/ds={D1}")[0])
+    flight = original.filter(pc.equal(original["arr_delay"], 0)).slice(0, 1)
+    corrected = flight.set_column(flight.column_names.index("arr_delay"), "arr_delay", pa.array([300], pa.int64()))
+    corrected = corrected.set_column(
+        corrected.column_names.index("known_at"), "known_at", pa.array([late], pa.timestamp("us"))
+    )
+    storage.write_parquet(f"raw/outcomes/ds={D1}/20130320T000000Z.parquet", corrected)
+
+    after = outcomes.refresh(landed, spec, D1, D1, CONTEXT)
+    unmoved = features.refresh(landed, spec, D3, D3, CONTEXT)
+
+    key = flight["flight_key"][0].as_py()
+    table = Table(landed, spec.name, "outcomes")
+    now = {row["flight_key"]: row for row in table.read([D1]).to_pylist()}[key]
+    before = {row["flight_key"]: row for row in table.read([D1], version=1).to_pylist()}[key]
+    assert (before["label"], now["label"], now["arr_delay"], now["known_at"]) == (0, 1, 300.0, late)
+    assert (after["changed"], after["rows"]) == (1, 958)
+    assert unmoved["unchanged"] == 1
+
+
+def test_a_raw_file_that_never_came_is_named(landed, spec):
+    Storage(landed).delete(f"raw/weather/ds={D2}")
+
+    with pytest.raises(MissingPartition, match="weather has not been delivered for 2013-03-02"):
+        features.refresh(landed, spec, D1, D3, CONTEXT)
+    assert Table(landed, spec.name, "features").version() is None
+
+
+def test_yesterdays_file_under_todays_name_is_refused_and_kept_for_a_look(landed, spec):
+    storage = Storage(landed)
+    stale = storage.read_parquet(storage.list(f"raw/schedule/ds={D1}")[0])
+    storage.write_parquet(storage.list(f"raw/schedule/ds={D2}")[0], stale)
+
+    with pytest.raises(RefusedPartition) as refused:
+        features.refresh(landed, spec, D2, D2, CONTEXT)
+
+    assert refused.value.facts["column"] == "flight_date"
+    assert refused.value.facts["rows"] == 958
+    assert refused.value.facts["partition"] == D2
+
+
+def test_an_older_attempt_is_fenced_off(landed, spec, monkeypatch):
+    drawn = Table(landed, spec.name, "features").draw_fence()
+    features.refresh(landed, spec, D1, D1, CONTEXT)
+    monkeypatch.setattr(Table, "draw_fence", lambda self: drawn)
+
+    with pytest.raises(Fenced):
+        features.refresh(landed, spec, D1, D1, CONTEXT)
+
+
+@pytest.fixture
+def own_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the dbt project that a test may spoil."""
+    folder = tmp_path / "dbt_project"
+    shutil.copytree(project_folder(), folder, ignore=shutil.ignore_patterns("target", "logs"))
+    monkeypatch.setenv("IMAGO_DBT_PROJECT", str(folder))
+    return folder / "models" / "features" / "flight_delays"
+
+
+def plant(folder: Path, *, in_contract: bool) -> None:
+    sql = folder / "flight_delays_features.sql"
+    text = sql.read_text()
+    text = text.replace("        schedule.carrier,\n", "        schedule.carrier,\n        planted.arr_delay,\n", 1)
+    text = text.replace(
+        "    inner join day_plan on",
+        "    left join (select flight_key, cast(arrival_delay as double precision) as arr_delay\n"
+        "               from {{ ref('stg_outcomes') }}) as planted on planted.flight_key = schedule.flight_key\n"
+        "    inner join day_plan on",
+        1,
+    )
+    sql.write_text(text)
+    if in_contract:
+        yml = folder / "flight_delays_features.yml"
+        column = "      - name: arr_delay\n        data_type: double precision\n        description: A leak.\n"
+        yml.write_text(yml.read_text().replace("      - name: carrier\n", column + "      - name: carrier\n", 1))
+
+
+@pytest.mark.parametrize("in_contract", [False, True])
+def test_a_planted_outcome_column_is_refused_by_name(landed, spec, own_project, in_contract):
+    plant(own_project, in_contract=in_contract)
+
+    with pytest.raises(RefusedPartition, match="arr_delay") as refused:
+        features.refresh(landed, spec, D1, D1, CONTEXT)
+
+    assert refused.value.facts["column"] == "arr_delay"
+    assert refused.value.facts["rule"] == ("no outcome among the features" if in_contract else "contract")
+    assert Table(landed, spec.name, "features").version() is None
+
+
+def test_a_value_outside_of_its_contract_names_column_rule_and_rows(landed, spec, own_project):
+    yml = own_project / "flight_delays_features.yml"
+    yml.write_text(yml.read_text().replace("values: [EWR, JFK, LGA]", "values: [EWR, JFK]"))
+
+    with pytest.raises(RefusedPartition) as refused:
+        features.refresh(landed, spec, D1, D1, CONTEXT)
+
+    facts = refused.value.facts
+    assert (facts["column"], facts["rule"]) == ("origin", "allowed values")
+    assert facts["rows"] == 291  # the flights from LaGuardia
+    assert Storage(landed).list("staging")
