@@ -48,7 +48,7 @@ def build(environment: str, spec: ModelSpec) -> DAG:
             pool=POOLS["train"],
             map_index_template="{{ task.contestant }}",
             execution_timeout=datetime.timedelta(hours=4),
-        ).expand(contestant=[contestant.name for contestant in (*spec.candidates, *spec.baselines)])
+        ).expand(contestant=[*(part.name for part in spec.candidates), *(part.name for part in spec.baselines)])
         report = ReportOperator(
             task_id="report",
             environment=environment,

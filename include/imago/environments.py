@@ -1,7 +1,7 @@
 """Environments: dev, staging and prod, which differ in values only.
 
-Every value comes from the variable `IMAGO_<ENVIRONMENT>_<FIELD>` (`IMAGO_PROD_STORAGE_ROOT`), so that the settings of one
-environment can be given to a process without those of another. What has a safe default has it in `_DEFAULTS`.
+Every value comes from the variable `IMAGO_<ENVIRONMENT>_<FIELD>` (`IMAGO_PROD_STORAGE_ROOT`), so that the settings of
+one environment can be given to a process without those of another. What has a safe default has it in `_DEFAULTS`.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ class Environment(BaseModel):
     """Where one environment keeps its things and whom it tells. Frozen; secrets do not print.
 
     `storage_root` is `s3://bucket[/prefix]` or an absolute folder. `ledger_url` is a SQLAlchemy URL of a Postgres
-    (`postgresql+psycopg2://...`), `ledger_schema` the schema inside it. `registry_prefix` stands before the names of the
-    registered models. `airflow_url` and `mlflow_public_url` are where a person's browser finds them (for links).
+    (`postgresql+psycopg2://...`), `ledger_schema` the schema inside it. `registry_prefix` stands before the names of
+    the registered models. `airflow_url` is where a person's browser finds Airflow (for links).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -11,6 +11,7 @@ import io
 import json
 import os
 import posixpath
+from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -140,7 +141,7 @@ class Storage:
 
         return self.filesystem.get_file_info(self.path(rel)).type != fs.FileType.NotFound
 
-    def list(self, rel: str) -> list[str]:
+    def list(self, rel: str) -> Sequence[str]:
         """The files below a folder, at any depth, sorted; empty when the folder is not there."""
         from pyarrow import fs
 
@@ -167,12 +168,12 @@ class Storage:
         pq.write_table(table, buffer, compression="zstd")
         return self.write_bytes(rel, buffer.getvalue())
 
-    def read_parquet(self, rel: str, columns: list[str] | None = None) -> pa.Table:
+    def read_parquet(self, rel: str, columns: Sequence[str] | None = None) -> pa.Table:
         """Reads a Parquet file."""
         import pyarrow.parquet as pq
 
         with self.filesystem.open_input_file(self.path(rel)) as file:
-            return pq.read_table(file, columns=columns)
+            return pq.read_table(file, columns=None if columns is None else [*columns])
 
 
 def _checked(rel: str) -> str:

@@ -155,11 +155,11 @@ FLIGHT_DELAYS = ModelSpec(
     guardrails=Guardrails(floor=0.65, ceiling=0.80),
     slices=("carrier", "origin"),
     training=Training(window_days=365, warmup_days=28, tuning_days=14, holdout_days=30, seed=2013),
-    # A warning breaks even at a chance of 50 / (400 + 50) = 0.11. The bar is higher because the models learn from stormy months
-    # and expect more delays than a calm one brings: in August and in September alike, 0.2 loses little and 0.11 a lot.
+    # A warning breaks even at a chance of 50 / (400 + 50) = 0.11. The bar is higher: trained on stormy months, the
+    # models expect more delays than a calm month brings, and false alarms are what that costs.
     decision_threshold=0.2,
-    # The month-long late rates follow the season and leave the training's range without any harm to the ranking; a person is
-    # told once (warning), and woken only by what no season explains.
+    # The month-long late rates follow the season and leave the training's range without harm to the ranking: the
+    # dashboard shows it as a warning, and only what no season explains alarms.
     drift=Drift(
         seasonal={
             "carrier_late_rate_28d": (1.0, 8.0),

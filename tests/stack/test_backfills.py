@@ -78,11 +78,16 @@ def test_a_backfill_cascades_once_per_day_and_a_second_one_of_all_runs_changes_n
 def test_outcomes_and_metrics_cascade_in_the_same_way(world) -> None:
     assert finished(world, "outcome_refresh", "none", *BEHIND_OUTCOMES) == {"outcome_refresh": 5, "metric_refresh": 5}
     digests = world.digests("metrics", DAYS)
-    assert finished(world, "outcome_refresh", "completed", *BEHIND_OUTCOMES) == {"outcome_refresh": 5, "metric_refresh": 5}
+    assert finished(world, "outcome_refresh", "completed", *BEHIND_OUTCOMES) == {
+        "outcome_refresh": 5,
+        "metric_refresh": 5,
+    }
     assert world.digests("metrics", DAYS) == digests
 
 
-@pytest.mark.parametrize(("stage", "table"), [("batch_scoring", "predictions"), ("monitoring", "drift"), ("metric_refresh", "metrics")])
+@pytest.mark.parametrize(
+    ("stage", "table"), [("batch_scoring", "predictions"), ("monitoring", "drift"), ("metric_refresh", "metrics")]
+)
 def test_each_stage_behind_an_asset_can_be_backfilled_alone_with_every_choice(world, stage: str, table: str) -> None:
     digests, version = world.digests(table, DAYS), world.table(table).version()
     # Its days have run already, by their events: nothing is due, nothing failed, and all runs are made again.
@@ -97,9 +102,7 @@ def test_backfills_of_several_stages_at_once_give_the_same_rows(world) -> None:
     tables = ("features", "predictions", "drift", "metrics")
     digests = {name: world.digests(name, DAYS) for name in tables}
     stages = ("feature_refresh", "batch_scoring", "monitoring", "outcome_refresh", "metric_refresh")
-    started = [
-        world.airflow.backfill(world.dag(stage), DAYS[0], DAYS[-1], reprocess="completed") for stage in stages
-    ]
+    started = [world.airflow.backfill(world.dag(stage), DAYS[0], DAYS[-1], reprocess="completed") for stage in stages]
     for backfill in started:
         assert {run.state for run in world.airflow.wait_backfill(backfill, timeout=400)} == {"success"}
     world.airflow.wait_idle([world.dag(stage) for stage in stages], timeout=400, settle=8)

@@ -126,7 +126,7 @@ def unreported_alert(model: str | None, dag: str, run_id: str, ds: str | None) -
 
 def _fires(cron: str, day: str, timezone: str) -> list[datetime]:
     """When the cron expression fires first on that local day: nothing, or one time."""
-    from croniter import croniter  # type: ignore[import-untyped]
+    from croniter import croniter
 
     midnight = datetime.fromisoformat(day).replace(tzinfo=ZoneInfo(timezone))
     first = croniter(cron, midnight - timedelta(seconds=1)).get_next(datetime)

@@ -161,5 +161,9 @@ def _print_explanation(told: dict[str, Any]) -> None:
     for name in ("feature", "value", "usual", "effect on the score"):
         table.add_column(name)
     for driver in told["drivers"]:
-        table.add_row(driver["feature"], str(driver["value"]), str(driver["usual"]), f"{driver['effect']:+.4f}")
+        table.add_row(driver["feature"], _short(driver["value"]), _short(driver["usual"]), f"{driver['effect']:+.4f}")
     console.print(table)
+
+
+def _short(value: Any) -> str:
+    return f"{value:.5g}" if isinstance(value, float) else "missing" if value is None else escape(str(value))

@@ -37,7 +37,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class Frame:
-    """Where days and values lie in the picture. `ticks` are round numbers; the first and the last are the axis' ends."""
+    """Where days and values lie in the picture. `ticks` are round; the first and the last are the ends of the axis."""
 
     days: Sequence[str]
     ticks: Sequence[float]

@@ -45,7 +45,7 @@ def _broken_model(env: Environment, node: Any, message: str, days: str) -> Imago
             rule="contract",
             allowed=promised or "no such column",
             seen=given or "no such column",
-            next_step=f"take it out of {node.name}.sql, or, if it was known at prediction time, put it into {node.name}.yml",
+            next_step=f"take it out of {node.name}.sql, or into {node.name}.yml if it was known at prediction time",
         )
     return ImagoError(
         f"the dbt model {node.name} cannot be built: {_first_lines(message)}",

@@ -23,8 +23,8 @@ _IGNORED = {"target", "logs", "dbt_packages"}
 
 
 def project_folder() -> Path:
-    """The folder with `dbt_project.yml`: `IMAGO_DBT_PROJECT`, else the next `dbt_project/` above the working directory or
-    this code."""
+    """The folder with `dbt_project.yml`: `IMAGO_DBT_PROJECT`, else `dbt_project/` above the working folder or
+    above this code."""
     given = os.environ.get("IMAGO_DBT_PROJECT")
     if given:
         folder = Path(given).expanduser().resolve()

@@ -53,8 +53,8 @@ def build(
 ) -> DbtResult:
     """Builds the selected models with their parents for the days `first` to `last`, and runs every test of all of them.
 
-    The models that are read later land as `{staging}/{model}.parquet`. Raises RefusedPartition when a test or a contract
-    fails, naming column, rule and rows, and ImagoError when a model cannot be built or fewer tests ran than are declared.
+    The models that are read later land as `{staging}/{model}.parquet`. Raises RefusedPartition when a test or contract
+    fails, naming column, rule and rows, and ImagoError when a model cannot be built or fewer tests ran than declared.
     """
     days_between(first, last)
     told = {"first_day": first, "last_day": last, "storage_root": env.storage_root, **(variables or {})}

@@ -22,7 +22,8 @@ from imago.specs import ModelSpec
 
 @dataclass(frozen=True)
 class World:
-    """Which days the demo plays. Training ends on `training_ds`, the last closed day; the `days` after it are scored."""
+    """Which days the demo plays. Training ends on `training_ds`, the last closed day; the `days` after it are
+    scored."""
 
     first_day: str
     training_ds: str
@@ -62,7 +63,9 @@ class Story:
         self.land()
         self.load_history()
         self.train()
-        self.backfill("feature_refresh", world.first_scored, shift(world.last_scored, -1), "batch_scoring", "monitoring")
+        self.backfill(
+            "feature_refresh", world.first_scored, shift(world.last_scored, -1), "batch_scoring", "monitoring"
+        )
         self.run_today()
         self.backfill("outcome_refresh", world.first_scored, world.last_closed, "metric_refresh")
         if endpoint_url:
@@ -118,7 +121,9 @@ class Story:
         from imago import ledger
         from imago.ledger import champions, decisions
 
-        with self.step(f"Training on all days before {shift(self.world.training_ds, -self.spec.training.holdout_days)}") as say:
+        with self.step(
+            f"Training on all days before {shift(self.world.training_ds, -self.spec.training.holdout_days)}"
+        ) as say:
             with ledger.connect(self.environment).connect() as connection:
                 judged = decisions.of_training(connection, self.spec.name, self.world.training_ds)
             if judged is None:
@@ -128,8 +133,12 @@ class Story:
             with ledger.connect(self.environment).connect() as connection:
                 champion = champions.reigning(connection, self.spec.name)
             if champion is None:
-                raise ImagoError("no champion reigns after training", environment=self.environment.name, model=self.spec.name,
-                                 next_step=f"read the deployment run at {self.airflow.url}")  # fmt: skip
+                raise ImagoError(
+                    "no champion reigns after training",
+                    environment=self.environment.name,
+                    model=self.spec.name,
+                    next_step=f"read the deployment run at {self.airflow.url}",
+                )
             say(f"champion: version {champion.version}")
 
     def backfill(self, stage: str, first: str, last: str, *behind: str) -> None:
@@ -143,7 +152,9 @@ class Story:
             watched = [self.dag(name) for name in behind]
             if backfill.keys:
                 self.airflow.wait_idle(watched, timeout=900)
-            states = [run for name in (stage, *behind) for run in self.airflow.runs(self.dag(name)) if run.state == "failed"]
+            states = [
+                run for name in (stage, *behind) for run in self.airflow.runs(self.dag(name)) if run.state == "failed"
+            ]
             if states:
                 raise ImagoError(
                     f"{len(states)} runs failed, the first is {states[0].dag_id} of {states[0].partition_key}",
@@ -164,15 +175,12 @@ class Story:
 
     def ask(self, endpoint_url: str) -> None:
         """One request to the online endpoint, by a key of the day that it holds."""
-        from sqlalchemy import select
-
         from imago import ledger
-        from imago.ledger.schema import online_scores
+        from imago.ledger import online
 
         with self.step("One online request") as say:
-            query = select(online_scores.c.key).where(online_scores.c.model == self.spec.name)
             with ledger.connect(self.environment).connect() as connection:
-                key = connection.execute(query.order_by(online_scores.c.ds.desc(), online_scores.c.key).limit(1)).scalar_one()
+                key = online.some_key(connection, self.spec.name)
             started = time.perf_counter()
             answer = httpx.get(f"{endpoint_url}/v1/{self.spec.name}/{key}", trust_env=False, timeout=10)
             milliseconds = 1000 * (time.perf_counter() - started)

@@ -61,7 +61,8 @@ def collect(environment: Environment, spec: ModelSpec) -> Summary:
         )
         delivered = {row[0]: row[1] for row in connection.execute(severity)}
     rulings = sorted(
-        verdict["rulings"], key=lambda r: (r["score"] is None, -(r["score"] or 0) if not spec.lower_is_better else r["score"])
+        verdict["rulings"],
+        key=lambda r: (r["score"] is None, -(r["score"] or 0) if not spec.lower_is_better else r["score"]),
     )
     baselines = [r["score"] for r in rulings if r["role"] == "baseline" and r["score"] is not None]
     predictions = Table(environment, spec.name, "predictions").partitions()
@@ -78,8 +79,12 @@ def collect(environment: Environment, spec: ModelSpec) -> Summary:
     matured = 0
     if metrics.version() is not None:
         rows = [row for row in metrics.read().to_pylist() if row["slice"] == "all"]
-        saved = [row["value"] for row in rows if row["metric"] == "money_saved" and row["value"] is not None]
-        days = [(row["value"], row["rows"]) for row in rows if row["metric"] == spec.primary_metric and row["value"] is not None]
+        saved = [row["value"] for row in rows if row["metric"] == "business_value" and row["value"] is not None]
+        days = [
+            (row["value"], row["rows"])
+            for row in rows
+            if row["metric"] == spec.primary_metric and row["value"] is not None
+        ]
         matured = len({row["ds"] for row in rows})
         money = sum(saved) if saved else None
         auc = sum(value * n for value, n in days) / sum(n for _, n in days) if days else None
@@ -104,7 +109,9 @@ def collect(environment: Environment, spec: ModelSpec) -> Summary:
     )
 
 
-def draw(console: Console, summary: Summary, links: dict[str, str], login: tuple[str, str], answer: dict[str, Any] | None) -> None:
+def draw(
+    console: Console, summary: Summary, links: dict[str, str], login: tuple[str, str], answer: dict[str, Any] | None
+) -> None:
     """The last screen."""
     ring = Grid(box=None, pad_edge=False)
     ring.add_column("contestant")
@@ -126,7 +133,9 @@ def draw(console: Console, summary: Summary, links: dict[str, str], login: tuple
     facts.add_column()
     facts.add_row("Champion", f"{summary.champion} (version {summary.champion_version}){lead}")
     facts.add_row(
-        "Scored", f"{summary.partitions} daily partitions, {summary.first_scored} to {summary.last_scored}, {summary.rows:,} flights"
+        "Scored",
+        f"{summary.partitions} daily partitions, {summary.first_scored} to {summary.last_scored}, "
+        f"{summary.rows:,} flights",
     )
     facts.add_row("Drift", _drift(summary))
     if summary.matured_days:

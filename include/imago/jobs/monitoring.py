@@ -59,7 +59,7 @@ def monitor(env: Environment, spec: ModelSpec, ds: str, context: RunContext) -> 
 
     judged = [ds]
     findings, window_days = _judge_and_publish(env, spec, ds, context)
-    for later in _neighbours(env, spec, ds):
+    for later in _judged_without(env, spec, ds):
         _judge_and_publish(env, spec, later, context)
         judged.append(later)
     with ledger.connect(env).begin() as connection:
@@ -109,12 +109,18 @@ def _made(env: Environment, spec: ModelSpec, champion: Champion) -> Reference:
     )
 
 
-def _neighbours(env: Environment, spec: ModelSpec, ds: str) -> list[str]:
+def _judged_without(env: Environment, spec: ModelSpec, ds: str) -> list[str]:
+    """The later days whose window holds `ds`, and that were judged before its profile stood as it does now."""
     from imago.tables import Table
 
-    profiled = set(Table(env, spec.name, "profiles").published_days())
     window = spec.drift.window_days
-    return [day for day in days_between(ds, shift(ds, window - 1))[1:] if day in profiled]
+    profile = Table(env, spec.name, "profiles").partition(ds)
+    judged = {info.ds: info for info in Table(env, spec.name, "drift").partitions()}
+    return [
+        day
+        for day in days_between(ds, shift(ds, window - 1))[1:]
+        if day in judged and profile and judged[day].inputs["profiles"].get(ds) != profile.digest
+    ]
 
 
 def _judge_and_publish(
@@ -140,8 +146,10 @@ def _judge_and_publish(
             if attempt == ATTEMPTS - 1:
                 raise
             continue
-        return findings, window_days
-    raise AssertionError("unreachable")
+        # A profile of the window that came in between had not seen this day's drift, so it left it to us.
+        if inputs["profiles"] == _profiles_in_window(env, spec, ds, inputs["reference"]):
+            return findings, window_days
+    return findings, window_days
 
 
 def _judge(env: Environment, spec: ModelSpec, ds: str) -> tuple[tuple[Finding, ...], int, dict[str, Any]]:
@@ -152,8 +160,8 @@ def _judge(env: Environment, spec: ModelSpec, ds: str) -> tuple[tuple[Finding, .
     from imago.tables import Table
 
     table = Table(env, spec.name, "profiles")
-    known = {info.ds: info for info in table.partitions()}
-    if ds not in known:
+    info = table.partition(ds)
+    if info is None:
         raise MissingPartition(
             f"the profile of {ds} is not published",
             environment=env.name,
@@ -162,14 +170,10 @@ def _judge(env: Environment, spec: ModelSpec, ds: str) -> tuple[tuple[Finding, .
             partition=ds,
             next_step="run batch_scoring for that day, then monitoring again",
         )
-    identity = known[ds].inputs["reference"]
+    identity = info.inputs["reference"]
     reference = _stored_reference(env, spec, identity)
-    # Only days under the same champion can be added: others have other bins.
-    window = [
-        day
-        for day in days_between(shift(ds, 1 - spec.drift.window_days), ds)
-        if day in known and known[day].inputs["reference"] == identity
-    ]
+    profiles = _profiles_in_window(env, spec, ds, identity)
+    window = list(profiles)
     rows = table.read(window)
     parts: Mapping[str, Profile] = {
         day: Profile.from_table(rows.filter(pc.equal(rows.column("ds"), day))) for day in window
@@ -184,10 +188,20 @@ def _judge(env: Environment, spec: ModelSpec, ds: str) -> tuple[tuple[Finding, .
     )
     inputs = {
         "reference": identity,
-        "model_version": known[ds].inputs["model_version"],
-        "profiles": {day: known[day].digest for day in window},
+        "model_version": info.inputs["model_version"],
+        "profiles": profiles,
     }
     return findings, len(window), inputs
+
+
+def _profiles_in_window(env: Environment, spec: ModelSpec, ds: str, identity: str) -> dict[str, str]:
+    """The digests of the profiles that the window of `ds` holds, by day. Only days under the same champion can be
+    added up: others have other bins."""
+    from imago.tables import Table
+
+    window = set(days_between(shift(ds, 1 - spec.drift.window_days), ds))
+    known = Table(env, spec.name, "profiles").partitions()
+    return {info.ds: info.digest for info in known if info.ds in window and info.inputs["reference"] == identity}
 
 
 def _stored_reference(env: Environment, spec: ModelSpec, identity: str) -> Reference:

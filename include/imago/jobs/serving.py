@@ -4,9 +4,11 @@ them.
 
 from __future__ import annotations
 
+import asyncio
 import math
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from imago.context import RunContext
 from imago.environments import Environment
@@ -16,7 +18,9 @@ from imago.specs import ModelSpec
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import httpx
     import pyarrow as pa
+    from fastapi import FastAPI
     from sqlalchemy import Connection
 
     from imago.ledger.champions import Champion
@@ -141,17 +145,14 @@ def _prove(
     env: Environment, spec: ModelSpec, connection: Connection, row: dict[str, Any], champion: Champion
 ) -> dict[str, Any]:
     """Asks the real application for one key, inside of the transaction that brings the rows."""
-    from fastapi.testclient import TestClient
-
     from imago.serving.app import create
 
     @contextmanager
     def reader() -> Iterator[Connection]:
         yield connection
 
-    client = TestClient(create(env, spec, reader=reader))
-    health = client.get("/health")
-    response = client.get(f"/v1/{spec.name}/{row['key']}")
+    key = quote(str(row["key"]))
+    health, response = asyncio.run(_asked(create(env, spec, reader=reader), "/health", f"/v1/{spec.name}/{key}"))
     answer = response.json()
     good = (
         health.status_code == 200
@@ -172,6 +173,14 @@ def _prove(
             next_step="run endpoint_deploy again; if it fails again, look at its task log",
         )
     return {"key": row["key"], "status": response.status_code, "score": answer["score"], "decision": answer["decision"]}
+
+
+async def _asked(app: FastAPI, *paths: str) -> list[httpx.Response]:
+    """The application's answers, without a port: the whole way through routing and JSON."""
+    import httpx
+
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://endpoint") as client:
+        return [await client.get(path) for path in paths]
 
 
 def _tell_failed(

@@ -59,7 +59,8 @@ def migrate(environment: Environment) -> None:
         connection.execute(
             text("select pg_advisory_xact_lock(hashtext(:schema))"), {"schema": environment.ledger_schema}
         )
-        # Asked first: `create schema if not exists` wants the right to create, which an environment's role need not have.
+        # Asked first: `create schema if not exists` wants the right to create, which an environment's role need not
+        # have.
         if not inspect(connection).has_schema(environment.ledger_schema):
             connection.execute(text(f'create schema "{environment.ledger_schema}"'))
         config = Config()
@@ -77,7 +78,7 @@ def _engine(environment: Environment) -> Engine:
     engine = create_engine(environment.ledger_url.get_secret_value(), poolclass=NullPool)
 
     @event.listens_for(engine, "connect")
-    def _use_schema(dbapi_connection, _record) -> None:  # type: ignore[no-untyped-def]
+    def _use_schema(dbapi_connection, _record) -> None:
         with dbapi_connection.cursor() as cursor:
             cursor.execute(f'set search_path to "{environment.ledger_schema}"')
         dbapi_connection.commit()

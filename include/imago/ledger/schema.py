@@ -29,8 +29,8 @@ def _id() -> Column:
     return Column("id", BigInteger, Identity(always=True), primary_key=True)
 
 
-def _now(name: str, **options: bool) -> Column:
-    return Column(name, DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp(), **options)
+def _now(name: str) -> Column:
+    return Column(name, DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp())
 
 
 # A fence is drawn from one rising sequence, so that a later attempt always holds a higher one.
@@ -54,8 +54,9 @@ decisions = Table(
 )
 Index("decisions_by_model", decisions.c.model, decisions.c.training_ds, decisions.c.id)
 
-# Append-only and chained: each row's hash covers its content and the hash of the model's row before it. The champion is the
-# newest row, so there is at most one by construction; two promotions against the same predecessor cannot both be written.
+# Append-only and chained: each row's hash covers its content and the hash of the model's row before it. The champion
+# is the newest row, so there is at most one by construction, and two promotions against the same predecessor cannot
+# both be written.
 champions = Table(
     "champions",
     metadata,

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Literal, get_args
+from typing import Literal, SupportsFloat, get_args
 
 import numpy as np
 
@@ -72,7 +72,7 @@ def judge(
     """All findings of one day, in a fixed order. `window` is the merge of `window_days` days up to and with `ds`."""
     findings: list[Finding] = []
 
-    def found(column: str, measure: str, value: float, warning: float, critical: float, *, days: int) -> None:
+    def found(column: str, measure: str, value: SupportsFloat, warning: float, critical: float, *, days: int) -> None:
         own = reference.limit(column, measure.removesuffix("_day"), days)
         findings.append(
             Finding(column, measure, round(float(value), 6), max(warning, own), max(critical, own * MARGIN))

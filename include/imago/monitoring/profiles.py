@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -181,14 +181,14 @@ class Profile:
         """The inverse of `to_table`, for the rows of one day."""
         return cls({row["column"]: _column_from(row) for row in table.to_pylist()})
 
-    def to_dict(self) -> dict[str, object]:
+    def to_dict(self) -> dict[str, Any]:
         return {
             row["column"]: {key: row[key] for key in row if key not in ("ds", "column")}
             for row in self.to_table("").to_pylist()
         }
 
     @classmethod
-    def from_dict(cls, stored: Mapping[str, Mapping[str, object]]) -> Profile:
+    def from_dict(cls, stored: Mapping[str, Mapping[str, Any]]) -> Profile:
         return cls({name: _column_from(row) for name, row in stored.items()})
 
 
@@ -252,15 +252,15 @@ def _count(values: object, frozen: ColumnProfile) -> ColumnProfile:
     )
 
 
-def _numbers(values: object) -> np.ndarray:
+def _numbers(values: Any) -> np.ndarray:
     """As float64 with missing as NaN."""
     if isinstance(values, pa.Array | pa.ChunkedArray):
         return np.asarray(values.cast(pa.float64()), dtype=np.float64)
     return np.asarray(values, dtype=np.float64)
 
 
-def _strings(values: object) -> pa.Array:
-    column = values if isinstance(values, pa.Array | pa.ChunkedArray) else pa.array(values)  # type: ignore[arg-type]
+def _strings(values: Any) -> pa.Array:
+    column = values if isinstance(values, pa.Array | pa.ChunkedArray) else pa.array(values)
     if isinstance(column, pa.ChunkedArray):
         column = column.combine_chunks()
         if isinstance(column, pa.ChunkedArray):
@@ -275,15 +275,15 @@ def _rounded(value: float) -> float:
     return float(f"{value:.10g}")
 
 
-def _column_from(row: Mapping[str, object]) -> ColumnProfile:
+def _column_from(row: Mapping[str, Any]) -> ColumnProfile:
     return ColumnProfile(
-        kind=row["kind"],  # type: ignore[arg-type]
-        edges=tuple(row["edges"] or ()),  # type: ignore[call-overload]
-        categories=tuple(row["categories"] or ()),  # type: ignore[call-overload]
-        counts=tuple(row["counts"] or ()),  # type: ignore[call-overload]
-        missing=row["missing"],  # type: ignore[arg-type]
-        unseen=row["unseen"],  # type: ignore[arg-type]
-        rows=row["rows"],  # type: ignore[arg-type]
-        total=row["total"],  # type: ignore[arg-type]
-        squares=row["squares"],  # type: ignore[arg-type]
+        kind=row["kind"],
+        edges=tuple(row["edges"] or ()),
+        categories=tuple(row["categories"] or ()),
+        counts=tuple(row["counts"] or ()),
+        missing=row["missing"],
+        unseen=row["unseen"],
+        rows=row["rows"],
+        total=row["total"],
+        squares=row["squares"],
     )

@@ -34,15 +34,15 @@ def choose(
                     return entry
         return champions.at(connection, model, ds)
     if choice == TODAY:
-        entry = champions.reigning(connection, model)
-        if entry is None:
+        reigning = champions.reigning(connection, model)
+        if reigning is None:
             raise NoChampion(
                 "nobody reigns yet",
                 model=model,
                 partition=ds,
                 next_step="run training and deployment for this model first",
             )
-        return entry
+        return reigning
     known = champions.history(connection, model)
     matching = [entry for entry in known if entry.version == choice]
     if not matching:

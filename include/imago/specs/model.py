@@ -94,7 +94,8 @@ class Training(_Part):
 
 class Guardrails(_Part):
     """Bounds on the primary metric: below `floor` no model serves, beyond `ceiling` it is too good to be true (a leak).
-    For a metric where lower is better the two are mirrored. `max_slice_loss` is how much worse than the champion a slice may be."""
+    For a metric where lower is better the two are mirrored. `max_slice_loss` is how much worse than the champion a
+    slice may be."""
 
     floor: float
     ceiling: float
@@ -102,8 +103,9 @@ class Guardrails(_Part):
 
 
 class Drift(_Part):
-    """From which size of effect a person is told. PSI and Jensen-Shannon distance compare the merged last `window_days` of
-    profiles with the champion's training profile; `missing_rise` is the rise of a column's missing rate on one day."""
+    """From which size of effect a person is told. PSI and Jensen-Shannon distance compare the merged last
+    `window_days` of profiles with the champion's training profile; `missing_rise` is the rise of a column's missing
+    rate on one day."""
 
     window_days: Annotated[int, Field(ge=1)] = 7
     psi_warning: Annotated[float, Field(gt=0)] = 0.25
@@ -142,8 +144,9 @@ class Schedules(_Part):
 class ModelSpec(_Part):
     """One model: everything that Imago needs to run its life.
 
-    `label` is a column of the outcome model (0/1 for `binary`), null where the outcome never came. The outcome of day D is complete
-    at the end of day D + `label_delay_days`. `first_day` and `last_day` bound the days that the clock may fire for.
+    `label` is a column of the outcome model (0/1 for `binary`), null where the outcome never came. The outcome of day
+    D is complete at the end of day D + `label_delay_days`. `first_day` and `last_day` bound the days that the clock
+    may fire for.
     """
 
     name: str
@@ -208,7 +211,7 @@ class ModelSpec(_Part):
 
     @model_validator(mode="after")
     def _parts_agree(self) -> Self:
-        names = [part.name for part in (*self.candidates, *self.baselines)]
+        names = [*(part.name for part in self.candidates), *(part.name for part in self.baselines)]
         columns = [feature.name for feature in self.features]
         for what, given in (("candidates and baselines", names), ("features", columns)):
             twice = sorted({name for name in given if given.count(name) > 1})

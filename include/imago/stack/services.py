@@ -74,7 +74,8 @@ class MLflow(Component):
 
 
 class Endpoint(Component):
-    """The online endpoint of the shipped model, in the first hosted environment. Until a champion is deployed it says so (503)."""
+    """The online endpoint of the shipped model, in the first hosted environment. Until a champion is deployed it says
+    so (503)."""
 
     name = "endpoint"
     title = "Online endpoint"

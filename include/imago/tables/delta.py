@@ -197,8 +197,8 @@ class Table:
         """Makes `data` the whole content of these days, in one commit; days whose content is equal already stay.
 
         `key` names the columns that order the rows (unique within a day). `inputs` is provenance. Raises Fenced
-        when a later attempt published one of the days, RefusedPartition for rows outside of `days`, a repeated key, or a day without
-        rows unless `allow_empty`.
+        when a later attempt published one of the days, RefusedPartition for rows outside of `days`, a repeated key,
+        or a day without rows unless `allow_empty`.
         """
         days = tuple(sorted(set(days)))
         parts = self._split(data, days, key, allow_empty)
@@ -226,12 +226,13 @@ class Table:
     def _split(
         self, data: pa.Table, days: tuple[str, ...], key: tuple[str, ...], allow_empty: bool
     ) -> dict[str, pa.Table]:
-        where = {"environment": self.environment.name, "model": self.model, "table": self.name}
+        where: dict[str, Any] = {"environment": self.environment.name, "model": self.model, "table": self.name}
         foreign = sorted(set(pc.unique(data.column("ds")).to_pylist()) - set(days), key=str)
         if foreign:
             raise RefusedPartition(
-                "rows of other days", **where, column="ds", rule="only the asked days", allowed=f"{days[0]} to {days[-1]}",
-                seen=", ".join(map(str, foreign[:5])), next_step="filter the staged data to the asked days",
+                "rows of other days", **where, column="ds", rule="only the asked days",
+                allowed=f"{days[0]} to {days[-1]}", seen=", ".join(map(str, foreign[:5])),
+                next_step="filter the staged data to the asked days",
             )  # fmt: skip
         order = [("ds", "ascending"), *((name, "ascending") for name in key if name != "ds")]
         ordered = data.sort_by(order).combine_chunks()
@@ -272,7 +273,8 @@ class Table:
             held = table.transaction_version(self._transaction(ds))
             if held is not None and held > fence:
                 raise Fenced(
-                    f"a newer attempt owns this partition: fence {held} is above {fence}, drawn by {self._holder(table, ds, held)}",
+                    f"a newer attempt owns this partition: fence {held} is above {fence}, "
+                    f"drawn by {self._holder(table, ds, held)}",
                     environment=self.environment.name,
                     model=self.model,
                     table=self.name,
@@ -291,7 +293,8 @@ class Table:
         return "another run"
 
     def _stored_digest(self, table: DeltaTable, ds: str, key: tuple[str, ...]) -> str | None:
-        """The digest of what the table holds for a day, from the rows themselves; None when the day was never published."""
+        """The digest of what the table holds for a day, from the rows themselves; None when the day was never
+        published."""
         if table.transaction_version(self._transaction(ds)) is None:
             return None
         return content_digest(self._read(table, [ds]), key)

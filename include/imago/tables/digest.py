@@ -42,7 +42,8 @@ def _value_bytes(column: pa.ChunkedArray) -> bytes:
         lengths = pc.fill_null(pc.list_value_length(array), 0).to_numpy(zero_copy_only=False).astype("<i8")
         return nulls + lengths.tobytes() + _value_bytes(pa.chunked_array([pc.list_flatten(array)]))
     if _type_name(kind) == "string":
-        # Nulls become empty texts, so that the bytes between the first and the last offset are those of the values alone.
+        # Nulls become empty texts, so that the bytes between the first and the last offset are those of the values
+        # alone.
         filled = pc.fill_null(array.cast(pa.large_string()), "")
         _, offset_buffer, data = filled.buffers()
         offsets = np.frombuffer(offset_buffer, "<i8")[filled.offset : filled.offset + len(filled) + 1]

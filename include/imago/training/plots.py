@@ -40,7 +40,14 @@ def precision_recall(truth: np.ndarray, scores: Mapping[str, np.ndarray]) -> byt
     for colour, (name, values) in zip(_colours(scores), scores.items(), strict=True):
         precision, recall, _ = precision_recall_curve(truth, values)
         area = metric("average_precision", truth, values)
-        axes.plot(*_thin(recall, precision), color=colour, linewidth=1.6, label=f"{name}  {area:.3f}")
+        # Steps, without the last point that the library adds: a rule that scores all rows alike is then flat, as it is.
+        axes.plot(
+            *_thin(recall[:-1], precision[:-1]),
+            drawstyle="steps-post",
+            color=colour,
+            linewidth=1.6,
+            label=f"{name}  {area:.3f}",
+        )
     axes.legend(loc="upper right", fontsize=8, frameon=False, title="average precision", title_fontsize=8)
     return _png(figure)
 

@@ -62,3 +62,33 @@ def test_the_floor_is_judged_over_several_days_and_alerts_once(reign, toy):
     with ledger.connect(reign).connect() as connection:
         told = connection.execute(select(alerts)).mappings().all()
     assert [(row["rule"], row["ds"]) for row in told] == [("metric_floor", days[-1])]
+
+
+def test_the_dbt_model_counts_the_same_money_as_is_counted_by_hand(dev):
+    from datetime import datetime
+
+    import pyarrow as pa
+
+    from imago_models.flight_delays import FLIGHT_DELAYS
+
+    day, keys = "2013-10-01", [f"2013-10-01-UA{number}-EWR-0515" for number in (1, 2, 3, 4)]
+    known = {
+        "flight_key": keys,
+        "ds": [day] * 4,
+        "event_time": pa.array([datetime(2013, 10, 1)] * 4, pa.timestamp("us")),
+    }
+    files = {}
+    for name, columns in (
+        ("predictions", {"decision": [True, True, False, True]}),
+        ("outcomes", {"label": pa.array([1, 0, 1, None], pa.int32())}),  # the last flight never arrived
+    ):
+        table = Table(dev, FLIGHT_DELAYS.name, name)
+        table.publish(
+            pa.table({**known, **columns}), days=[day], key=("flight_key",), fence=table.draw_fence(), context=LIVE
+        )
+        files[f"{name}_files"] = table.files([day])
+    told = {row["slice"]: row for row in metrics._business(dev, FLIGHT_DELAYS, day, files, 1)}
+    prices = FLIGHT_DELAYS.business
+    assert told["all"]["value_usd"] == prices.caught + prices.false_alarm
+    assert (told["origin=EWR"]["caught"], told["origin=EWR"]["missed"], told["origin=EWR"]["rows"]) == (1, 1, 3)
+    assert Table(dev, FLIGHT_DELAYS.name, "metrics").storage.list("staging") == []

@@ -40,8 +40,10 @@ def test_a_published_day_reads_back_as_it_was_written(table: Table) -> None:
 def test_publishing_the_same_rows_in_another_order_makes_no_new_version(table: Table) -> None:
     first = publish(table, rows(("a", "2013-01-01", 1.0), ("b", "2013-01-01", 2.0)), ["2013-01-01"])
     again = publish(table, rows(("b", "2013-01-01", 2.0), ("a", "2013-01-01", 1.0)), ["2013-01-01"])
-    assert again.changed == () and again.unchanged == ("2013-01-01",)
-    assert again.version == first.version and again.digests == first.digests
+    assert again.changed == ()
+    assert again.unchanged == ("2013-01-01",)
+    assert again.version == first.version
+    assert again.digests == first.digests
 
 
 def test_a_range_is_one_commit_and_only_the_changed_days_are_rewritten(table: Table) -> None:

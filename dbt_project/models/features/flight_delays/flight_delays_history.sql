@@ -27,7 +27,13 @@ outcomes as (
 -- How long ago a day of history is: from the last one whose outcomes are known at 00:00 (two days ago) to 28 days of it.
 ages as (
 
-    {{ numbers(2, 29) }}
+    select
+        n as age,
+        case when n <= 8 then 1 else 0 end as in_week,
+        case when n = 2 then 1 else 0 end as is_last
+    from (
+        {{ numbers(2, 29) }}
+    ) as counted
 
 ),
 
@@ -40,11 +46,11 @@ daily as (
         day_number,
         known_from,
         known_to,
-        count(*) as flights,
-        sum(case when cancelled then 1 else 0 end) as cancelled,
-        sum(case when arrival_delay is not null then 1 else 0 end) as arrived,
-        sum(case when arrival_delay > 30 then 1 else 0 end) as late,
-        sum(arrival_delay) as delay
+        cast(count(*) as double precision) as flights,
+        cast(sum(case when cancelled then 1 else 0 end) as double precision) as cancelled,
+        cast(sum(case when arrival_delay is not null then 1 else 0 end) as double precision) as arrived,
+        cast(sum(case when arrival_delay > 30 then 1 else 0 end) as double precision) as late,
+        cast(sum(arrival_delay) as double precision) as delay
     from outcomes
     where {{ member }} is not null
     group by {{ member }}, day_number, known_from, known_to
@@ -57,7 +63,8 @@ known as (
 
     select
         days.ds,
-        ages.n as age,
+        ages.in_week,
+        ages.is_last,
         daily.grouping_name,
         daily.member,
         daily.flights,
@@ -68,13 +75,14 @@ known as (
     from days
     cross join ages
     inner join daily
-        on daily.day_number = days.day_number - ages.n
+        on daily.day_number = days.day_number - ages.age
         and daily.known_from <= days.predicted_at
         and daily.known_to > days.predicted_at
 
 ),
 
--- Sums of integers, cast: exact in any order, so that a day is the same alone and in a range.
+-- Whole numbers below 2^53 add up exactly in any order also as floating numbers, which databases add much faster than
+-- wide integers: so a day is the same alone and in a range.
 final as (
 
     select
@@ -85,12 +93,12 @@ final as (
         cast(sum(arrived) as bigint) as arrived_28d,
         cast(sum(late) as bigint) as late_28d,
         cast(sum(delay) as bigint) as delay_28d,
-        cast(sum(case when age <= 8 then flights else 0 end) as bigint) as flights_7d,
-        cast(sum(case when age <= 8 then cancelled else 0 end) as bigint) as cancelled_7d,
-        cast(sum(case when age <= 8 then arrived else 0 end) as bigint) as arrived_7d,
-        cast(sum(case when age <= 8 then late else 0 end) as bigint) as late_7d,
-        cast(sum(case when age = 2 then arrived else 0 end) as bigint) as arrived_1d,
-        cast(sum(case when age = 2 then late else 0 end) as bigint) as late_1d
+        cast(sum(flights * in_week) as bigint) as flights_7d,
+        cast(sum(cancelled * in_week) as bigint) as cancelled_7d,
+        cast(sum(arrived * in_week) as bigint) as arrived_7d,
+        cast(sum(late * in_week) as bigint) as late_7d,
+        cast(sum(arrived * is_last) as bigint) as arrived_1d,
+        cast(sum(late * is_last) as bigint) as late_1d
     from known
     group by ds, grouping_name, member
 

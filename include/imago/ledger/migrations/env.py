@@ -1,6 +1,7 @@
 """Runs the migrations on the connection that `imago.ledger.migrate` gives."""
 
 from alembic import context
+
 from imago.ledger.schema import metadata
 
 connection = context.config.attributes["connection"]

@@ -4,6 +4,7 @@ Append-only is enforced by the database, not by good manners: champions and deci
 """
 
 from alembic import op
+
 from imago.ledger.schema import metadata
 
 revision = "0001"
