@@ -139,7 +139,7 @@ def draw(
     )
     facts.add_row("Drift", _drift(summary))
     if summary.matured_days:
-        seen = f", {summary.metric} {summary.auc:.3f}" if summary.auc is not None else ""
+        seen = f", mean daily {summary.metric} {summary.auc:.3f}" if summary.auc is not None else ""
         money = f"${summary.money:,.0f} {summary.money_name}" if summary.money is not None else "no business metric"
         facts.add_row("Truth", f"{summary.matured_days} days matured{seen}")
         facts.add_row("Money", money)

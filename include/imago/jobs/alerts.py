@@ -182,7 +182,7 @@ def _waiting(engine: Any) -> dict[str, Any]:
 
 
 def _routing(env: Environment) -> Any:
-    """The channel and owner of each model's alerts, from its spec; for a model that is gone, the environment's."""
+    """The channel of the environment, and the owner of each model's alerts from its spec."""
     from imago.alerts.delivery import Routing
     from imago.alerts.rules import RULES
     from imago.specs import get_model
@@ -196,8 +196,7 @@ def _routing(env: Environment) -> Any:
             return None
 
     def channel_of(model: str | None) -> str:
-        spec = spec_of(model)
-        return (spec.channel if spec is not None else None) or env.alert_channel
+        return env.alert_channel
 
     def owner_of(model: str | None, rule: str) -> str:
         spec = spec_of(model)

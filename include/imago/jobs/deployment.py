@@ -48,7 +48,7 @@ def judge(environment: Environment, spec: ModelSpec, ds: str, context: RunContex
         recorded = _decide(environment, spec, ds, name, fought, incumbent, context)
     else:
         log.info("this training was judged before: decision %s", recorded["id"])
-    moved = _project(environment, spec, recorded)
+    moved = _project(environment, spec, recorded, context)
     summary = _summary(recorded, moved=moved, ds=ds)
     if recorded["outcome"] in ("blocked", "rejected"):
         raise ReleaseBlocked(
@@ -95,7 +95,7 @@ def promote(
                 connection, _entry(recorded, decided_by=approved_by.strip()), expected=recorded["incumbent_id"]
             )
             announce_promotion(connection, spec=spec, entry=entry, approved_by=approved_by.strip(), context=context)
-    _project(environment, spec, recorded)
+    _project(environment, spec, recorded, context)
     return {
         **_summary(recorded, moved=True, ds=recorded["training_ds"]),
         "outcome": "promoted",
@@ -167,12 +167,13 @@ def _entry(recorded: dict[str, Any], *, decided_by: str) -> Champion:
     )
 
 
-def _project(environment: Environment, spec: ModelSpec, recorded: dict[str, Any]) -> bool:
+def _project(environment: Environment, spec: ModelSpec, recorded: dict[str, Any], context: RunContext) -> bool:
     """Lets MLflow follow the ledger; whether this decision is the one that the reigning champion came from.
 
     Comes after the commit: when MLflow is down, the champion has moved, the task fails, and its retry ends here again.
     """
     from imago import ledger
+    from imago.jobs import monitoring
     from imago.ledger import champions
     from imago.registry.tracking import Tracker
 
@@ -180,7 +181,11 @@ def _project(environment: Environment, spec: ModelSpec, recorded: dict[str, Any]
         now = champions.reigning(connection, spec.name)
     challenger = recorded["challenger_version"]
     Tracker(environment, spec.name).crown(champion=now.version if now else None, challenger=challenger)
-    return now is not None and now.decision_id == recorded["id"]
+    moved = now is not None and now.decision_id == recorded["id"]
+    if now is not None and moved:
+        # What drift is measured against; written here so that the first day that is scored does not pay for it.
+        monitoring.reference_of(environment, spec, now, context)
+    return moved
 
 
 def _summary(recorded: dict[str, Any] | None, *, moved: bool, ds: str) -> dict[str, Any]:

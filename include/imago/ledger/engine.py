@@ -5,8 +5,6 @@ from __future__ import annotations
 import functools
 from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
 from sqlalchemy import Engine, create_engine, event, inspect, select, text
 from sqlalchemy.exc import OperationalError, ProgrammingError
 from sqlalchemy.pool import NullPool
@@ -53,6 +51,9 @@ def connect(environment: Environment) -> Engine:
 
 def migrate(environment: Environment) -> None:
     """Brings the environment's schema to the newest version, and writes its identity on first use."""
+    from alembic import command
+    from alembic.config import Config
+
     engine = _engine(environment)
     with engine.begin() as connection:
         # One migration at a time: two processes that start together would both create the tables.

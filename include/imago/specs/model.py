@@ -175,7 +175,6 @@ class ModelSpec(_Part):
     drift: Drift = Drift()
     business: BusinessMetric | None = None
     schedules: Schedules = Schedules()
-    channel: str | None = None
 
     @field_validator("name", "feature_model", "outcome_model")
     @classmethod
