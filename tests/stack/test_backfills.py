@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 
 from imago import ledger
 from imago.days import days_between
-from imago.ledger import champions
+from imago.ledger import champions, decisions
 from imago.ledger.schema import alerts
 
 pytestmark = pytest.mark.stack
@@ -46,11 +46,20 @@ def champion_rows(world) -> int:
         return len(champions.history(connection, world.spec.name))
 
 
-def test_training_through_airflow_gives_a_sane_champion(world) -> None:
+def champion_of(world) -> champions.Champion:
     with ledger.connect(world.environment).connect() as connection:
         champion = champions.reigning(connection, world.spec.name)
     assert champion is not None
-    assert champion.effective_ds == DAYS[0]
+    return champion
+
+
+def test_training_through_airflow_gives_a_sane_champion(world) -> None:
+    assert champion_of(world).effective_ds == DAYS[0]
+    with ledger.connect(world.environment).connect() as connection:
+        decision = decisions.of_training(connection, world.spec.name, champion_of(world).training_ds)
+    scores = {ruling["name"]: ruling["score"] for ruling in decision["verdict"]["rulings"]}
+    assert 0.65 < scores[decision["verdict"]["challenger"]] < 0.80
+    assert {ruling["role"] for ruling in decision["verdict"]["rulings"]} == {"candidate", "baseline"}
 
 
 def test_a_backfill_cascades_once_per_day_and_a_second_one_of_all_runs_changes_nothing(world) -> None:
@@ -85,17 +94,22 @@ def test_outcomes_and_metrics_cascade_in_the_same_way(world) -> None:
     assert world.digests("metrics", DAYS) == digests
 
 
-@pytest.mark.parametrize(
-    ("stage", "table"), [("batch_scoring", "predictions"), ("monitoring", "drift"), ("metric_refresh", "metrics")]
-)
-def test_each_stage_behind_an_asset_can_be_backfilled_alone_with_every_choice(world, stage: str, table: str) -> None:
-    digests, version = world.digests(table, DAYS), world.table(table).version()
-    # Its days have run already, by their events: nothing is due, nothing failed, and all runs are made again.
-    assert finished(world, stage, "none")[stage] == 0
-    assert finished(world, stage, "failed")[stage] == 0
-    assert finished(world, stage, "completed")[stage] == 5
-    assert world.digests(table, DAYS) == digests
-    assert world.table(table).version() == version
+def test_each_stage_behind_an_asset_can_be_backfilled_alone_with_every_choice(world) -> None:
+    stages = {"batch_scoring": "predictions", "monitoring": "drift", "metric_refresh": "metrics"}
+    digests = {table: world.digests(table, DAYS) for table in stages.values()}
+    versions = {table: world.table(table).version() for table in stages.values()}
+    # Their days have run already, by their events: nothing is due, nothing failed, and all runs are made again.
+    for reprocess, wanted in (("none", 0), ("failed", 0), ("completed", 5)):
+        # Side by side, since Airflow closes a finished backfill only every half minute.
+        started = {
+            stage: world.airflow.backfill(world.dag(stage), DAYS[0], DAYS[-1], reprocess=reprocess) for stage in stages
+        }
+        for stage, backfill in started.items():
+            runs = world.airflow.wait_backfill(backfill, timeout=400)
+            assert [run.state for run in runs] == ["success"] * wanted, (stage, reprocess)
+    world.airflow.wait_idle([world.dag(stage) for stage in stages], timeout=400, settle=8)
+    assert {table: world.digests(table, DAYS) for table in stages.values()} == digests
+    assert {table: world.table(table).version() for table in stages.values()} == versions
 
 
 def test_backfills_of_several_stages_at_once_give_the_same_rows(world) -> None:
@@ -111,9 +125,10 @@ def test_backfills_of_several_stages_at_once_give_the_same_rows(world) -> None:
 
 def test_a_backfill_of_the_deployment_moves_nothing_and_pages_nobody(world) -> None:
     paged, crowned = alerts_by_mode(world).get("live", 0), champion_rows(world)
-    trained = world.spec.training and "2013-04-15"
+    trained = champion_of(world).training_ds
     backfill = world.airflow.backfill(world.dag("deployment"), trained, trained, reprocess="completed")
-    world.airflow.wait_backfill(backfill, timeout=200)
+    runs = world.airflow.wait_backfill(backfill, timeout=200)
+    assert [run.state for run in runs] == ["success"] * len(runs)
     world.airflow.wait_idle([world.dag("endpoint_deploy")], timeout=100, settle=8)
     assert champion_rows(world) == crowned
     assert alerts_by_mode(world).get("live", 0) == paged
