@@ -1,4 +1,4 @@
-"""The embedded stack: PostgreSQL, an S3 server, MLflow, a Slack sandbox and Airflow, without Docker, under `.imago/`.
+"""The embedded stack: PostgreSQL, an S3 server, MLflow, a Slack sandbox, an endpoint and Airflow, without Docker, under `.imago/`.
 
     up(layout)      starts what does not run; safe to repeat
     down(layout)    ends exactly what was started
