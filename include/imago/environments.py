@@ -159,10 +159,3 @@ def check_apart(environments: tuple[Environment, ...]) -> None:
                     next_step=f"give each its own IMAGO_<ENVIRONMENT>_{field.upper()}",
                 )
             seen[value] = environment.name
-
-
-def hosted(variables: Mapping[str, str] | None = None) -> tuple[Environment, ...]:
-    """All hosted environments with their settings, checked to stand apart."""
-    environments = tuple(load_environment(name, variables) for name in hosted_environments(variables))
-    check_apart(environments)
-    return environments

@@ -1,4 +1,4 @@
-"""The embedded stack: PostgreSQL, an S3 server, MLflow, a Slack sandbox, an endpoint and Airflow, without Docker, under `.imago/`.
+"""The embedded stack, without Docker, under `.imago/`: PostgreSQL, S3, MLflow, a Slack sandbox, an endpoint, Airflow.
 
     up(layout)      starts what does not run; safe to repeat
     down(layout)    ends exactly what was started
