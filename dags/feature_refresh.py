@@ -1,7 +1,7 @@
 """# Feature refresh
 
-**What.** Builds the day's features with dbt in a staging place, audits them there (dbt tests, contract, Great
-Expectations) and publishes them as one commit of the table `features`. Then it announces the day, which starts batch
+**What.** Builds the day's features with dbt in a staging place, audits them there (dbt tests and the contract)
+and publishes them as one commit of the table `features`. Then it announces the day, which starts batch
 scoring.
 
 **Why.** Scoring must never see half a day, nor a day that nobody looked at. A refused day leaves the version before it

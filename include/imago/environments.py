@@ -57,7 +57,23 @@ class Environment(BaseModel):
     def _storage_root_is_absolute(cls, value: str) -> str:
         if not value.startswith(("s3://", "/")) or value.rstrip("/") in ("s3:", ""):
             raise ValueError("allowed: s3://bucket[/prefix] or an absolute folder")
+        if {".", ".."} & set(value.split("/")):
+            raise ValueError("allowed: an address without . or .., so that two roots can be told apart")
         return value.rstrip("/")
+
+    @field_validator("ledger_url")
+    @classmethod
+    def _ledger_is_postgres(cls, value: SecretStr) -> SecretStr:
+        if not value.get_secret_value().startswith(("postgresql://", "postgresql+psycopg2://")):
+            raise ValueError("allowed: postgresql+psycopg2://role:password@host:port/database")
+        return value
+
+    @field_validator("mlflow_uri")
+    @classmethod
+    def _mlflow_is_a_server(cls, value: str) -> str:
+        if not value.startswith(("http://", "https://", "postgresql", "sqlite:///", "databricks")):
+            raise ValueError("allowed: the http(s) address of a tracking server, or a database's URL")
+        return value
 
     @field_validator("ledger_schema")
     @classmethod
@@ -111,7 +127,9 @@ def load_environment(name: str, variables: Mapping[str, str] | None = None) -> E
         for problem in error.errors():
             variable = prefix + str(problem["loc"][0]).upper()
             # A secret's value never enters a message.
-            lines.append(f"{variable}: {problem['msg']}")
+            secret = any(word in variable for word in ("SECRET", "TOKEN", "URL")) or problem["type"] == "missing"
+            seen = "" if secret else f", given {problem['input']!r:.80}"
+            lines.append(f"{variable}: {problem['msg'].removeprefix('Value error, ')}{seen}")
         raise SettingsError(
             "the settings are not complete: " + "; ".join(lines),
             environment=name,

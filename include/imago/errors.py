@@ -2,6 +2,7 @@
 
 ImagoError
 ├── SettingsError            a setting is missing or wrong
+│   ├── LedgerUnavailable    the ledger's server does not answer now; worth another try
 │   └── EnvironmentMismatch  the settings belong to another environment
 ├── SpecError                a model spec is not valid
 ├── MissingPartition         an input that a stage needs is not published
@@ -84,6 +85,10 @@ class SettingsError(ImagoError):
 
 class EnvironmentMismatch(SettingsError):
     """The settings of this process belong to another environment."""
+
+
+class LedgerUnavailable(SettingsError):
+    """The ledger's server does not answer now; worth another try."""
 
 
 class SpecError(ImagoError):

@@ -4,7 +4,7 @@ A partition is a day of the spec's time zone: its key is `YYYY-MM-DD` and its `p
 A cron expression says when a run starts; `days_back` says how many days earlier the day lies that it works on.
 
 Both lean on the core classes that the scheduler deserializes, which may move in a minor release of Airflow; the
-dependency is pinned for that reason, and `tests/dags/test_backfill_is_accepted.py` breaks first.
+dependency is pinned for that reason, and `tests/dags/test_runs.py` breaks first.
 """
 
 from __future__ import annotations

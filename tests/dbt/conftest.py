@@ -11,6 +11,7 @@ import pytest
 def dbt_home(tmp_path_factory: pytest.TempPathFactory):
     """One state folder for all tests: each target is parsed once."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("IMAGO_DBT_STAGING", str(tmp_path_factory.mktemp("staging")))
         patch.setenv("IMAGO_HOME", str(tmp_path_factory.mktemp("imago-home")))
         yield
 

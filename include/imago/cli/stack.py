@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table as RichTable
 
-from imago.cli.output import JsonOption, console, print_json
+from imago.cli.output import EnvironmentOption, JsonOption, console, environment, print_json
 from imago.errors import StackError
 
 if TYPE_CHECKING:
@@ -37,6 +37,10 @@ def register(app: typer.Typer) -> None:
     settings = typer.Typer(help="Airflow connections, pools and variables.", no_args_is_help=True)
     settings.command("apply")(settings_apply)
     app.add_typer(settings, name="settings")
+    ledger = typer.Typer(help="The ledger's schema.", no_args_is_help=True)
+    ledger.callback()(lambda: None)
+    ledger.command("migrate")(ledger_migrate)
+    app.add_typer(ledger, name="ledger")
 
 
 class _Progress:
@@ -103,6 +107,15 @@ def up(as_json: JsonOption = False) -> None:
         login = f"   login [bold]admin[/] / [bold]{settings.secrets.airflow_password}[/]" if name == "Airflow" else ""
         console.print(f"  {name:14} {settings.url(component)}{login}")
     console.print(f"  [dim]settings in {layout.imago_env}; `imago status` shows it, `imago down` ends it[/]")
+
+
+def ledger_migrate(env: EnvironmentOption = "dev") -> None:
+    """Bring the ledger of an environment to the newest version; safe to repeat. `imago up` does it by itself."""
+    from imago.ledger import migrate
+
+    target = environment(env)
+    migrate(target)
+    console.print(f"The ledger of {env} is up to date (schema {target.ledger_schema}).")
 
 
 def start_stack() -> StackSettings:

@@ -151,9 +151,11 @@ class Story:
             )
             watched = [self.dag(name) for name in behind]
             if backfill.keys:
-                self.airflow.wait_idle(watched, timeout=900)
+                self.airflow.wait_idle(watched, timeout=900, settle=8)
+            # Only the newest run of each day counts: an older one may have failed and been mended since.
+            newest = {(run.dag_id, run.partition_key): run for name in (stage, *behind) for run in self.runs(name)}
             states = [
-                run for name in (stage, *behind) for run in self.airflow.runs(self.dag(name)) if run.state == "failed"
+                run for run in newest.values() if run.state == "failed" and first <= str(run.partition_key) <= last
             ]
             if states:
                 raise ImagoError(
@@ -167,7 +169,7 @@ class Story:
         """The last day runs live, as the clock would start it: people are told of what it finds."""
         today = self.world.last_scored
         with self.step(f"The day {today}, live") as say:
-            if today not in self.published("predictions"):
+            if today not in self.published("drift"):
                 self.succeeded(self.airflow.trigger(self.dag("feature_refresh"), partition_key=today))
                 self.succeeded(self.started_by_event("batch_scoring", today))
                 self.succeeded(self.started_by_event("monitoring", today))
@@ -210,6 +212,10 @@ class Story:
         """The DAG's id in this environment."""
         return dag_id(self.environment.name, self.spec.name if model == "" else model, stage)
 
+    def runs(self, stage: str) -> list[DagRun]:
+        """All runs of a stage, oldest first."""
+        return list(self.airflow.runs(self.dag(stage)))
+
     def published(self, table: str) -> set[str]:
         """The days of a table that are published."""
         from imago.tables import Table
@@ -232,8 +238,8 @@ class Story:
         """The newest run of a stage for a day, which an asset event starts a moment after the run before it."""
         deadline = time.monotonic() + 120
         while time.monotonic() < deadline:
-            runs = [run for run in self.airflow.runs(self.dag(stage)) if run.partition_key == ds]
-            if runs:
+            runs = [run for run in self.runs(stage) if run.partition_key == ds]
+            if runs and runs[-1].state != "failed":
                 return runs[-1]
             time.sleep(1)
         raise ImagoError(

@@ -10,7 +10,7 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 from sqlalchemy.pool import NullPool
 
 from imago.environments import Environment
-from imago.errors import EnvironmentMismatch, SettingsError
+from imago.errors import EnvironmentMismatch, LedgerUnavailable, SettingsError
 from imago.ledger.schema import environment_identity
 
 
@@ -19,7 +19,7 @@ def connect(environment: Environment) -> Engine:
     """An engine on the environment's schema, its identity checked.
 
     Connections are not pooled: tasks are short, and a forked process must not inherit one.
-    Raises SettingsError when the server does not answer or the schema is not migrated, EnvironmentMismatch when the
+    Raises LedgerUnavailable when the server does not answer, SettingsError without a schema, EnvironmentMismatch when the
     schema belongs to another environment.
     """
     engine = _engine(environment)
@@ -27,7 +27,7 @@ def connect(environment: Environment) -> Engine:
         with engine.connect() as connection:
             owner = connection.execute(select(environment_identity.c.name)).scalar_one_or_none()
     except OperationalError as error:
-        raise SettingsError(
+        raise LedgerUnavailable(
             f"the ledger does not answer: {_first_line(error)}",
             environment=environment.name,
             next_step="check that Postgres runs (`imago status`) and the variable "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, select
+from sqlalchemy import Connection, RowMapping, func, select
 from sqlalchemy.dialects.postgresql import distinct_on
 
 from imago.ledger.schema import fence_sequence, publications
@@ -23,16 +23,29 @@ def record(connection: Connection, rows: list[dict[str, Any]]) -> None:
 
 
 def latest(connection: Connection, model: str, table: str, days: Iterable[str] | None = None) -> dict[str, RowMapping]:
-    """The newest row that changed each partition, by day; all days when none are named."""
+    """The row that last changed each partition, by day; all days when none are named.
+
+    By fence, not by time: an attempt may be overtaken between its commit and its row.
+    """
     query = (
         select(publications)
         .ext(distinct_on(publications.c.ds))
         .where(publications.c.model == model, publications.c.table_name == table, publications.c.changed)
-        .order_by(publications.c.ds, publications.c.id.desc())
+        .order_by(publications.c.ds, publications.c.fence.desc(), publications.c.id.desc())
     )
     if days is not None:
         query = query.where(publications.c.ds.in_(list(days)))
     return {row["ds"]: row for row in connection.execute(query).mappings()}
+
+
+def highest_fences(connection: Connection, model: str, table: str, days: Iterable[str]) -> dict[str, int]:
+    """The highest fence that published each day, whether it changed something or found it equal."""
+    query = (
+        select(publications.c.ds, func.max(publications.c.fence))
+        .where(publications.c.model == model, publications.c.table_name == table, publications.c.ds.in_(list(days)))
+        .group_by(publications.c.ds)
+    )
+    return {row[0]: row[1] for row in connection.execute(query)}
 
 
 def history(connection: Connection, model: str, table: str, ds: str) -> list[RowMapping]:

@@ -19,6 +19,7 @@ from imago.names import check_model_name
 if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
 
+Column = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Metric = Literal["roc_auc", "average_precision", "log_loss", "accuracy", "rmse", "mae"]
 LOWER_IS_BETTER = frozenset({"log_loss", "rmse", "mae"})
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ _METRICS_OF = {
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     def __init__(self, **values: Any) -> None:
         try:
@@ -120,6 +121,9 @@ class Drift(_Part):
     def _warning_comes_first(self) -> Self:
         if self.psi_warning > self.psi_critical or self.js_warning > self.js_critical:
             raise ValueError("a warning bound must not exceed its critical bound")
+        wrong = sorted(name for name, (warning, critical) in self.seasonal.items() if not 0 < warning <= critical)
+        if wrong:
+            raise ValueError(f"seasonal: {', '.join(wrong)} need 0 < warning <= critical")
         return self
 
 
@@ -140,6 +144,15 @@ class Schedules(_Part):
     daily: Annotated[str, Field(min_length=9)] = "0 0 * * *"
     training: Annotated[str, Field(min_length=9)] = "0 0 * * 3"
 
+    @field_validator("daily", "training")
+    @classmethod
+    def _is_a_cron(cls, value: str) -> str:
+        from croniter import croniter
+
+        if not croniter.is_valid(value):
+            raise ValueError("allowed: a cron expression of five fields, as 0 0 * * *")
+        return value
+
 
 class ModelSpec(_Part):
     """One model: everything that Imago needs to run its life.
@@ -152,10 +165,10 @@ class ModelSpec(_Part):
     name: str
     owner: Annotated[str, Field(min_length=1)]
     description: Annotated[str, Field(min_length=1)]
-    entity_key: str
-    event_time: str = "event_time"
+    entity_key: Column
+    event_time: Column = "event_time"
     problem: Literal["binary", "multiclass", "regression"]
-    label: str
+    label: Column
     label_delay_days: Annotated[int, Field(ge=0)]
     first_day: str
     last_day: str | None = None
@@ -176,9 +189,11 @@ class ModelSpec(_Part):
     business: BusinessMetric | None = None
     schedules: Schedules = Schedules()
 
-    @field_validator("name", "feature_model", "outcome_model")
+    @field_validator("name", "feature_model", "outcome_model", "metrics_model")
     @classmethod
-    def _is_a_name(cls, value: str) -> str:
+    def _is_a_name(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
         try:
             return check_model_name(value)
         except ImagoError as error:
@@ -216,6 +231,11 @@ class ModelSpec(_Part):
             twice = sorted({name for name in given if given.count(name) > 1})
             if twice:
                 raise ValueError(f"{what}: each name once, but {', '.join(twice)} stand twice")
+        strangers = sorted(set(self.drift.seasonal) - set(columns))
+        if strangers:
+            raise ValueError(f"drift.seasonal: {', '.join(strangers)} are not features")
+        if self.problem == "binary" and not 0 < self.decision_threshold < 1:
+            raise ValueError(f"decision_threshold: allowed between 0 and 1, given {self.decision_threshold}")
         if self.label in columns:
             raise ValueError(f"features: the label {self.label!r} cannot be a feature")
         unknown = sorted(set(self.slices) - set(columns))

@@ -9,7 +9,6 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from imago.environments import ENVIRONMENT_NAMES
 from imago.stack.airflow_settings import fingerprint, import_commands, load, run_airflow
 from imago.stack.component import Component
 from imago.stack.layout import read_json, write_private
@@ -87,10 +86,7 @@ class AirflowTriggerer(_Background):
 
 def airflow_environment(settings: StackSettings) -> dict[str, str]:
     """Airflow's variables, with the settings of the hosted environments and of no other."""
-    elsewhere = tuple(f"IMAGO_{name.upper()}_" for name in ENVIRONMENT_NAMES if name not in settings.hosted)
-    variables = {
-        name: value for name, value in settings.imago_variables().items() if not name.startswith(elsewhere or "-")
-    }
+    variables = settings.hosted_variables()
     # The password of the person has no business in a task.
     for name in ("IMAGO_AIRFLOW_PASSWORD", "IMAGO_POSTGRES_URL"):
         variables.pop(name, None)

@@ -89,7 +89,7 @@ class Endpoint(Component):
         return [sys.executable, "-m", "imago.cli", "serve", self.model, "--port", port, "--env", name]
 
     def environment(self, settings: StackSettings) -> dict[str, str]:
-        return settings.imago_variables()
+        return settings.hosted_variables()
 
     def ready(self, settings: StackSettings) -> bool:
         return answers(settings.ports["endpoint"], "/health") in (200, 503)

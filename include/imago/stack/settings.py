@@ -52,7 +52,6 @@ _QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
-    "GX_ANALYTICS_ENABLED": "false",
 }
 
 
@@ -165,6 +164,11 @@ class StackSettings:
                     values["S3_ENDPOINT"] = self.given["IMAGO_S3_ENDPOINT"]
             variables |= {f"IMAGO_{name.upper()}_{field}": value for field, value in values.items()}
         return variables | dict(self.given)
+
+    def hosted_variables(self) -> dict[str, str]:
+        """Those of the hosted environments, and of no other."""
+        elsewhere = tuple(f"IMAGO_{name.upper()}_" for name in ENVIRONMENT_NAMES if name not in self.hosted)
+        return {name: value for name, value in self.imago_variables().items() if not name.startswith(elsewhere or "-")}
 
     def airflow_variables(self) -> dict[str, str]:
         """The contents of `airflow.env`: Airflow's whole configuration, without a configuration file."""

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, DownstreamTasksSkipped
 
-from imago.errors import ImagoError, MissingPartition
+from imago.errors import ImagoError, LedgerUnavailable, MissingPartition
 from imago_airflow.callbacks import run_succeeded
 from imago_airflow.run import Run, open_run
 
@@ -53,7 +53,7 @@ class StageOperator(ImagoOperator):
             run = open_run(context, environment=self.environment, model=self.model)
             self.log.info("%s of %s, day %s, mode %s", self.task_id, self.model, run.ds, run.context.mode)
             summary = self.work(run, context)
-        except MissingPartition:
+        except (MissingPartition, LedgerUnavailable):
             raise
         except ImagoError as error:
             raise AirflowFailException(str(error)) from error

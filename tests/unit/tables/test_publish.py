@@ -99,3 +99,31 @@ def test_provenance_stands_in_the_ledger_and_outside_of_the_rows(table: Table) -
     info = table.partition("2013-01-01")
     assert (info.run_id, info.mode, info.inputs, info.rows) == ("run-1", "live", {"raw": "x"}, 1)
     assert table.read().column_names == ["flight_key", "ds", "value"]
+
+
+def test_an_attempt_that_was_overtaken_by_one_that_found_the_day_equal_publishes_nothing(table: Table) -> None:
+    publish(table, rows(("a", "2013-01-01", 1.0)), ["2013-01-01"])
+    slow = table.draw_fence()
+    publish(table, rows(("a", "2013-01-01", 1.0)), ["2013-01-01"])
+    with pytest.raises(Fenced):
+        publish(table, rows(("a", "2013-01-01", 5.0)), ["2013-01-01"], fence=slow)
+
+
+def test_an_overtaken_attempt_with_equal_rows_is_content(table: Table) -> None:
+    slow = table.draw_fence()
+    publish(table, rows(("a", "2013-01-01", 1.0)), ["2013-01-01"])
+    late = publish(table, rows(("a", "2013-01-01", 1.0)), ["2013-01-01"], fence=slow)
+    assert late.changed == ()
+
+
+def test_a_ledger_row_that_comes_late_does_not_hide_the_newer_attempt(table: Table, monkeypatch) -> None:
+    late: list[tuple] = []
+    slow, quick = table.draw_fence(), table.draw_fence()
+    with monkeypatch.context() as stalled:
+        stalled.setattr(Table, "_record", lambda self, *words, **named: late.append((words, named)))
+        publish(table, rows(("a", "2013-01-01", 1.0)), ["2013-01-01"], fence=slow)
+    publish(table, rows(("a", "2013-01-01", 2.0)), ["2013-01-01"], fence=quick)
+    for words, named in late:
+        table._record(*words, **named)
+    assert table.partition("2013-01-01").fence == quick
+    assert table.require("2013-01-01").column("value").to_pylist() == [2.0]

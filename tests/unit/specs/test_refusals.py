@@ -1,0 +1,89 @@
+"""Specs and environments: what is not valid is refused with the field, the value and what is allowed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from imago.environments import load_environment
+from imago.errors import SettingsError, SpecError
+from imago.specs import BusinessMetric, Drift, Guardrails, ModelSpec, Schedules, get_model
+
+GOOD = {
+    "IMAGO_DEV_STORAGE_ROOT": "s3://imago-dev",
+    "IMAGO_DEV_LEDGER_URL": "postgresql+psycopg2://imago_dev:secret-word@127.0.0.1/imago",
+    "IMAGO_DEV_MLFLOW_URI": "http://127.0.0.1:5050",
+}
+
+
+def changed(**fields: Any) -> ModelSpec:
+    spec = get_model("flight_delays")
+    return ModelSpec(**{**{name: getattr(spec, name) for name in ModelSpec.model_fields}, **fields})
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("name", "Flight Delays"),
+        ("entity_key", "a; drop table"),
+        ("label", "carrier"),
+        ("metrics_model", "../x"),
+        ("first_day", "2013-02-30"),
+        ("last_day", "2012-12-31"),
+        ("timezone", "New York"),
+        ("decision_threshold", 7.0),
+        ("baselines", ()),
+        ("slices", ("nowhere",)),
+        ("primary_metric", "rmse"),
+        ("label_delay_days", -1),
+        ("drift", Drift(seasonal={"nowhere": (1.0, 2.0)})),
+        ("guardrails", Guardrails(floor=0.9, ceiling=0.6)),
+    ],
+)
+def test_a_spec_that_is_not_valid_is_refused_with_its_field(field: str, value: Any) -> None:
+    with pytest.raises(SpecError, match=field):
+        changed(**{field: value})
+
+
+@pytest.mark.parametrize(
+    ("part", "fields"),
+    [
+        (Schedules, {"daily": "not a cron at all"}),
+        (Guardrails, {"floor": float("nan"), "ceiling": 0.8}),
+        (BusinessMetric, {"name": "x", "unit": "USD", "caught": float("inf"), "false_alarm": 0.0, "missed": 0.0}),
+        (Drift, {"seasonal": {"carrier": (9.0, -1.0)}}),
+        (Drift, {"psi_warning": 1.0, "psi_critical": 0.5}),
+    ],
+)
+def test_a_part_of_a_spec_that_is_not_valid_is_refused(part: Any, fields: dict[str, Any]) -> None:
+    with pytest.raises(SpecError, match=r"allowed|finite|bound|critical"):
+        part(**fields)
+
+
+def test_a_valid_spec_is_frozen() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        changed().owner = "somebody"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("IMAGO_DEV_STORAGE_ROOT", "relative/folder"),
+        ("IMAGO_DEV_STORAGE_ROOT", "/srv/x/../y"),
+        ("IMAGO_DEV_MLFLOW_URI", "garbage"),
+        ("IMAGO_DEV_ALERT_CHANNEL", "imago"),
+    ],
+)
+def test_a_setting_that_is_not_valid_is_refused_with_its_variable_and_value(variable: str, value: str) -> None:
+    with pytest.raises(SettingsError) as refusal:
+        load_environment("dev", {**GOOD, variable: value})
+    assert variable in str(refusal.value)
+    assert value in str(refusal.value)
+
+
+def test_a_secret_never_stands_in_a_refusal() -> None:
+    with pytest.raises(SettingsError) as refusal:
+        load_environment("dev", {**GOOD, "IMAGO_DEV_LEDGER_URL": "mysql://root:secret-word@127.0.0.1/x"})
+    assert "IMAGO_DEV_LEDGER_URL" in str(refusal.value)
+    assert "secret-word" not in str(refusal.value)
