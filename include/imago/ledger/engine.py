@@ -19,8 +19,8 @@ def connect(environment: Environment) -> Engine:
     """An engine on the environment's schema, its identity checked.
 
     Connections are not pooled: tasks are short, and a forked process must not inherit one.
-    Raises LedgerUnavailable when the server does not answer, SettingsError without a schema, EnvironmentMismatch when the
-    schema belongs to another environment.
+    Raises LedgerUnavailable when the server does not answer, SettingsError without a schema, EnvironmentMismatch when
+    the schema belongs to another environment.
     """
     engine = _engine(environment)
     try:
