@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 from pathlib import Path
 
@@ -25,10 +26,12 @@ def main() -> None:
         "--docs", type=Path, default=None, help="the folder with runbooks/ (default: this checkout's docs)"
     )
     given = parser.parse_args()
-    if not given.token:
-        parser.error("give --token, or set IMAGO_SANDBOX_TOKEN")
+    # A token for each channel, as JSON: what an environment holds cannot write to another's channel.
+    tokens = json.loads(os.environ.get("IMAGO_SANDBOX_TOKENS", "{}")) or given.token
+    if not tokens:
+        parser.error("give --token, or set IMAGO_SANDBOX_TOKEN or IMAGO_SANDBOX_TOKENS")
     docs = given.docs or Path(imago.__file__).parents[2] / "docs"
-    app = create_app(folder=given.data, token=given.token, docs=docs)
+    app = create_app(folder=given.data, token=tokens, docs=docs)
     uvicorn.run(app, host="127.0.0.1", port=given.port, log_level="warning", access_log=False)
 
 

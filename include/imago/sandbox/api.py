@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import json
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -24,11 +25,12 @@ class SlackError(Exception):
     """A refusal in Slack's words."""
 
 
-def make_api(*, store: Store, token: str, posts: RateLimit, updates: RateLimit) -> APIRouter:
-    """The routes below `/api/`."""
+def make_api(*, store: Store, token: str | Mapping[str, str], posts: RateLimit, updates: RateLimit) -> APIRouter:
+    """The routes below `/api/`. `token` is one that may write everywhere, or tokens with the one channel of each."""
+    channel_of: dict[str, str | None] = {token: None} if isinstance(token, str) else dict(token)
     router = APIRouter(prefix="/api")
 
-    def dispatch(method: str, values: dict[str, Any], base: str) -> JSONResponse:
+    def dispatch(method: str, values: dict[str, Any], base: str, own: str | None) -> JSONResponse:
         if method == "auth.test":
             return JSONResponse({"ok": True, "url": base, **TEAM})
         if method == "conversations.list":
@@ -39,9 +41,12 @@ def make_api(*, store: Store, token: str, posts: RateLimit, updates: RateLimit) 
             return JSONResponse({"ok": True, "channels": found, "response_metadata": {"next_cursor": ""}})
         if method not in ("chat.postMessage", "chat.update"):
             raise SlackError("unknown_method")
-        channel = store.channel(str(values.get("channel", "")), create=method == "chat.postMessage")
+        asked = str(values.get("channel", ""))
+        channel = store.channel(asked, create=method == "chat.postMessage" and own in (None, asked))
         if channel is None:
             raise SlackError("channel_not_found")
+        if own is not None and f"#{channel['name']}" != own:
+            raise SlackError("not_in_channel")
         text, blocks = _content(values)
         wait = (posts if method == "chat.postMessage" else updates).wait_for(channel["id"])
         if wait:
@@ -74,9 +79,10 @@ def make_api(*, store: Store, token: str, posts: RateLimit, updates: RateLimit) 
             given = request.headers.get("authorization", "").removeprefix("Bearer ") or str(values.get("token", ""))
             if not given:
                 raise SlackError("not_authed")
-            if not hmac.compare_digest(given.encode(), token.encode()):
+            known = next((one for one in channel_of if hmac.compare_digest(given.encode(), one.encode())), None)
+            if known is None:
                 raise SlackError("invalid_auth")
-            return await run_in_threadpool(dispatch, method, values, str(request.base_url))
+            return await run_in_threadpool(dispatch, method, values, str(request.base_url), channel_of[known])
         except SlackError as refusal:
             return JSONResponse({"ok": False, "error": str(refusal)})
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ _POLICY = "default-src 'self'; img-src 'self' data:; style-src 'self'; frame-anc
 def create_app(
     *,
     folder: Path,
-    token: str,
+    token: str | Mapping[str, str],
     posts: RateLimit | None = None,
     updates: RateLimit | None = None,
     docs: Path | None = None,

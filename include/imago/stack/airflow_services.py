@@ -126,6 +126,7 @@ def local_settings(settings: StackSettings, wanted: dict[str, dict[str, Any]]) -
         extra = json.loads(connection.get("extra") or "{}")
         if connection.get("conn_type") == "slack" and "127.0.0.1" in extra.get("base_url", ""):
             extra["base_url"] = f"{settings.url('slack')}/api/"
-            connection = {**connection, "password": settings.secrets.slack_token, "extra": json.dumps(extra)}
+            owner = next((env for env in settings.hosted if name == f"imago_{env}_slack"), settings.hosted[0])
+            connection = {**connection, "password": settings.slack_token(owner), "extra": json.dumps(extra)}
         connections[name] = connection
     return {**wanted, "connections": connections}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import sys
 
+from imago.environments import ENVIRONMENT_NAMES
 from imago.stack.component import Component
 from imago.stack.ports import LOOPBACK, answers
 from imago.stack.settings import StackSettings
@@ -24,7 +26,8 @@ class SlackSandbox(Component):
 
     def environment(self, settings: StackSettings) -> dict[str, str]:
         # By environment, not by argument: `ps` shows arguments to everyone.
-        return {"IMAGO_SANDBOX_TOKEN": settings.secrets.slack_token}
+        tokens = {settings.slack_token(name): settings.alert_channel(name) for name in ENVIRONMENT_NAMES}
+        return {"IMAGO_SANDBOX_TOKENS": json.dumps(tokens)}
 
     def ready(self, settings: StackSettings) -> bool:
         return answers(settings.ports["slack"], "/health") == 200

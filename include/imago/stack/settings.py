@@ -6,6 +6,7 @@ an empty value (`IMAGO_STORAGE= imago up`) forgets it.
 
 from __future__ import annotations
 
+import hmac
 import os
 import sys
 from collections.abc import Mapping
@@ -124,6 +125,15 @@ class StackSettings:
             return str(self.layout.root / "storage" / environment)
         return f"s3://imago-{environment}"
 
+    def slack_token(self, environment: str) -> str:
+        """The sandbox token of one environment, which writes to its own channel and no other."""
+        own = hmac.new(self.secrets.slack_token.encode(), environment.encode(), "sha256").hexdigest()[:24]
+        return f"xoxb-sandbox-{environment}-{own}"
+
+    def alert_channel(self, environment: str) -> str:
+        """The channel of one environment."""
+        return self.given.get(f"IMAGO_{environment.upper()}_ALERT_CHANNEL", f"#imago-{environment}")
+
     def imago_variables(self) -> dict[str, str]:
         """The contents of `imago.env`."""
         variables = {
@@ -137,7 +147,6 @@ class StackSettings:
             "IMAGO_WATCHDOG_PASSWORD": self.secrets.watchdog_password,
             "IMAGO_MLFLOW_URL": self.url("mlflow"),
             "IMAGO_SANDBOX_URL": self.url("slack"),
-            "IMAGO_SANDBOX_TOKEN": self.secrets.slack_token,
             "MPLCONFIGDIR": str(self.layout.root / "matplotlib"),
             "DBT_LOG_PATH": str(self.layout.logs / "dbt"),
             # The sandbox shows the runbooks, so that a link in a message leads somewhere.
@@ -150,7 +159,7 @@ class StackSettings:
                 "LEDGER_URL": self.role_url(f"imago_{name}", "imago"),
                 "LEDGER_SCHEMA": f"imago_{name}",
                 "MLFLOW_URI": self.url("mlflow"),
-                "SLACK_TOKEN": self.secrets.slack_token,
+                "SLACK_TOKEN": self.slack_token(name),
                 "SLACK_BASE_URL": f"{self.url('slack')}/api/",
                 "AIRFLOW_URL": self.url("airflow-api"),
             }

@@ -60,6 +60,18 @@ def test_a_wrong_token_is_refused(app, header, error):
     assert TestClient(app, headers=header).post("/api/auth.test").json() == {"ok": False, "error": error}
 
 
+def test_a_token_of_one_channel_cannot_write_to_another(tmp_path):
+    app = create_app(folder=tmp_path, token={"dev-token": "#imago-dev", "prod-token": "#imago-prod"})
+    dev = TestClient(app, headers={"Authorization": "Bearer dev-token"})
+    prod = TestClient(app, headers={"Authorization": "Bearer prod-token"})
+    assert post(dev, channel="#imago-dev").json()["ok"]
+    assert post(dev, channel="#imago-prod").json()["error"] == "channel_not_found"
+    sent = post(prod, channel="#imago-prod").json()
+    assert post(dev, channel="#imago-prod").json()["error"] == "not_in_channel"
+    change = {"channel": sent["channel"], "ts": sent["ts"], "text": "changed"}
+    assert dev.post("/api/chat.update", json=change).json()["error"] == "not_in_channel"
+
+
 @pytest.mark.parametrize(
     ("values", "error"),
     [
