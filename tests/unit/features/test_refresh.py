@@ -106,12 +106,16 @@ def test_yesterdays_file_under_todays_name_is_refused_and_kept_for_a_look(landed
 
 
 def test_an_older_attempt_is_fenced_off(landed, spec, monkeypatch):
-    drawn = Table(landed, spec.name, "features").draw_fence()
+    table = Table(landed, spec.name, "features")
+    drawn = table.draw_fence()
     features.refresh(landed, spec, D1, D1, CONTEXT)
+    newer = table.require(D1).slice(1)
+    table.publish(newer, days=[D1], key=(spec.entity_key,), fence=table.draw_fence(), context=CONTEXT)
     monkeypatch.setattr(Table, "draw_fence", lambda self: drawn)
 
     with pytest.raises(Fenced):
         features.refresh(landed, spec, D1, D1, CONTEXT)
+    assert table.require(D1).num_rows == newer.num_rows
 
 
 @pytest.fixture
