@@ -1,42 +1,12 @@
-"""What a model's `.yml` promises: columns, types, nullability, allowed values, and the raw days it is made of.
-
-The contract stands there and nowhere else. dbt enforces names and types when it builds; the dbt test
-`within_contract` and the audit of the staged rows both read the rest from here.
-"""
+"""Reading a contract from a `.yml`: columns and types as dbt knows them, all else from `config.meta`."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import fields
 from typing import Any
 
+from imago.contracts import Column, Contract, Raw, Volume
 from imago.errors import SpecError
-
-
-@dataclass(frozen=True, kw_only=True)
-class Column:
-    """One promised column. `at_least` and `at_most` are allowed themselves; `values` are all that is allowed."""
-
-    name: str
-    data_type: str
-    nullable: bool = True
-    values: tuple[Any, ...] | None = None
-    at_least: float | None = None
-    at_most: float | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Contract:
-    """All columns of a model, in order, and `raw`: for each raw kind the first and last day that a day is made of, as
-    days after it, or None for a kind without days."""
-
-    model: str
-    columns: tuple[Column, ...]
-    raw: dict[str, tuple[int, int] | None]
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The columns' names, in order."""
-        return tuple(column.name for column in self.columns)
 
 
 def contract_of(model: str, target: str) -> Contract:
@@ -58,21 +28,50 @@ def contract_of(model: str, target: str) -> Contract:
             rule="contract",
             next_step=f"set contract.enforced: true in {model}.yml",
         )
+    meta = found.config.meta
+    volume = meta.get("volume")
     return Contract(
         model=model,
         columns=tuple(_column(name, column) for name, column in found.columns.items()),
-        raw={kind: (days[0], days[1]) if days else None for kind, days in found.config.meta.get("raw", {}).items()},
+        raw=tuple(
+            Raw(kind=kind, days=_pair(said.get("days")), delivered=_pair(said.get("delivered")))
+            for kind, said in meta.get("raw", {}).items()
+        ),
+        volume=None if volume is None else _volume(model, volume),
+        warmup_days=meta.get("warmup_days", 0),
     )
 
 
 def _column(name: str, declared: Any) -> Column:
-    meta = declared.config.meta
-    values = meta.get("values")
-    return Column(
-        name=name,
-        data_type=declared.data_type,
-        nullable=meta.get("nullable", True),
-        values=None if values is None else tuple(values),
-        at_least=meta.get("at_least"),
-        at_most=meta.get("at_most"),
-    )
+    said = dict(declared.config.meta)
+    values = said.pop("values", None)
+    try:
+        return Column(name=name, data_type=declared.data_type, values=None if values is None else tuple(values), **said)
+    except TypeError:
+        allowed = [field.name for field in fields(Column) if field.name not in ("name", "data_type")]
+        unknown = sorted(set(said) - set(allowed))
+        raise SpecError(
+            f"the contract says {unknown[0]!r} of the column {name}, which means nothing",
+            column=name,
+            rule="contract",
+            allowed=", ".join(allowed),
+            seen=", ".join(unknown),
+            next_step="correct the column's config.meta: a rule that nobody reads stops nothing",
+        ) from None
+
+
+def _volume(model: str, said: dict[str, Any]) -> Volume:
+    names = {field.name for field in fields(Volume)}
+    if set(said) != names:
+        raise SpecError(
+            f"the volume of {model} is not fully said",
+            rule="volume",
+            allowed=", ".join(sorted(names)),
+            seen=", ".join(sorted(said)),
+            next_step=f"correct meta.volume in {model}.yml",
+        )
+    return Volume(**{name: _pair(value) if isinstance(value, list) else value for name, value in said.items()})
+
+
+def _pair(values: list[Any] | None) -> Any:
+    return None if values is None else tuple(values)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from imago.dbt import Column, Contract
+from imago.contracts import Column, Contract
 from imago.errors import RefusedPartition
 
 _TYPES = {

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
+from imago.contracts import Contract
 from imago.days import days_between, shift
-from imago.dbt import Contract
 from imago.errors import MissingPartition
 from imago.storage import Storage
 
@@ -28,7 +28,8 @@ def raw_files(
     """
     files: dict[str, list[str]] = {}
     provenance: dict[str, dict[str, object]] = {}
-    for kind, window in contract.raw.items():
+    for raw in contract.raw:
+        kind, window = raw.kind, raw.days
         found = _listing(storage, kind)
         if window is None:
             chosen = found

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from imago.dbt import Column, Contract
+from imago.contracts import Column, Contract
 from imago.errors import RefusedPartition
 from imago.features.audit import Audit, check_declared
 
@@ -21,7 +21,6 @@ CONTRACT = Contract(
         Column(name="seats", data_type="double precision", at_least=1, at_most=900),
         Column(name="origin", data_type="varchar", nullable=False, values=("EWR", "JFK")),
     ),
-    raw={},
 )
 WHERE = {"environment": "dev", "model": "flights", "table": "features"}
 
