@@ -4,12 +4,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 HOSTED_CLI := $(BIN)/imago
+SIZE ?= full
 
 # Byte code is worth its disk: without it every process compiles every import anew.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up down status doctor test unit lint lock clean
+.PHONY: help install demo up down status doctor test unit proof-gates lint lock clean
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +46,9 @@ test: install ## All tests: units, dbt, DAGs, and the real stack
 
 unit: install ## The tests that need no Airflow
 	@$(BIN)/python -m pytest tests/unit
+
+proof-gates: install ## Prove the gates: bad data, sabotages and kills are stopped, a year of good data is not (SIZE=small|full)
+	@$(BIN)/python -m proofs.gates --size $(SIZE)
 
 lint: install ## Style, types and the direction of imports
 	@$(BIN)/ruff check .

@@ -17,7 +17,8 @@ loading history starts no scoring; name days under *Announce* to start it for th
 backfill from the UI re-publishes day by day and starts the stages behind it, in mode `backfill`: nobody is paged.
 
 **When it fails.** A refusal names table, column and rule; it is not retried, since the same data would be refused
-again. Correct the raw file or the dbt model, then clear the task. Other errors are retried twice.
+again. The log, the XCom `refusal` and the alert say the same and name the audit's page (Imago in the navigation).
+Correct the raw file or the dbt model, then clear the task. Other errors are retried twice.
 """
 
 from __future__ import annotations

@@ -15,8 +15,9 @@ the days that you name.
 **Safe to run again?** Yes, any day, any number of times. A correction that came late makes a new version of that day
 only.
 
-**When it fails.** A refusal names table, column and rule and is not retried; the version before it stays. Correct the
-raw file or the dbt model, then clear the task.
+**When it fails.** A refusal names table, column and rule and is not retried; the version before it stays. The log, the
+XCom `refusal` and the alert say the same and name the audit's page (Imago in the navigation). Correct the raw file or
+the dbt model, then clear the task.
 """
 
 from __future__ import annotations

@@ -27,6 +27,7 @@ class RunContext:
     attempt: int = 1
     actor: str = "airflow"
     code_commit: str = "unknown"
+    task_id: str | None = None  # of Airflow, for links to its log
 
     @classmethod
     def local(cls, *, mode: Mode = "live") -> RunContext:

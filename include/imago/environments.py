@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping
 from typing import Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from imago.errors import EnvironmentMismatch, SettingsError
 
@@ -30,7 +30,9 @@ class Environment(BaseModel):
 
     `storage_root` is `s3://bucket[/prefix]` or an absolute folder. `ledger_url` is a SQLAlchemy URL of a Postgres
     (`postgresql+psycopg2://...`), `ledger_schema` the schema inside it. `registry_prefix` stands before the names of
-    the registered models. `airflow_url` is where a person's browser finds Airflow (for links).
+    the registered models. `airflow_url` is where a person's browser finds Airflow (for links). `keep_versions_days`,
+    `keep_staging_days` and `keep_audits_days` are how long old table versions, the staged rows of attempts that did not
+    end well, and the pages of audits stay.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -51,6 +53,9 @@ class Environment(BaseModel):
     slack_base_url: str = "https://slack.com/api/"
     requires_approval: bool = False
     airflow_url: str | None = None
+    keep_versions_days: int = Field(default=30, ge=1)
+    keep_staging_days: int = Field(default=14, ge=1)
+    keep_audits_days: int = Field(default=365, ge=1)
 
     @field_validator("storage_root")
     @classmethod

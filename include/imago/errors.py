@@ -6,6 +6,7 @@ ImagoError
 │   └── EnvironmentMismatch  the settings belong to another environment
 ├── SpecError                a model spec is not valid
 ├── MissingPartition         an input that a stage needs is not published
+├── DamagedPartition         a stored file does not hold what was published
 ├── RefusedPartition         an audit or a contract turned data down; nothing was published
 ├── Fenced                   a newer attempt owns this partition
 ├── NoChampion               nobody reigns on that day
@@ -20,14 +21,16 @@ from __future__ import annotations
 
 from typing import Any
 
-_ORDER = ("environment", "model", "table", "partition", "column", "rule", "allowed", "seen", "rows")
+_ORDER = ("environment", "model", "table", "partition", "file", "column", "rule", "allowed", "seen", "rows", "audit")
+_LONGEST_FACT = 300
 
 
 class ImagoError(Exception):
     """A refusal that a person can act on.
 
     `message` says what is wrong in one sentence; `next_step` what to do about it; the facts say where. The same facts
-    feed the exception's text, the task log, the alert and the run's summary, so that all four say the same.
+    feed the exception's text, the task log, the alert and the run's summary, so that all four say the same. A fact is
+    cut at 300 characters, and control characters in it are written out. `audit` is the address of the audit's page.
 
     >>> print(ImagoError("the column is missing", environment="dev", column="seats", next_step="add it to the model"))
     the column is missing [environment=dev, column=seats] Next: add it to the model
@@ -42,26 +45,30 @@ class ImagoError(Exception):
         model: str | None = None,
         table: str | None = None,
         partition: str | None = None,
+        file: str | None = None,
         column: str | None = None,
         rule: str | None = None,
         allowed: Any = None,
         seen: Any = None,
         rows: int | None = None,
+        audit: str | None = None,
     ) -> None:
         given = {
             "environment": environment,
             "model": model,
             "table": table,
             "partition": partition,
+            "file": file,
             "column": column,
             "rule": rule,
             "allowed": allowed,
             "seen": seen,
             "rows": rows,
+            "audit": audit,
         }
         self.message = message
         self.next_step = next_step
-        self.facts: dict[str, Any] = {name: given[name] for name in _ORDER if given[name] is not None}
+        self.facts: dict[str, Any] = {name: shown(given[name]) for name in _ORDER if given[name] is not None}
         super().__init__(message)
 
     def __str__(self) -> str:
@@ -70,9 +77,28 @@ class ImagoError(Exception):
         step = f" Next: {self.next_step}" if self.next_step else ""
         return f"{self.message}{where}{step}"
 
+    def complete(self, **facts: Any) -> None:
+        """Adds what the one who raised it could not know; what it said itself stays."""
+        known = {**{name: shown(value) for name, value in facts.items() if value is not None}, **self.facts}
+        self.facts = {name: known[name] for name in _ORDER if name in known}
+
+    def summary(self) -> dict[str, Any]:
+        """The message, the facts and the next step, as one flat object for a log, an XCom or a page."""
+        return {"refused": self.message, **self.facts, "next_step": self.next_step}
+
     def __reduce__(self) -> tuple[Any, ...]:
         # Keyword-only arguments do not survive the default pickling, which Airflow and multiprocessing rely on.
         return _rebuild, (type(self), self.message, self.next_step, self.facts)
+
+
+def shown(value: Any) -> Any:
+    """A fact that comes from data may be long, or hold line breaks that would forge a line of the log."""
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    text = "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in str(value))
+    if len(text) > _LONGEST_FACT:
+        return text[: _LONGEST_FACT - 1] + "…"
+    return text if isinstance(value, str) else value
 
 
 def _rebuild(kind: type[ImagoError], message: str, next_step: str, facts: dict[str, Any]) -> ImagoError:
@@ -97,6 +123,10 @@ class SpecError(ImagoError):
 
 class MissingPartition(ImagoError):
     """An input partition that a stage needs is not published."""
+
+
+class DamagedPartition(ImagoError):
+    """A stored file does not hold what was published."""
 
 
 class RefusedPartition(ImagoError):

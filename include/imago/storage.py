@@ -12,6 +12,7 @@ import json
 import os
 import posixpath
 from collections.abc import Sequence
+from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from pyarrow import fs
 
 IDENTITY = "_imago/environment.json"
+# What follows a raw file's name in the name of its checksum: the hex sha256 of its bytes.
+CHECKSUM = ".sha256"
 
 
 class Storage:
@@ -113,12 +116,12 @@ class Storage:
             options["AWS_SECRET_ACCESS_KEY"] = env.s3_secret_key.get_secret_value()
         return options
 
-    def write_bytes(self, rel: str, data: bytes) -> str:
+    def write_bytes(self, rel: str, data: bytes | pa.Buffer) -> str:
         """Writes a whole file, which readers see whole or not at all; returns the sha256 of its bytes."""
         self._create(self.filesystem, self.path(rel), data)
         return hashlib.sha256(data).hexdigest()
 
-    def _create(self, filesystem: fs.FileSystem, path: str, data: bytes) -> None:
+    def _create(self, filesystem: fs.FileSystem, path: str, data: bytes | pa.Buffer) -> None:
         if self.environment.on_s3:
             with filesystem.open_output_stream(path) as stream:
                 stream.write(data)
@@ -149,6 +152,16 @@ class Storage:
         selector = fs.FileSelector(self.path(rel), recursive=True, allow_not_found=True)
         found = self.filesystem.get_file_info(selector)
         return sorted(info.path[len(root) + 1 :] for info in found if info.type == fs.FileType.File)
+
+    def modified(self, rel: str) -> dict[str, datetime]:
+        """When each file and folder below a folder was last changed, at any depth; empty when it is not there."""
+        from pyarrow import fs
+
+        root = self._absolute("")
+        selector = fs.FileSelector(self.path(rel), recursive=True, allow_not_found=True)
+        return {
+            info.path[len(root) + 1 :]: info.mtime for info in self.filesystem.get_file_info(selector) if info.mtime
+        }
 
     def delete(self, rel: str) -> None:
         """Removes a file or a folder; it is fine when it is not there."""

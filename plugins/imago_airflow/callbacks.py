@@ -42,10 +42,12 @@ def run_succeeded(context: Mapping[str, Any]) -> None:
 def _failed(
     context: Mapping[str, Any], *, dag_id: str, run_id: str, task_id: str | None, error: BaseException | str | None
 ) -> None:
+    from imago.alerts.links import run_links
     from imago.jobs import alerts
+    from imago_airflow.connections import environment_for
 
     about = _about(context, dag_id=dag_id, run_id=run_id)
-    links = _links(about["env_name"], dag_id=dag_id, run_id=run_id, task_id=task_id)
+    links = run_links(environment_for(about["env_name"]), dag_id=dag_id, run_id=run_id, task_id=task_id)
     summary = alerts.task_failed(**about, task_id=task_id, error=error, links=links)
     log.info("The failure of %s %s: %s", dag_id, run_id, summary)
 
@@ -75,18 +77,6 @@ def _about(context: Mapping[str, Any], *, dag_id: str, run_id: str) -> dict[str,
         "ds": getattr(dag_run, "partition_key", None) or conf.get("ds"),
         "context": RunContext(run_id=run_name(dag_id, run_id), mode=mode, code_commit=code_commit()),
     }
-
-
-def _links(environment: str, *, dag_id: str, run_id: str, task_id: str | None) -> dict[str, str]:
-    from urllib.parse import quote
-
-    from imago_airflow.connections import environment_for
-
-    url = environment_for(environment).airflow_url
-    if not url:
-        return {}
-    run = f"{url.rstrip('/')}/dags/{quote(dag_id)}/runs/{quote(run_id, safe='')}"
-    return {"run": run, **({"log": f"{run}/tasks/{quote(task_id)}"} if task_id else {})}
 
 
 def _first(cause: BaseException | None, error: BaseException | str | None) -> BaseException | str | None:

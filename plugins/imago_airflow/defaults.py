@@ -65,7 +65,7 @@ def stage_dag(
 
 
 def upkeep_dag(environment: str, name: str, *, doc_md: str | None, schedule: str) -> DAG:
-    """A DAG that serves all models of an environment, every few minutes."""
+    """A DAG that serves all models of an environment, by the clock alone."""
     return DAG(
         dag_id=dag_id(environment, None, name),
         description=f"{name.replace('_', ' ')} in {environment}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from html import escape
 
 from airflow.api_fastapi.auth.managers.models.resource_details import AccessView
@@ -9,16 +10,19 @@ from airflow.api_fastapi.core_api.security import requires_access_view
 from fastapi import Depends, FastAPI, HTTPException
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from imago.environments import hosted_environments
+from imago.environments import Environment, hosted_environments
 from imago.errors import ImagoError
+from imago.specs import ModelSpec
 from imago_airflow.connections import environment_for
 from imago_models import MODELS
 
 _LOGGED_IN = [Depends(requires_access_view(AccessView.WEBSITE))]
+# Audit pages are files of the storage root, shown on Airflow's own origin: whatever they hold, nothing of it runs.
+_NO_SCRIPTS = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}
 
 
 def build_app() -> FastAPI:
-    """The application below `/imago`: the dashboard of each hosted environment and model."""
+    """The application below `/imago`: the dashboard of each hosted environment and model, and its audits."""
     app = FastAPI(title="Imago", docs_url=None, redoc_url=None, openapi_url=None)
 
     @app.get("/", dependencies=_LOGGED_IN)
@@ -29,17 +33,47 @@ def build_app() -> FastAPI:
         links = "".join(f'<li><a href="{e}/{m}">{e}: {m}</a></li>' for e, m in pages)
         return HTMLResponse(f"<!doctype html><title>Imago</title><h1>Models</h1><ul>{links}</ul>")
 
-    # A plain function: it reads tables, so it runs in the server's thread pool and blocks nobody.
+    # Plain functions: they read tables and files, so they run in the server's thread pool and block nobody.
     @app.get("/{environment}/{model}", dependencies=_LOGGED_IN)
     def dashboard(environment: str, model: str) -> Response:
         from imago.dashboard import render
 
-        spec = next((spec for spec in MODELS if spec.name == model), None)
-        if spec is None or environment not in hosted_environments():
-            raise HTTPException(404, f"no model {model!r} in environment {environment!r} is hosted here")
-        try:
-            return HTMLResponse(render(environment_for(environment), spec))
-        except ImagoError as error:
-            return HTMLResponse(f"<!doctype html><title>Imago</title><p>{escape(str(error))}</p>", status_code=503)
+        return _page(environment, model, render)
+
+    @app.get("/audits/{environment}/{model}", dependencies=_LOGGED_IN)
+    def audits(environment: str, model: str) -> Response:
+        from imago.features.audit_docs import overview
+
+        return _page(environment, model, overview)
+
+    @app.get("/audits/{environment}/{model}/{table}/{which}", dependencies=_LOGGED_IN)
+    def audit(environment: str, model: str, table: str, which: str) -> Response:
+        """`which` is a day, for its newest audit, or the name of an attempt (`first..last-fence`)."""
+        from imago.features.audit_docs import page
+
+        def stored(env: Environment, spec: ModelSpec) -> str:
+            found = page(env, spec, table, which)
+            if found is None:
+                raise HTTPException(404, f"no audit of {table} for {which} has a page")
+            return found
+
+        return _page(environment, model, stored, headers=_NO_SCRIPTS)
 
     return app
+
+
+def _page(
+    environment: str,
+    model: str,
+    render: Callable[[Environment, ModelSpec], str],
+    *,
+    headers: dict[str, str] | None = None,
+) -> Response:
+    """What `render` makes for a hosted model; what refuses is said with status 503."""
+    spec = next((spec for spec in MODELS if spec.name == model), None)
+    if spec is None or environment not in hosted_environments():
+        raise HTTPException(404, f"no model {model!r} in environment {environment!r} is hosted here")
+    try:
+        return HTMLResponse(render(environment_for(environment), spec), headers=headers)
+    except ImagoError as error:
+        return HTMLResponse(f"<!doctype html><title>Imago</title><p>{escape(str(error))}</p>", status_code=503)

@@ -55,6 +55,7 @@ def open_run(context: Mapping[str, Any], *, environment: str, model: str) -> Run
             attempt=ti.try_number,
             actor=getattr(dag_run, "triggering_user_name", None) or "airflow",
             code_commit=code_commit(),
+            task_id=ti.task_id,
         ),
     )
 

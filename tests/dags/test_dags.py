@@ -13,9 +13,9 @@ WAITS_FOR_A_PERSON = "approve"
 
 
 def expected(environment: str) -> set[str]:
-    stages = (*STAGES, "champion_rollback")
+    stages = (*STAGES, "champion_rollback", "corrections")
     of_models = {f"{environment}__{spec.name}__{stage}" for spec in MODELS for stage in stages}
-    return of_models | {f"{environment}__alert_delivery", f"{environment}__watchdog"}
+    return of_models | {f"{environment}__{name}" for name in ("alert_delivery", "retention", "watchdog")}
 
 
 @pytest.mark.parametrize("environments", ["dev", "prod", "dev,staging,prod"])

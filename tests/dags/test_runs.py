@@ -83,6 +83,19 @@ def test_half_a_range_fails_before_any_work_and_says_what_to_fill_in(ran):
     assert "both `from_day` and `to_day`" in half["calls"][0][1]
 
 
+def test_corrections_announce_exactly_the_days_that_changed_and_as_history(ran):
+    corrected = ran["corrected"]
+    assert corrected["tasks"] == {"outcomes": "success", "features": "success"}
+    assert corrected["calls"] == [["correct", "outcomes"], ["correct", "features"]]
+    assert corrected["events"] == [["2013-10-02", "backfill"], ["2013-10-04", "backfill"]]
+    assert corrected["starts"] == [["metric_refresh", "2013-10-02"], ["metric_refresh", "2013-10-04"]]
+
+
+def test_corrections_that_change_nothing_announce_nothing(ran):
+    assert ran["nothing_corrected"]["state"] == "success"
+    assert ran["nothing_corrected"]["events"] == []
+
+
 def test_a_run_without_a_day_fails_and_says_where_to_give_one(ran):
     assert ran["no_day"]["state"] == "failed"
     assert "partition key" in ran["no_day"]["calls"][0][1]

@@ -81,7 +81,7 @@ def test_every_model_that_is_read_later_has_an_enforced_contract_and_tests_on_it
     for node in graph.nodes.values():
         if node.resource_type == "model":
             assert tested[node.name] & {"unique", "unique_together"}, node.name
-            if node.config.materialized == "external":
+            if node.config.materialized == "staged":
                 assert node.contract.enforced, node.name
                 assert {"not_empty", "within_contract", "in_run"} <= tested[node.name], node.name
 

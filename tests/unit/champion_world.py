@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
 
 from imago import ledger
 from imago.context import RunContext
+from imago.contracts import Column, Contract
 from imago.days import days_between, parse_day
 from imago.ledger import champions
 from imago.ledger.champions import Champion
@@ -22,6 +23,14 @@ FIRST = "2013-02-11"  # the first day that the champion scores
 ROWS = 40
 LIVE = RunContext(run_id="test", code_commit="abc")
 BACKFILL = replace(LIVE, mode="backfill")
+CONTRACT = Contract(
+    model="toy_features",
+    columns=(
+        Column(name="gate", data_type="varchar", values=("A", "B", "C")),
+        Column(name="risk", data_type="double precision", at_least=-50, at_most=50),
+        Column(name="noise", data_type="double precision", at_least=-50, at_most=50),
+    ),
+)
 
 
 def line(spec, seed):
@@ -73,12 +82,11 @@ def world_rows(days=DAYS, *, shift: float = 0.0, seed: int = 5):
     ds = np.repeat(np.array(days, dtype=object), ROWS)
     risk, gate = random.normal(size=count), random.choice(["A", "B", "C"], count)
     label = (random.random(count) < 1 / (1 + np.exp(-(2 * risk + (gate == "A") - 0.5)))).astype("int32")
+    at = [datetime.combine(parse_day(day), datetime.min.time()) for day in ds]
     known = {
         "key": pa.array([f"{day}-{place % ROWS:03d}" for place, day in enumerate(ds)], pa.string()),
         "ds": pa.array(ds, pa.string()),
-        "event_time": pa.array(
-            [datetime.combine(parse_day(day), datetime.min.time()) for day in ds], pa.timestamp("us")
-        ),
+        "event_time": pa.array(at, pa.timestamp("us")),
     }
     features = pa.table(
         {
@@ -88,8 +96,9 @@ def world_rows(days=DAYS, *, shift: float = 0.0, seed: int = 5):
             "noise": pa.array(random.normal(size=count), pa.float64(), mask=random.random(count) < 0.05),
         }
     )
-    outcomes = pa.table({**known, "label": pa.array(label, pa.int32(), mask=random.random(count) < 0.03)})
-    return features, outcomes
+    told = pa.array([moment + timedelta(hours=36) for moment in at], pa.timestamp("us"))
+    label = pa.array(label, pa.int32(), mask=random.random(count) < 0.03)
+    return features, pa.table({**known, "label": label, "known_at": told})
 
 
 def publish(env, name, data, days):
@@ -97,12 +106,13 @@ def publish(env, name, data, days):
     return table.publish(data, days=days, key=("key",), fence=table.draw_fence(), context=LIVE)
 
 
-def crown(env, *, seed: int = 1, ds: str = TRAINED, version: str = "1") -> Champion:
-    """Trains on the snapshot of `ds`, saves the model as the registry does, and writes the champion's row."""
+def crown(env, *, seed: int = 1, ds: str = TRAINED, version: str = "1", contract: bool = True) -> Champion:
+    """Trains on the snapshot of `ds`, saves the model as the registry does (without a contract as before it was kept
+    with models), and writes the champion's row."""
     from imago.registry import save
     from imago.training import fitting, snapshot
 
-    frozen = snapshot.freeze(env, SPEC, ds)
+    frozen = snapshot.freeze(env, SPEC, ds, contract=CONTRACT, run_id=LIVE.run_id)
     spec = SPEC.model_copy(update={"training": SPEC.training.model_copy(update={"seed": seed})})
     fitted = fitting.fit(spec, frozen, SPEC.candidates[0])
     artifact = save(
@@ -113,7 +123,11 @@ def crown(env, *, seed: int = 1, ds: str = TRAINED, version: str = "1") -> Champ
         problem="binary",
         columns=fitted.columns,
         scores=fitted.scores,
-        facts={"snapshot": frozen.folder, "trained_until": frozen.cut.trained_until},
+        facts={
+            "snapshot": frozen.folder,
+            "trained_until": frozen.cut.trained_until,
+            **({"contract": frozen.manifest["contract"]} if contract else {}),
+        },
     )
     with ledger.connect(env).begin() as connection:
         reigning = champions.reigning(connection, SPEC.name)

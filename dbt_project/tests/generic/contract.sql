@@ -1,7 +1,12 @@
 {#
-    All that the contract in the model's .yml says of single values, in one pass over the table: `nullable: false`,
-    `values: [...]`, `at_least` and `at_most` in a column's `meta`. NaN is in no range. One row per broken rule, with the
-    number of rows that break it.
+    All that the contract in the model's .yml says of single rows, in one pass over the table: in a column's `meta`
+    `nullable: false`, `values: [...]`, `pattern`, `at_least` and `at_most` (NaN is in no range), and in the model's `meta`
+    the `rules` that name what must hold between columns:
+
+        rules: {gust_mph: {not below the wind: gust_mph >= wind_mph}}
+
+    A rule that cannot be answered because of a null holds. One row per broken rule, with the number of rows that break it
+    and the condition that finds them.
 #}
 {% test within_contract(model) %}
 {%- set rules = [] -%}
@@ -11,14 +16,19 @@
   {%- for column in node.columns.values() -%}
     {%- set meta = column.config.meta -%}
     {%- if not meta.get('nullable', true) -%}
-      {%- do rules.append((column.name, 'not null', column.name ~ ' is null')) -%}
+      {%- do rules.append((column.name, 'not null', 'no missing value', column.name ~ ' is null')) -%}
     {%- endif -%}
     {%- if meta.get('values') is not none -%}
       {%- set allowed = [] -%}
       {%- for value in meta.get('values') -%}
-        {%- do allowed.append("'" ~ value ~ "'" if value is string else value) -%}
+        {%- do allowed.append("'" ~ value | replace("'", "''") ~ "'" if value is string else value) -%}
       {%- endfor -%}
-      {%- do rules.append((column.name, 'allowed values', column.name ~ ' not in (' ~ allowed | join(', ') ~ ')')) -%}
+      {%- do rules.append((column.name, 'allowed values', meta.get('values') | join(', '),
+                           column.name ~ ' not in (' ~ allowed | join(', ') ~ ')')) -%}
+    {%- endif -%}
+    {%- if meta.get('pattern') is not none -%}
+      {%- do rules.append((column.name, 'pattern', meta.get('pattern'),
+                           'not (' ~ matches(column.name, meta.get('pattern')) ~ ')')) -%}
     {%- endif -%}
     {%- if meta.get('at_least') is not none or meta.get('at_most') is not none -%}
       {%- set bounds = [] -%}
@@ -26,8 +36,14 @@
       {%- if meta.get('at_most') is not none -%}{%- do bounds.append(column.name ~ ' <= ' ~ meta.get('at_most')) -%}{%- endif -%}
       {#- DuckDB holds NaN to be equal to itself and above all, so a range without an upper bound needs one. -#}
       {%- do bounds.append(column.name ~ " < cast('Infinity' as double precision)") -%}
-      {%- do rules.append((column.name, 'range', 'not (' ~ bounds | join(' and ') ~ ')')) -%}
+      {%- do rules.append((column.name, 'range', meta.get('at_least', 'any') ~ ' to ' ~ meta.get('at_most', 'any') ~ ', finite',
+                           'not (' ~ bounds | join(' and ') ~ ')')) -%}
     {%- endif -%}
+  {%- endfor -%}
+  {%- for column, named in node.config.meta.get('rules', {}).items() -%}
+    {%- for rule, condition in named.items() -%}
+      {%- do rules.append((column, rule, condition, 'not (' ~ condition ~ ')')) -%}
+    {%- endfor -%}
   {%- endfor -%}
   {%- if rules | length == 0 -%}
     {{ exceptions.raise_compiler_error('the contract of ' ~ model.identifier ~ ' holds no rule for any value') }}
@@ -38,7 +54,7 @@ with
 counted as (
 
     select
-      {%- for column, rule, broken in rules %}
+      {%- for column, rule, allowed, broken in rules %}
       sum(case when {{ broken }} then 1 else 0 end) as rule_{{ loop.index }},
       {%- endfor %}
       count(*) as rows_seen
@@ -48,12 +64,21 @@ counted as (
 
 broken as (
 
-    select cast(null as varchar) as column_name, cast(null as varchar) as rule, cast(null as bigint) as rows_broken
+    select
+        cast(null as varchar) as column_name,
+        cast(null as varchar) as rule,
+        cast(null as varchar) as allowed,
+        cast(null as varchar) as broken_where,
+        cast(null as bigint) as rows_broken
     from counted
     where 1 = 0
-    {%- for column, rule, broken in rules %}
+    {%- for column, rule, allowed, broken in rules %}
     union all
-    select '{{ column }}', '{{ rule }}', rule_{{ loop.index }} from counted where rule_{{ loop.index }} > 0
+    select
+        '{{ column }}', '{{ rule | replace("'", "''") }}', '{{ allowed | string | replace("'", "''") }}',
+        '{{ broken | replace("'", "''") }}', rule_{{ loop.index }}
+    from counted
+    where rule_{{ loop.index }} > 0
     {%- endfor %}
 
 )

@@ -170,11 +170,6 @@ class AirflowApi:
         )["task_instances"]
         return found
 
-    def xcom(self, run: DagRun, task_id: str, key: str = "return_value") -> Any:
-        """What a task of the run returned: the summary of its job."""
-        path = f"/dags/{run.dag_id}/dagRuns/{run.run_id}/taskInstances/{task_id}/xcomEntries/{key}"
-        return self.call("GET", path, params={"deserialize": "true"})["value"]
-
     def unpause(self, dag_id: str) -> None:
         """Lets the DAG's runs start."""
         self.call("PATCH", f"/dags/{dag_id}", json={"is_paused": False})

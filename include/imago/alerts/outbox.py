@@ -80,7 +80,8 @@ def raise_alert(connection: Connection, alert: Alert, context: RunContext) -> in
     if incident is None:
         incident_id = _open(connection, alert, key, rule)
         return _write(connection, alert, key, context, incident_id=incident_id, kind="opened", occurrence=occurrence)
-    if _is_told(connection, occurrence, context, alerts.c.incident_id == incident.id):
+    was_mended = occurrence in (incident.worst or {}).get("cleared", ())
+    if not was_mended and _is_told(connection, occurrence, context, alerts.c.incident_id == incident.id):
         return None
     escalated = SEVERITIES.index(str(alert.severity)) > SEVERITIES.index(incident.severity)
     worst = _without_cleared(_worse_of(rule, incident.worst or {}, _measured(alert)), occurrence)

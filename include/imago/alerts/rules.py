@@ -41,18 +41,13 @@ class Rule:
 
 _ALL = (
     Rule(
-        name="feature_refused",
-        summary="features of a day were turned down by their audit and not published",
+        name="partition_refused",
+        summary="days of features or outcomes were turned down and not published",
         severity="critical",
         heals="day",
         fails_run=True,
     ),
-    Rule(
-        name="outcome_refused",
-        summary="outcomes of a day were turned down by their audit and not published",
-        heals="day",
-        fails_run=True,
-    ),
+    Rule(name="audit_warning", summary="days were published although a rule of their contract warns"),
     Rule(
         name="prediction_refused",
         summary="predictions of a day were turned down by their audit and not published",

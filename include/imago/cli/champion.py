@@ -54,11 +54,35 @@ def history(model: ModelOption = None, env: EnvironmentOption = "dev", as_json: 
     else:
         _print_history(found["rows"])
     if found["problems"]:
-        raise ImagoError(
-            "the chain is broken: " + "; ".join(found["problems"]),
-            rule="hash chain",
-            next_step="compare with a backup of the ledger before anything else is promoted",
-        )
+        raise _broken(found["problems"])
+
+
+@area.command()
+def verify(
+    head: Annotated[
+        str | None, typer.Option("--head", help="A row's hash that was noted earlier: it has to be there still.")
+    ] = None,
+    model: ModelOption = None,
+    env: EnvironmentOption = "dev",
+    as_json: JsonOption = False,
+) -> None:
+    """Checks the hash chain of all promotions, and that each decision that promoted has its row. Exit code 1 when
+    something is wrong. Note the newest hash elsewhere, and pass it as --head next time: a chain cannot show by itself
+    that its end was cut off."""
+    from imago import ledger
+    from imago.ledger import champions
+
+    name = _spec(model).name
+    with ledger.connect(environment(env)).connect() as connection:
+        problems = champions.verify(connection, name, head=head)
+        rows = champions.history(connection, name)
+    newest = rows[-1].row_hash if rows else None
+    if as_json:
+        print_json({"model": name, "rows": len(rows), "newest": newest, "problems": problems})
+    elif not problems:
+        console.print(f"[bold]{escape(name)}[/]: {len(rows)} rows, the chain is whole, newest hash {newest or 'none'}")
+    if problems:
+        raise _broken(problems)
 
 
 @area.command()
@@ -82,6 +106,14 @@ def rollback(
         environment(env), _spec(model), RunContext.local(), to_version=to, effective_ds=effective, reason=reason
     )
     _say(done, as_json)
+
+
+def _broken(problems: list[str]) -> ImagoError:
+    return ImagoError(
+        "the chain is broken: " + "; ".join(problems),
+        rule="hash chain",
+        next_step="compare with a backup of the ledger before anything else is promoted",
+    )
 
 
 def _spec(name: str | None) -> ModelSpec:

@@ -1,15 +1,20 @@
-"""`imago land` and `imago partitions`: raw files in, published partitions seen."""
+"""`imago land`, `imago partitions` and `imago corrections`: raw files in, published partitions seen and put right."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table as Grid
 
 from imago.cli.output import EnvironmentOption, JsonOption, console, environment, errors, print_json
 from imago.context import RunContext
+
+if TYPE_CHECKING:
+    from imago.environments import Environment
+    from imago.specs import ModelSpec
 
 First = Annotated[str, typer.Option("--from", help="The first day, YYYY-MM-DD.")]
 Last = Annotated[str, typer.Option("--to", help="The last day, YYYY-MM-DD.")]
@@ -19,6 +24,7 @@ def register(app: typer.Typer) -> None:
     """Adds the verbs to the command line."""
     app.command()(land)
     app.command()(partitions)
+    app.command()(corrections)
 
 
 def land(first: First, last: Last, env: EnvironmentOption = "dev", json: JsonOption = False) -> None:
@@ -47,26 +53,100 @@ def land(first: First, last: Last, env: EnvironmentOption = "dev", json: JsonOpt
 def partitions(
     table: Annotated[str, typer.Argument(help="features, outcomes, predictions, profiles, drift or metrics.")],
     model: Annotated[str, typer.Argument(help="The model's name.")],
+    ds: Annotated[str | None, typer.Option("--ds", help="One day: all its versions, and why each was made.")] = None,
     env: EnvironmentOption = "dev",
     json: JsonOption = False,
 ) -> None:
-    """Show what is published: version, rows, digest, run."""
+    """Show what is published: version, rows, digest, run; with --ds every version of that day."""
     from dataclasses import asdict
 
+    from imago.features.changes import version_counts
     from imago.specs import get_model
     from imago.tables import Table
 
-    found = Table(environment(env), get_model(model).name, table).partitions()
+    where, spec = environment(env), get_model(model)
+    if ds is not None:
+        _versions(where, spec, table, ds, json=json)
+        return
+    found = Table(where, spec.name, table).partitions()
+    counts = version_counts(where, spec.name, table)
     if json:
-        print_json([asdict(info) for info in found])
+        print_json([{**asdict(info), "versions": counts[info.ds]} for info in found])
         return
     if not found:
         console.print(f"Nothing of {table} is published yet.")
         return
-    heads = ("day", "version", "rows", "digest", "mode", "run", "published (UTC)")
+    heads = ("day", "version", "versions", "rows", "digest", "mode", "run", "published (UTC)")
     grid = Grid(*heads, title=f"{model} · {table} · {env}")
     for info in found:
-        moment = info.published_at[:19].replace("T", " ")
-        grid.add_row(info.ds, str(info.version), f"{info.rows:,}", info.digest[:12], info.mode, info.run_id, moment)
+        grid.add_row(
+            *(info.ds, str(info.version), str(counts[info.ds]), f"{info.rows:,}", info.digest[:12], info.mode),
+            *(escape(info.run_id), _moment(info.published_at)),
+        )
     console.print(grid)
     console.print(f"{len(found):,} partitions, {sum(info.rows for info in found):,} rows")
+    if max(counts.values()) > 1:
+        console.print("Why a day has several versions: the same command with [bold]--ds DAY[/]")
+
+
+def corrections(
+    model: Annotated[str, typer.Argument(help="The model's name.")],
+    plan: Annotated[bool, typer.Option("--plan", help="Only show what raw files touch.")] = False,
+    env: EnvironmentOption = "dev",
+    json: JsonOption = False,
+) -> None:
+    """Build the published days again that late or corrected raw files touch."""
+    from imago.features.changes import touched
+    from imago.jobs.corrections import correct
+    from imago.specs import get_model
+
+    where, spec, context = environment(env), get_model(model), RunContext.local(mode="backfill")
+    told: dict[str, dict[str, Any]] = {}
+    for table in ("outcomes", "features"):
+        found = touched(where, spec, table)
+        told[table] = {"touched": found} if plan else correct(where, spec, table, context)
+        if json:
+            continue
+        for ds, reasons in found.items():
+            console.print(f"[bold]{table}[/] {ds}: {escape('; '.join(reasons))}")
+        if not plan:
+            changed, refused = told[table]["changed_days"], told[table]["refused"]
+            console.print(f"[bold]{table}[/]: {len(changed)} changed {' '.join(changed)}, {len(refused)} refused")
+            for ds, why in refused.items():
+                errors.print(f"[bold red]✗[/] {ds}: {escape(why)}")
+        elif not found:
+            console.print(f"[bold]{table}[/]: nothing is touched")
+    if json:
+        print_json(told)
+    elif not plan and any(part["changed_days"] for part in told.values()):
+        console.print(f"What follows from these days: `imago backfill {model} --from DAY --to DAY`")
+
+
+def _versions(env: Environment, spec: ModelSpec, table: str, ds: str, *, json: bool) -> None:
+    from dataclasses import asdict
+
+    from imago.features.changes import versions
+
+    found = versions(env, spec, table, ds)
+    if json:
+        print_json([asdict(one) for one in found])
+        return
+    if not found:
+        console.print(f"Nothing of {table} is published for {ds}.")
+        return
+    console.print(f"[bold]{spec.name} · {table} · {ds} · {env.name}[/]")
+    for one in found:
+        lost = "" if one.is_readable else ", [red]its files are gone[/]"
+        console.print(
+            f"[bold]version {one.version}[/]  {one.rows:,} rows, digest {one.digest[:12]}, "
+            f"{_moment(one.published_at)} UTC{lost}"
+        )
+        console.print(f"  {one.mode} run {escape(one.run_id)}", soft_wrap=True)
+        for reason in one.why:
+            console.print(f"  why: {escape(reason)}", soft_wrap=True)
+    read = f'Table(environment, "{spec.name}", "{table}").read(["{ds}"], version={found[-1].version})'
+    console.print(f"Read one: {read}", soft_wrap=True)
+
+
+def _moment(text: str) -> str:
+    return text[:19].replace("T", " ")

@@ -62,7 +62,11 @@ def run(
     if as_json:
         print_json(summaries)
     elif stage in ("feature_refresh", "outcome_refresh"):
-        console.print(f"[bold]{stage}[/] {days[0]} to {days[-1]} " + escape(_line(summaries[0])))
+        summary = dict(summaries[0])
+        page = summary.pop("audit", None)
+        console.print(f"[bold]{stage}[/] {days[0]} to {days[-1]} " + escape(_line(summary)), soft_wrap=True)
+        if page:
+            console.print(f"  [dim]audit:[/] {escape(page)}", soft_wrap=True)
 
 
 def serve(

@@ -31,8 +31,10 @@ def print_json(value: Any) -> None:
 
 def fail(error: ImagoError) -> None:
     """A refusal, as a person reads it: what is wrong, where, and what to do next."""
-    errors.print(f"[bold red]✗[/] {escape(error.message)}")
+    # Not wrapped: addresses and paths are copied from here.
+    errors.print(f"[bold red]✗[/] {escape(error.message)}", soft_wrap=True)
+    width = max((len(name) for name in error.facts), default=0)
     for name, value in error.facts.items():
-        errors.print(f"  [dim]{name}:[/] {escape(str(value))}")
+        errors.print(f"  [dim]{name:<{width}}[/]  {escape(str(value))}", soft_wrap=True)
     if error.next_step:
-        errors.print(f"  [bold]Next:[/] {escape(error.next_step)}")
+        errors.print(f"  [bold]Next:[/] {escape(error.next_step)}", soft_wrap=True)

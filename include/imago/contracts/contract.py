@@ -25,10 +25,11 @@ TYPES = frozenset({TEXT, "timestamp", "boolean", *NUMERIC})
 class Column:
     """One promised column.
 
-    `values` are all that is allowed; `pattern` is a regular expression that the whole text matches; `at_least` and
-    `at_most` are allowed themselves, and NaN and infinity are in no range. Shares are of one day's rows, from 0 to 1:
-    `max_missing` of nulls, `max_unseen` of values that the table's recent days do not hold; beyond `warn_*` a person is
-    told, beyond `max_*` the day is refused. `personal` values are never quoted outside of the environment.
+    `values` are all that is allowed; `pattern` is a regular expression that the whole text matches, without backslashes
+    (databases read them differently); `at_least` and `at_most` are allowed themselves, and NaN and infinity are in no
+    range. Shares are of one day's rows, from 0 to 1: `max_missing` of nulls, `max_unseen` of values that the table's
+    recent days do not hold; beyond `warn_*` a person is told, beyond `max_*` the day is refused. `personal` values are
+    never quoted outside of the environment.
     """
 
     name: str
@@ -75,7 +76,7 @@ class Contract:
 
     In the world's first `warmup_days` the shares of missing and unseen values are not judged: there is no history yet
     that they could be made of. A contract without `volume` (a model that is not published as days of rows) is not
-    audited by days.
+    audited by days. `rules` are (column, name, SQL that holds for each row), judged by dbt where the rows are made.
     """
 
     model: str
@@ -83,6 +84,7 @@ class Contract:
     raw: tuple[Raw, ...] = ()
     volume: Volume | None = None
     warmup_days: int = 0
+    rules: tuple[tuple[str, str, str], ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -117,6 +119,7 @@ class Contract:
             if volume is None
             else Volume(**{name: _tuple(part) if isinstance(part, list) else part for name, part in volume.items()}),
             warmup_days=data["warmup_days"],
+            rules=tuple((column, name, sql) for column, name, sql in data["rules"]),
         )
 
 
@@ -125,8 +128,11 @@ def check_complete(contract: Contract, *, key: tuple[str, ...]) -> None:
 
     Every column of `key` is never null; every other column is either never null or has a cap on missing values below 1;
     every number has a finite range; every text has allowed values, or a pattern and a cap on unseen values below 1; a
-    warning lies within its cap; the day's volume is bounded.
+    warning lies within its cap; each named rule is of a column; the day's volume is bounded.
     """
+    strangers = sorted({column for column, _, _ in contract.rules} - set(contract.names))
+    if strangers:
+        raise _incomplete(contract, "rules", ", ".join(contract.names), strangers[0])
     for column in contract.columns:
         for rule, allowed in _holes(column, is_key=column.name in key):
             raise _incomplete(contract, rule, allowed, column.name)
@@ -168,6 +174,8 @@ def _holes(column: Column, *, is_key: bool) -> list[tuple[str, str]]:
             re.compile(column.pattern)
         except re.error:
             holes.append(("pattern", "a regular expression"))
+        if "\\" in column.pattern:
+            holes.append(("pattern", "without backslashes, which databases read differently: [0-9], not \\d"))
     for cap, warning in (("max_missing", "warn_missing"), ("max_unseen", "warn_unseen")):
         most, warn = getattr(column, cap), getattr(column, warning)
         if most is not None and not 0 <= most < 1:
@@ -180,7 +188,6 @@ def _holes(column: Column, *, is_key: bool) -> list[tuple[str, str]]:
 def _incomplete(contract: Contract, rule: str, allowed: str, column: str | None = None) -> SpecError:
     return SpecError(
         f"the contract of {contract.model} has a hole" + (f" at {column}" if column else ""),
-        table=contract.model,
         column=column,
         rule=rule,
         allowed=allowed,

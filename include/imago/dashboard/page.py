@@ -35,7 +35,8 @@ def model_page(facts: Facts) -> str:
     """The page of one model."""
     spec = facts.spec
     body = [
-        f'<header><div><h1>{escape(spec.name)}</h1><p class="dim">{escape(spec.description)}</p></div>'
+        f'<header><div><h1>{escape(spec.name)}</h1><p class="dim">{escape(spec.description)} '
+        f'<a href="../audits/{escape(facts.environment)}/{escape(spec.name)}">The audits of its data</a></p></div>'
         f'<span class="tag">{escape(facts.environment)}</span></header>',
         _tiles(facts),
         '<div class="grid2">',

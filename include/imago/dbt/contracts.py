@@ -8,14 +8,16 @@ from typing import Any
 from imago.contracts import Column, Contract, Raw, Volume
 from imago.errors import SpecError
 
+_MODEL = {"raw", "volume", "warmup_days", "rules"}
+
 
 def contract_of(model: str, target: str) -> Contract:
     """The contract of a dbt model; a model that is not there, or whose contract is not enforced, is refused."""
     from dbt.contracts.graph.nodes import ModelNode
 
-    from imago.dbt.project import manifest
+    from imago.dbt.project import manifest_to_read
 
-    models = {node.name: node for node in manifest(target).nodes.values() if isinstance(node, ModelNode)}
+    models = {node.name: node for node in manifest_to_read(target).nodes.values() if isinstance(node, ModelNode)}
     found = models.get(model)
     if found is None:
         allowed = ", ".join(sorted(models))
@@ -29,35 +31,43 @@ def contract_of(model: str, target: str) -> Contract:
             next_step=f"set contract.enforced: true in {model}.yml",
         )
     meta = found.config.meta
+    _only(model, "model", set(meta), _MODEL)
     volume = meta.get("volume")
     return Contract(
         model=model,
         columns=tuple(_column(name, column) for name, column in found.columns.items()),
-        raw=tuple(
-            Raw(kind=kind, days=_pair(said.get("days")), delivered=_pair(said.get("delivered")))
-            for kind, said in meta.get("raw", {}).items()
-        ),
+        raw=tuple(_raw(model, kind, said) for kind, said in meta.get("raw", {}).items()),
         volume=None if volume is None else _volume(model, volume),
         warmup_days=meta.get("warmup_days", 0),
+        rules=tuple(
+            (column, name, sql) for column, named in meta.get("rules", {}).items() for name, sql in named.items()
+        ),
     )
 
 
 def _column(name: str, declared: Any) -> Column:
     said = dict(declared.config.meta)
+    _only(name, "column", set(said), {field.name for field in fields(Column)} - {"name", "data_type"})
     values = said.pop("values", None)
-    try:
-        return Column(name=name, data_type=declared.data_type, values=None if values is None else tuple(values), **said)
-    except TypeError:
-        allowed = [field.name for field in fields(Column) if field.name not in ("name", "data_type")]
-        unknown = sorted(set(said) - set(allowed))
+    return Column(name=name, data_type=declared.data_type, values=None if values is None else tuple(values), **said)
+
+
+def _raw(model: str, kind: str, said: dict[str, Any]) -> Raw:
+    _only(f"{model}.raw.{kind}", "raw kind", set(said), {field.name for field in fields(Raw)} - {"kind"})
+    return Raw(kind=kind, days=_pair(said.get("days")), delivered=_pair(said.get("delivered")))
+
+
+def _only(name: str, what: str, said: set[str], allowed: set[str]) -> None:
+    unknown = sorted(said - allowed)
+    if unknown:
         raise SpecError(
-            f"the contract says {unknown[0]!r} of the column {name}, which means nothing",
-            column=name,
+            f"the contract says {unknown[0]!r} of the {what} {name}, which means nothing",
+            column=name if what == "column" else None,
             rule="contract",
-            allowed=", ".join(allowed),
+            allowed=", ".join(sorted(allowed)),
             seen=", ".join(unknown),
-            next_step="correct the column's config.meta: a rule that nobody reads stops nothing",
-        ) from None
+            next_step="correct its config.meta: a rule that nobody reads stops nothing",
+        )
 
 
 def _volume(model: str, said: dict[str, Any]) -> Volume:

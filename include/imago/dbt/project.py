@@ -14,6 +14,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from imago.dbt.process import collector_paused, scratch_folder
 from imago.errors import ImagoError, SettingsError
 
 if TYPE_CHECKING:
@@ -47,13 +48,12 @@ def project_folder() -> Path:
 
 def manifest(target: str) -> Manifest:
     """A fresh copy of the project's manifest for one target: a run fills it with its own compiled SQL."""
-    from dbt.contracts.graph.manifest import Manifest
-    from dbt.parser.manifest import extended_mashumuro_decoder
+    return _decoded(_state_folder(), project_digest(project_folder(), target), target)
 
-    kept = _kept_bytes(_state_folder(), project_digest(project_folder(), target), target)
-    loaded: Manifest = Manifest.from_msgpack(kept, decoder=extended_mashumuro_decoder)
-    loaded.build_flat_graph()
-    return loaded
+
+def manifest_to_read(target: str) -> Manifest:
+    """The manifest for those who only look something up in it, shared by all of them in this process."""
+    return _shared(_state_folder(), project_digest(project_folder(), target), target)
 
 
 def project_digest(folder: Path, target: str) -> str:
@@ -66,6 +66,19 @@ def project_digest(folder: Path, target: str) -> str:
             digest.update(f"\0{path.relative_to(folder)}\0".encode())
             digest.update(path.read_bytes())
     return digest.hexdigest()
+
+
+def _decoded(state: Path, digest: str, target: str) -> Manifest:
+    from dbt.contracts.graph.manifest import Manifest
+    from dbt.parser.manifest import extended_mashumuro_decoder
+
+    with collector_paused():
+        loaded: Manifest = Manifest.from_msgpack(_kept_bytes(state, digest, target), decoder=extended_mashumuro_decoder)
+        loaded.build_flat_graph()
+    return loaded
+
+
+_shared = functools.lru_cache(maxsize=4)(_decoded)
 
 
 @functools.lru_cache(maxsize=8)
@@ -87,7 +100,7 @@ def _parse(target: str) -> bytes:
     from dbt.contracts.graph.manifest import Manifest
     from dbt.parser.manifest import extended_mashumaro_encoder
 
-    with tempfile.TemporaryDirectory(prefix="imago-dbt-") as scratch:
+    with collector_paused(), scratch_folder() as scratch:
         outcome = dbtRunner().invoke(["parse", *arguments(target, scratch), "--no-partial-parse"])
     if not outcome.success or not isinstance(outcome.result, Manifest):
         raise ImagoError(

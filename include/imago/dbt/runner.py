@@ -6,10 +6,10 @@ staging address, the S3 keys) goes through environment variables that the profil
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -19,9 +19,14 @@ from typing import TYPE_CHECKING, Any
 
 from imago.days import days_between
 from imago.dbt.failures import refusal
+from imago.dbt.gate import check_gate
+from imago.dbt.process import collector_paused, scratch_folder
 from imago.dbt.project import arguments, manifest
+from imago.dbt.unload import WarehouseAttempt
+from imago.dbt.warehouse import WAREHOUSES, warehouse_of
 from imago.environments import Environment
-from imago.errors import ImagoError
+from imago.errors import ImagoError, RefusedPartition
+from imago.storage import Storage
 
 if TYPE_CHECKING:
     from dbt.contracts.graph.manifest import Manifest
@@ -34,12 +39,14 @@ _ONE_AT_A_TIME = threading.Lock()
 
 @dataclass(frozen=True, kw_only=True)
 class DbtResult:
-    """What one build did: the models in the order built, with their seconds, and the tests declared and run."""
+    """What one build did: the models in the order built, with their seconds, the tests declared and run, and the sha256
+    of each file that was staged, by model."""
 
     models: dict[str, float]
     tests_declared: int
     tests_run: int
     seconds: float
+    staged: dict[str, str]
 
 
 def build(
@@ -54,15 +61,18 @@ def build(
     """Builds the selected models with their parents for the days `first` to `last`, and runs every test of all of them.
 
     The models that are read later land as `{staging}/{model}.parquet`. Raises RefusedPartition when a test or contract
-    fails, naming column, rule and rows, and ImagoError when a model cannot be built or fewer tests ran than declared.
+    fails, naming column, rule and rows, when a test could not run, was turned down or is missing, or when fewer ran
+    than declared; ImagoError when a model cannot be built.
     """
     days_between(first, last)
     told = {"first_day": first, "last_day": last, "storage_root": env.storage_root, **(variables or {})}
-    with _ONE_AT_A_TIME, _profile_of(env, staging), tempfile.TemporaryDirectory(prefix="imago-dbt-") as scratch:
+    with _ONE_AT_A_TIME, _profile_of(env, staging), collector_paused(), scratch_folder() as scratch:
         from dbt.cli.main import dbtRunner
 
         graph = manifest(env.dbt_target)
         wanted, declared = _declared(graph, select)
+        check_gate(env, graph, wanted, declared, first if first == last else f"{first}..{last}")
+        on_warehouse = WarehouseAttempt.begin(env, graph, wanted, staging, told)
         started = time.monotonic()
         try:
             outcome = dbtRunner(manifest=graph).invoke(
@@ -77,16 +87,22 @@ def build(
             for result in results:
                 node = result.node
                 log.info("dbt %s %s: %s in %.2f s", node.resource_type, node.name, result.status, result.execution_time)
+            if on_warehouse:
+                on_warehouse.unload(select, results, refused=not outcome.success)
             if not outcome.success:
                 raise refusal(env, results, outcome.exception, first=first, last=last)
+            staged = {name: _digest(env, f"{staging}/{name}.parquet") for name in select}
         finally:
             _forget_database(env)
+            if on_warehouse:
+                on_warehouse.end()
     ran = {result.node.unique_id for result in results if str(result.status) in ("success", "pass")}
     missing = sorted((wanted | declared) - ran)
     if missing or not declared:
-        raise ImagoError(
+        raise RefusedPartition(
             "dbt ran fewer models or tests than the project declares",
             environment=env.name,
+            partition=first if first == last else f"{first}..{last}",
             rule="tests run = tests declared",
             allowed=len(wanted | declared),
             seen=len(ran),
@@ -97,7 +113,14 @@ def build(
         tests_declared=len(declared),
         tests_run=len(declared & ran),
         seconds=seconds,
+        staged=staged,
     )
+
+
+def _digest(env: Environment, address: str) -> str:
+    """The sha256 of a staged file, taken right after its tests: what is audited must be what they saw."""
+    with Storage(env).filesystem.open_input_file(address.removeprefix("s3://")) as file:
+        return hashlib.sha256(file.read()).hexdigest()
 
 
 def _declared(graph: Manifest, select: list[str]) -> tuple[set[str], set[str]]:
@@ -136,6 +159,8 @@ def _profile_of(env: Environment, staging: str) -> Iterator[None]:
             "IMAGO_DBT_S3_ACCESS_KEY": env.s3_access_key or "",
             "DBT_ENV_SECRET_IMAGO_S3_SECRET_KEY": env.s3_secret_key.get_secret_value() if env.s3_secret_key else "",
         }
+    if env.dbt_target in WAREHOUSES:
+        given |= warehouse_of(env).profile(staging, env.s3_region)
     before = {name: os.environ.get(name) for name in given}
     os.environ.update(given)
     try:
@@ -152,7 +177,7 @@ def _forget_database(env: Environment) -> None:
     """Drops the in-memory database, which would keep its tables and its memory until the process ends."""
     from dbt.adapters.factory import reset_adapters
 
-    if env.dbt_target in ("athena", "redshift"):
+    if env.dbt_target in WAREHOUSES:
         reset_adapters()
         return
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager

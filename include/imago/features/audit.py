@@ -1,161 +1,222 @@
-"""The audit of a staged partition: what dbt wrote is what its contract and the spec promise, or nothing is published.
+"""The audit of a staged partition: what dbt wrote is what its contract promises, or nothing is published.
 
-Every check counts rows itself and fails closed; none passes because there was nothing to look at.
+Great Expectations judges every rule of the contract, of the rows as they are and of each day as a whole. It fails open
+(an empty suite and an empty table pass, a null or NaN is left out), so nothing is taken from it on trust: a check
+counts when there is exactly one result for its rule, of the rule's own expectation, that raised nothing, saw all rows,
+and counted the broken rows that a plain count finds too. Checks run must be the checks that the contract declares.
 """
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from imago.contracts import Column, Contract
+from imago.contracts import Contract
+from imago.contracts.inputs import ARROW_TYPES, Broken, check_inputs
+from imago.contracts.rules import Rule, checks_of, rules_of
 from imago.errors import RefusedPartition
+from imago.features import suite
+from imago.features.daily import History, days_of
+from imago.features.findings import COUNTED, SHOWN, Finding, found, worst_first
 
-_TYPES = {
-    "varchar": pa.string(),
-    "double precision": pa.float64(),
-    "timestamp": pa.timestamp("us"),
-    "integer": pa.int32(),
-    "bigint": pa.int64(),
-    "boolean": pa.bool_(),
-}
+log = logging.getLogger(__name__)
 
 
-class Audit:
-    """The checks of one staged table. `where` are the facts that every refusal carries (environment, model, table)."""
+@dataclass(frozen=True, kw_only=True)
+class AuditResult:
+    """What an audit did: checks `declared` by the contract and `run`, the worst failure first, one warning for each
+    rule and day, and what Great Expectations said of rows and days. `waived` days are in the warm-up: their shares were
+    not judged. `rows` are the staged rows in the contract's columns, None when they cannot be brought there."""
 
-    def __init__(self, contract: Contract, *, key: str, days: tuple[str, ...], where: dict[str, str]) -> None:
-        self.contract = contract
-        self.key = key
-        self.days = days
-        self.where = where
-        self.checks = 0
+    declared: int
+    run: int
+    failures: tuple[Finding, ...]
+    warnings: tuple[Finding, ...]
+    validations: tuple[Any, ...]
+    waived: int = 0
+    rows: pa.Table | None = None
 
-    def run(self, staged: pa.Table, *, forbidden: frozenset[str] = frozenset()) -> pa.Table:
-        """The staged rows in the contract's columns and types. Raises RefusedPartition at the first broken rule.
-
-        `forbidden` names columns that may not be there whatever the contract says: a feature table that carries the
-        outcome is a leak.
-        """
-        self._columns(staged, forbidden)
-        if staged.num_rows == 1 and staged.column("ds").null_count == 1:
-            # What dbt-duckdb writes for a model without rows: one row of nulls.
-            staged = staged.slice(0, 0)
-        self._days(staged)
-        table = pa.table({column.name: staged.column(column.name) for column in self.contract.columns})
-        for column in self.contract.columns:
-            self._values(table, column)
-        self._key(table)
-        return table
-
-    def _refuse(self, message: str, **facts: object) -> RefusedPartition:
-        days = self.days[0] if len(self.days) == 1 else f"{self.days[0]}..{self.days[-1]}"
-        facts.setdefault("partition", days)
-        facts.setdefault("next_step", "look at the staged rows; the last good partition still stands")
-        return RefusedPartition(message, **self.where, **facts)  # type: ignore[arg-type]
-
-    def _columns(self, staged: pa.Table, forbidden: frozenset[str]) -> None:
-        self.checks += 1
-        given = set(staged.column_names)
-        leaks = sorted(forbidden.intersection(given))
-        if leaks:
-            raise self._refuse(
-                f"the outcome column {leaks[0]} stands among the features: it is not known at prediction time",
-                column=leaks[0],
-                rule="no outcome among the features",
-                seen=", ".join(leaks),
-                next_step=f"take {leaks[0]} out of {self.contract.model}.sql and .yml",
-            )
-        for column in staged.column_names:
-            if column not in self.contract.names:
-                raise self._refuse(
-                    f"the column {column} is not in the contract",
-                    column=column,
-                    rule="only the contract's columns",
-                    next_step=f"take it out, or put it into {self.contract.model}.yml and the spec",
-                )
-        for promised in self.contract.columns:
-            if promised.name not in given:
-                raise self._refuse(
-                    f"the column {promised.name} is missing", column=promised.name, rule="all of the contract's columns"
-                )
-            wanted, seen = _TYPES[promised.data_type], staged.schema.field(promised.name).type
-            if seen != wanted:
-                raise self._refuse(
-                    f"the column {promised.name} has another type",
-                    column=promised.name,
-                    rule="type",
-                    allowed=str(wanted),
-                    seen=str(seen),
-                )
-
-    def _days(self, staged: pa.Table) -> None:
-        self.checks += 1
-        counts = {row["values"]: row["counts"] for row in pc.value_counts(staged.column("ds")).to_pylist()}
-        foreign = sorted(str(ds) for ds in counts if ds not in self.days)
-        if foreign:
-            raise self._refuse(
-                "rows of other days", column="ds", rule="only the asked days", seen=", ".join(foreign[:5]),
-                rows=sum(count for ds, count in counts.items() if ds not in self.days),
-            )  # fmt: skip
-        for ds in self.days:
-            if not counts.get(ds):
-                raise self._refuse("the day has no rows", partition=ds, rule="rows > 0", seen=0, rows=0)
-
-    def _values(self, table: pa.Table, column: Column) -> None:
-        values = table.column(column.name)
-        self.checks += 1
-        if not column.nullable and values.null_count:
-            raise self._refuse(
-                f"{column.name} is missing", column=column.name, rule="not null", allowed=0, seen=values.null_count,
-                rows=values.null_count,
-            )  # fmt: skip
-        if column.values is not None:
-            foreign = values.filter(pc.invert(pc.is_in(values, pa.array(column.values, values.type)))).drop_null()
-            if len(foreign):
-                raise self._refuse(
-                    f"{column.name} holds values that are not allowed",
-                    column=column.name,
-                    rule="allowed values",
-                    allowed=", ".join(map(str, column.values)),
-                    rows=len(foreign),
-                )
-        if pa.types.is_floating(values.type):
-            broken = pc.invert(pc.is_finite(values))
-            if column.at_least is not None:
-                broken = pc.or_(broken, pc.less(values, column.at_least))
-            if column.at_most is not None:
-                broken = pc.or_(broken, pc.greater(values, column.at_most))
-            rows = pc.sum(broken).as_py() or 0
-            if rows:
-                known = values.filter(broken)
-                raise self._refuse(
-                    f"{column.name} leaves its range",
-                    column=column.name,
-                    rule="range",
-                    allowed=f"{column.at_least} to {column.at_most}, finite",
-                    seen=f"{pc.min(known)} to {pc.max(known)}",
-                    rows=rows,
-                )
-
-    def _key(self, table: pa.Table) -> None:
-        self.checks += 1
-        repeated = table.num_rows - pc.count_distinct(table.column(self.key)).as_py()
-        if repeated:
-            raise self._refuse("keys stand twice", column=self.key, rule="unique key", rows=repeated)
-
-
-def check_declared(
-    contract: Contract, *, declared: tuple[str, ...], keys: tuple[str, ...], where: dict[str, str]
-) -> None:
-    """Refuses a feature contract that is not the spec's keys and features, in any order."""
-    promised, asked = set(contract.names), {*keys, *declared}
-    for column in sorted(promised ^ asked):
-        has, lacks = ("dbt contract", "spec") if column in promised else ("spec", "dbt contract")
-        raise RefusedPartition(
-            f"the column {column} stands in the {has} but not in the {lacks}",
-            **where,  # type: ignore[arg-type]
-            column=column,
-            rule="the spec's features are the contract's columns",
-            next_step=f"bring {contract.model}.yml and the spec's features together",
+    def refusal(self, where: Mapping[str, str], *, days: tuple[str, ...]) -> RefusedPartition:
+        """The error that says the worst failure, and how many other rules are broken; without any, that checks were
+        left out."""
+        failures = self.failures or (_unchecked(None, "every check of the contract", f"{self.run} checks"),)
+        worst, others = failures[0], len(failures) - 1
+        partition = worst.partition or (days[0] if len(days) == 1 else f"{days[0]}..{days[-1]}")
+        more = f"; {others} more {'rule is' if others == 1 else 'rules are'} broken" if others else ""
+        return RefusedPartition(
+            f"{worst.column or 'the table'}: {worst.rule} does not hold{more}",
+            **where,
+            partition=partition + (f" (the worst of {worst.days} days)" if worst.days > 1 else ""),
+            column=worst.column,
+            rule=worst.rule,
+            allowed=worst.allowed,
+            seen=worst.seen,
+            rows=worst.rows,
+            next_step="bring the gate back into order: nothing is published unchecked"
+            if worst.rule == COUNTED
+            else "look at the audit's page and the raw files of the day; the last good partition still stands",
         )
+
+
+def audit(
+    contract: Contract,
+    staged: pa.Table,
+    *,
+    key: str,
+    days: tuple[str, ...],
+    before: History,
+    forbidden: frozenset[str] = frozenset(),
+) -> AuditResult:
+    """Checks the staged rows of `days` against a complete contract.
+
+    `key` is the column whose values are unique, and are never quoted. `forbidden` names columns that may not be there
+    whatever the contract says: a feature table that carries the outcome is a leak. Never raises for what is wrong with
+    the rows or with the checks: that is told as failures.
+    """
+    rules = rules_of(contract, key=key, days=days)
+    declared = checks_of(contract, key=key, days=days)
+    staged = _without_stand_in(staged)
+    unfit = _structure(contract, staged, forbidden)
+    plain = check_inputs(contract, staged.select(sorted(set(staged.column_names))), contract.names, {})
+    unfit += [_whole(one) for one in plain.broken if one.mask is None and one.column is not None]
+    if unfit:
+        return AuditResult(declared=declared, run=0, failures=tuple(unfit), warnings=(), validations=())
+    types = pa.schema([(column.name, ARROW_TYPES[column.data_type]) for column in contract.columns])
+    rows = staged.select(list(contract.names)).cast(types)
+    numbers = days_of(contract, rows, days, before)
+    broken = {(one.column, one.rule): one for one in (*plain.broken, *_of_table(rows, key, days))}
+
+    failures: list[Finding] = []
+    warnings: list[Finding] = []
+    validations: list[Any] = []
+    run = len(contract.columns)
+    for of, frame in (("row", _frame(rows)), ("day", numbers.frame())):
+        mine = [rule for rule in rules if rule.of == of]
+        try:
+            told = suite.validate(frame, suite.suite(f"{contract.model} {of}s", mine))
+            validations.append(told)
+        except Exception as error:
+            # Whatever kills the validator must not let the rows through.
+            log.exception("the checks of %ss could not run", of)
+            failures.append(_unchecked(None, f"all {len(mine)} rules of {of}s", f"raised {type(error).__name__}"))
+            continue
+        for rule in mine:
+            told_of, count = found(rule, broken, numbers, rows, key=key)
+            doubt = _doubt(rule, told, count, frame)
+            if doubt:
+                failures.append(_unchecked(rule.column, f"{rule.name}: {rule.allowed}", doubt))
+                continue
+            run += 1
+            (failures if rule.critical else warnings).extend(told_of)
+    if run != declared and not failures:
+        failures.append(_unchecked(None, f"{declared} checks", f"{run} checks"))
+    return AuditResult(
+        declared=declared,
+        run=run,
+        failures=tuple(sorted(failures, key=worst_first)),
+        warnings=tuple(warnings),
+        validations=tuple(validations),
+        waived=len(before.warmup),
+        rows=rows,
+    )
+
+
+def _without_stand_in(staged: pa.Table) -> pa.Table:
+    # What dbt-duckdb writes for a model without rows: one row of nulls.
+    if staged.num_rows == 1 and all(column.null_count for column in staged.columns):
+        return staged.slice(0, 0)
+    return staged
+
+
+def _structure(contract: Contract, staged: pa.Table, forbidden: frozenset[str]) -> list[Finding]:
+    """What is wrong with the columns that are there, or that there is no row."""
+    names = staged.column_names
+    leaks = [name for name in names if name in forbidden]
+    strangers = [name for name in sorted(set(names)) if name not in contract.names or names.count(name) > 1]
+    found = [
+        *((name, "no outcome among the features", "what is known at prediction time") for name in leaks),
+        *(() if staged.num_rows else ((None, "rows > 0", "at least one row"),)),
+        *((name, "only the contract's columns", "the columns of the contract, each once") for name in strangers),
+    ]
+    return [
+        Finding(
+            column=name, rule=rule, partition=None, allowed=allowed, seen=name or "no rows", rows=staged.num_rows
+        )
+        for name, rule, allowed in found
+    ]  # fmt: skip
+
+
+def _whole(one: Broken) -> Finding:
+    """A fault of a whole column."""
+    rule = "all of the contract's columns" if one.rule == "column is there" else one.rule
+    return Finding(column=one.column, rule=rule, partition=None, rows=one.rows, allowed=one.allowed, seen=one.seen)
+
+
+def _of_table(rows: pa.Table, key: str, days: tuple[str, ...]) -> list[Broken]:
+    """The rules of rows that are about the table, counted plainly."""
+    counts = rows.select([key]).group_by(key, use_threads=False).aggregate([([], "count_all")])
+    twice = counts.filter(pc.and_(pc.greater(counts["count_all"], 1), pc.is_valid(counts[key])))[key]
+    keys = rows.column(key).combine_chunks()
+    repeated = pc.and_(pc.is_in(keys, twice.combine_chunks()), pc.is_valid(keys))
+    stamps = rows.column("ds").combine_chunks()
+    foreign = pc.and_(pc.invert(pc.is_in(stamps, pa.array(days))), pc.is_valid(stamps))
+    others = sorted(pc.unique(stamps.filter(foreign)).to_pylist())[:SHOWN]
+    return [
+        Broken(column=column, rule=rule, allowed="", seen=seen, rows=count, mask=mask)
+        for column, rule, seen, mask in (
+            (key, "unique key", "the same key again", repeated),
+            ("ds", "only the asked days", ", ".join(others), foreign),
+        )
+        if (count := pc.sum(mask).as_py() or 0)
+    ]
+
+
+def _frame(rows: pa.Table) -> Any:
+    """The rows as Great Expectations reads them, in which a NaN and a missing value are one and the same and are left
+    out: so a NaN becomes infinite here, which no range holds."""
+    for place, field in enumerate(rows.schema):
+        if pa.types.is_floating(field.type):
+            column = rows.column(place)
+            infinite = pa.scalar(float("inf"), field.type)
+            rows = rows.set_column(place, field.name, pc.if_else(pc.is_nan(column), infinite, column))
+    return rows.to_pandas()
+
+
+def _doubt(rule: Rule, told: Any, count: int, frame: Any) -> str | None:
+    """Why the result of one rule cannot be relied on; None when it can."""
+    meant = {"rule": rule.name, "column": rule.column}
+    results = [
+        one for one in told.results if {name: (one.expectation_config.meta or {}).get(name) for name in meant} == meant
+    ]
+    if len(results) != 1:
+        return f"{len(results) or 'no'} results for it"
+    result, wanted = results[0], suite.expectation(rule).configuration
+    asked = {name: value for name, value in result.expectation_config.kwargs.items() if name != "batch_id"}
+    if (result.expectation_config.type, asked) != (wanted.type, dict(wanted.kwargs)):
+        return "another check ran in its place"
+    if _raised(result.exception_info):
+        return "it raised an error"
+    counted = result.result or {}
+    if "unexpected_count" not in counted:
+        # Of the table as a whole there is no count, only whether it holds.
+        return None if bool(result.success) is (count == 0) and "observed_value" in counted else "it gave no result"
+    if counted["element_count"] != len(frame):
+        return f"it looked at {counted['element_count']} of {len(frame)} rows"
+    if counted["unexpected_count"] != count or bool(result.success) is not (count == 0):
+        return f"it counts {counted['unexpected_count']} where a plain count finds {count}"
+    return None
+
+
+def _raised(info: Any) -> bool:
+    if not isinstance(info, Mapping):
+        return False
+    return bool(info.get("raised_exception")) or any(_raised(part) for part in info.values())
+
+
+def _unchecked(column: str | None, allowed: str, seen: str) -> Finding:
+    return Finding(column=column, rule=COUNTED, partition=None, allowed=allowed, seen=seen)

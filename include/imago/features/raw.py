@@ -1,22 +1,33 @@
-"""Which raw files a range of days is made of, and a provenance of them."""
+"""Which raw files a range of days is made of, and what is remembered of them for each day."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from imago.contracts import Contract
+from imago.contracts import Contract, Raw
 from imago.days import days_between, shift
 from imago.errors import MissingPartition
 from imago.storage import Storage
 
+# Of one raw kind: each file's path below `raw/`, with its size and, for files of days, when it was written (ns).
+Seen = dict[str, list[int]]
+
 
 @dataclass(frozen=True, kw_only=True)
 class RawFiles:
-    """The addresses for each raw kind, and of each kind the number of files, bytes, and a digest of names and sizes."""
+    """The raw files of a range of days.
+
+    `files` are the addresses for each kind, as dbt reads them. `provenance` is the number of files and bytes of each
+    kind, with a digest of names and sizes. `by_day` says for each day of the range which files it was made of, by kind,
+    with each file's size and time of writing, by which a later delivery is told apart. A register's time of writing is
+    left out: it stands under every day, and a copy of the storage must not touch all of them.
+    """
 
     files: dict[str, list[str]]
     provenance: dict[str, dict[str, object]]
+    by_day: dict[str, dict[str, Seen]]
 
 
 def raw_files(
@@ -28,54 +39,81 @@ def raw_files(
     """
     files: dict[str, list[str]] = {}
     provenance: dict[str, dict[str, object]] = {}
+    by_day: dict[str, dict[str, Seen]] = {ds: {} for ds in days_between(first, last)}
     for raw in contract.raw:
-        kind, window = raw.kind, raw.days
-        found = _listing(storage, kind)
-        if window is None:
-            chosen = found
-            if not chosen:
-                raise _missing(kind, None, where)
-        else:
-            start, end = max(shift(first, window[0]), world_begins), shift(last, window[1])
-            days = days_between(start, end) if start <= end else ()
-            by_day: dict[str, dict[str, int]] = {ds: {} for ds in days}
-            for rel, size in found.items():
-                ds = rel.split("/ds=", 1)[-1].split("/", 1)[0]
-                if ds in by_day:
-                    by_day[ds][rel] = size
-            for ds, parts in by_day.items():
-                if not parts:
-                    raise _missing(kind, ds, where)
-            chosen = {rel: size for parts in by_day.values() for rel, size in parts.items()}
+        found = listing(storage, raw.kind)
+        window = file_days(raw, first, last, world_begins=world_begins)
+        days = ("",) if window is None else window
+        for ds in days:
+            if not found.get(ds):
+                raise _missing(raw, ds or None, first, last, where)
+        chosen = {name: seen for ds in days for name, seen in found[ds].items()}
+        for ds, kinds in by_day.items():
+            kinds[raw.kind] = of_days(found, file_days(raw, ds, ds, world_begins=world_begins))
         names = sorted(chosen)
-        files[kind] = [storage.uri(name) for name in names]
-        listing = "\n".join(f"{name} {chosen[name]}" for name in names)
-        provenance[kind] = {
+        files[raw.kind] = [storage.uri(f"raw/{name}") for name in names]
+        told = "\n".join(f"raw/{name} {chosen[name][0]}" for name in names)
+        provenance[raw.kind] = {
             "files": len(names),
-            "bytes": sum(chosen.values()),
-            "digest": hashlib.sha256(listing.encode()).hexdigest(),
+            "bytes": sum(seen[0] for seen in chosen.values()),
+            "digest": hashlib.sha256(told.encode()).hexdigest(),
         }
-    return RawFiles(files=files, provenance=provenance)
+    return RawFiles(files=files, provenance=provenance, by_day=by_day)
 
 
-def _listing(storage: Storage, kind: str) -> dict[str, int]:
+def file_days(raw: Raw, first: str, last: str, *, world_begins: str) -> tuple[str, ...] | None:
+    """The days of the files that the days `first` to `last` are made of; None for a register."""
+    if raw.days is None:
+        return None
+    start, end = max(shift(first, raw.days[0]), world_begins), shift(last, raw.days[1])
+    return days_between(start, end) if start <= end else ()
+
+
+def made_of(raw: Raw, file_day: str | None, first: str, last: str) -> str:
+    """Which of the days `first` to `last` read the file of `file_day`: a day, or `first..last` of several."""
+    if raw.days is not None and file_day is not None:
+        first, last = max(first, shift(file_day, -raw.days[1])), min(last, shift(file_day, -raw.days[0]))
+    return first if first == last else f"{first}..{last}"
+
+
+def of_days(found: dict[str, Seen], days: Iterable[str] | None) -> Seen:
+    """What a listing holds for these days (a register's files for None), as a publication remembers it."""
+    if days is None:
+        return {name: seen[:1] for name, seen in found.get("", {}).items()}
+    return {name: seen for ds in days for name, seen in found.get(ds, {}).items()}
+
+
+def listing(storage: Storage, kind: str, *, ending: str = ".parquet") -> dict[str, Seen]:
+    """All files of a kind by their day, `""` for those of a register; checksums are not among them."""
     from pyarrow import fs
 
-    root = storage.path("")
+    root = storage.path("raw")
     selector = fs.FileSelector(storage.path(f"raw/{kind}"), recursive=True, allow_not_found=True)
-    return {
-        info.path[len(root) + 1 :]: info.size
-        for info in storage.filesystem.get_file_info(selector)
-        if info.type == fs.FileType.File and info.path.endswith(".parquet")
-    }
+    found: dict[str, Seen] = {}
+    for info in storage.filesystem.get_file_info(selector):
+        if info.type == fs.FileType.File and info.path.endswith(ending):
+            name = info.path[len(root) + 1 :]
+            found.setdefault(day_of(name) or "", {})[name] = [info.size, info.mtime_ns]
+    return found
 
 
-def _missing(kind: str, ds: str | None, where: dict[str, str]) -> MissingPartition:
+def day_of(name: str) -> str | None:
+    """The day of a raw file's path, None for a register.
+
+    >>> day_of("weather/ds=2013-03-01/20130228T230000Z.parquet")
+    '2013-03-01'
+    """
+    return name.split("/ds=", 1)[1].split("/", 1)[0] if "/ds=" in name else None
+
+
+def _missing(raw: Raw, ds: str | None, first: str, last: str, where: dict[str, str]) -> MissingPartition:
     return MissingPartition(
-        f"the raw file of {kind} has not been delivered" + (f" for {ds}" if ds else ""),
+        f"the raw file of {raw.kind} has not been delivered" + (f" for {ds}" if ds else ""),
         **where,  # type: ignore[arg-type]
-        partition=ds,
+        partition=made_of(raw, ds, first, last),
+        file=f"raw/{raw.kind}/" + (f"ds={ds}/*.parquet" if ds else "*.parquet"),
         rule="every raw file is there",
-        seen=f"no raw/{kind}/" + (f"ds={ds}/*.parquet" if ds else "*.parquet"),
+        allowed="at least one file",
+        seen="none",
         next_step="land it (`imago land --from DAY --to DAY`), or ask the one who delivers it; then run this again",
     )

@@ -22,13 +22,15 @@ def score(env: Environment, spec: ModelSpec, ds: str, context: RunContext, champ
     """Scores the features of `ds` and publishes predictions and profile; the same inputs publish nothing new.
 
     `champion`: `as-was` (recorded in the stored partition, else whoever reigned that day), `today`, or a version.
-    Raises MissingPartition when the day's features are not published, NoChampion, ModelRefused, Fenced.
+    Raises MissingPartition when the day's features are not published, RefusedPartition when they do not keep the
+    contract that the champion was trained under, NoChampion, ModelRefused, Fenced.
     """
     from imago import ledger
     from imago.monitoring.profiles import Profile
     from imago.monitoring.reference import profiled_columns
     from imago.registry import load_model
     from imago.scoring.choice import choose
+    from imago.scoring.inputs import check_day
     from imago.scoring.predictions import predict
     from imago.tables import Table
 
@@ -39,8 +41,11 @@ def score(env: Environment, spec: ModelSpec, ds: str, context: RunContext, champ
     stored = predictions.partition(ds)
     with ledger.connect(env).connect() as connection:
         chosen = choose(connection, spec.name, ds, champion, stored.inputs if stored else None)
+    scorer = load_model(env, chosen)
+    where = {"environment": env.name, "model": spec.name, "table": "features", "partition": ds}
     try:
-        scored = predict(spec, load_model(env, chosen), features, model_version=chosen.version)
+        checks = check_day(spec, scorer, features, where=where, published=info.inputs, version=chosen.version)
+        scored = predict(spec, scorer, features, model_version=chosen.version)
     except RefusedPartition as refusal:
         _tell_refused(env, spec, ds, refusal, context)
         raise
@@ -84,6 +89,7 @@ def score(env: Environment, spec: ModelSpec, ds: str, context: RunContext, champ
         "champion_id": chosen.id,
         "champion_choice": champion,
         "leaking": inputs["leaking"],
+        "input_checks": checks,
         "changed": ds in published.changed,
         "version": published.version,
         "digest": published.digests[ds],
@@ -161,8 +167,8 @@ def _features(env: Environment, spec: ModelSpec, ds: str) -> tuple[PartitionInfo
             partition=ds,
             next_step="run feature_refresh for that day, then batch_scoring again",
         )
-    columns = ["ds", spec.entity_key, spec.event_time, *spec.feature_names]
-    return info, table.read([ds], columns=columns, version=info.version)
+    # All columns: what is missing among them is for the champion's contract to say.
+    return info, table.read([ds], version=info.version)
 
 
 def _reference(env: Environment, spec: ModelSpec, chosen: Champion, context: RunContext) -> Any:

@@ -114,6 +114,7 @@ def online_rows(spec: ModelSpec, scored: pa.Table, features: pa.Table) -> list[d
 def _newest(env: Environment, spec: ModelSpec, champion: Champion) -> tuple[str, pa.Table, pa.Table]:
     """The newest features day with this champion's scores: the published ones, else made now by the same model."""
     from imago.registry import load_model
+    from imago.scoring.inputs import check_day
     from imago.scoring.predictions import predict
     from imago.tables import Table
 
@@ -128,8 +129,7 @@ def _newest(env: Environment, spec: ModelSpec, champion: Champion) -> tuple[str,
             next_step="run feature_refresh, then endpoint_deploy again",
         )
     newest = days[-1]
-    columns = ["ds", spec.entity_key, spec.event_time, *spec.feature_names]
-    features = table.read([newest.ds], columns=columns, version=newest.version)
+    features = table.read([newest.ds], version=newest.version)
     predictions = Table(env, spec.name, "predictions")
     stored = predictions.partition(newest.ds)
     if (
@@ -138,7 +138,10 @@ def _newest(env: Environment, spec: ModelSpec, champion: Champion) -> tuple[str,
         and stored.inputs["features"]["digest"] == newest.digest
     ):
         return newest.ds, predictions.read([newest.ds], version=stored.version), features
-    return newest.ds, predict(spec, load_model(env, champion), features, model_version=champion.version), features
+    scorer = load_model(env, champion)
+    where = {"environment": env.name, "model": spec.name, "table": "features", "partition": newest.ds}
+    check_day(spec, scorer, features, where=where, published=newest.inputs, version=champion.version)
+    return newest.ds, predict(spec, scorer, features, model_version=champion.version), features
 
 
 def _prove(

@@ -21,10 +21,13 @@ def manifest_path(model: str, ds: str) -> str:
 
 
 def freeze(environment: Environment, spec: ModelSpec, ds: str, context: RunContext) -> dict[str, Any]:
-    """Freezes the snapshot of the training `ds`; names it and those who are to be fitted on it."""
+    """Freezes the snapshot of the training `ds` with the features' contract; names it and those who are to be fitted on
+    it."""
+    from imago.dbt import contract_of
     from imago.training import fitting, snapshot
 
-    frozen = snapshot.freeze(environment, spec, ds)
+    contract = contract_of(spec.feature_model, environment.dbt_target)
+    frozen = snapshot.freeze(environment, spec, ds, contract=contract, run_id=context.run_id)
     log.info("snapshot %s: %s rows, %s", frozen.folder, frozen.rows.num_rows, json.dumps(frozen.manifest["parts"]))
     return {
         "ds": ds,
@@ -34,6 +37,7 @@ def freeze(environment: Environment, spec: ModelSpec, ds: str, context: RunConte
         "cut": frozen.cut.as_dict(),
         "parts": dict(frozen.manifest["parts"]),
         "versions": dict(frozen.manifest["versions"]),
+        "outcomes_known_later": frozen.manifest["outcomes_known_later"],
     }
 
 
@@ -92,6 +96,7 @@ def fit(
                 "trained_until": frozen.cut.trained_until,
                 "snapshot": frozen.folder,
                 "snapshot_digest": frozen.digest,
+                "contract": frozen.manifest.get("contract"),
                 "seed": spec.training.seed,
                 "code_commit": context.code_commit,
                 "libraries": fitting.libraries(),

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from imago.specs import ModelSpec
 
 PLATFORM_DAGS = ("alert_delivery", "watchdog")
+WATCHED = (*STAGES, "corrections")  # of each model
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +86,7 @@ def check(
                         late_alert(spec, due, dag, was_started=(dag, due.ds) in started, is_paused=dag in paused)
                     )
         expected: list[tuple[str | None, str]] = [
-            (spec.name, dag_id(env.name, spec.name, stage)) for spec in awake for stage in STAGES
+            (spec.name, dag_id(env.name, spec.name, stage)) for spec in awake for stage in WATCHED
         ]
         expected += [(None, dag_id(env.name, None, name)) for name in PLATFORM_DAGS]
         for model, dag in expected:
@@ -117,7 +118,7 @@ def _report_failed_runs(
     from imago.alerts.outbox import is_reported, raise_alert
     from imago.alerts.watch import unreported_alert
 
-    model_of = {dag_id(env.name, spec.name, stage): spec.name for spec in models for stage in STAGES}
+    model_of = {dag_id(env.name, spec.name, stage): spec.name for spec in models for stage in WATCHED}
     platform = {dag_id(env.name, None, name) for name in PLATFORM_DAGS}
     written = []
     for run in sorted(runs, key=lambda run: (run.dag_id, run.ds or "", run.run_id)):

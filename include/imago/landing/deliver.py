@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from imago.landing.flights import Delivery
-from imago.storage import Storage
+from imago.storage import CHECKSUM, Storage
 
 Progress = Callable[[int, int], None]
 
@@ -17,10 +19,45 @@ Progress = Callable[[int, int], None]
 _WRITERS = 8
 
 
+def write_delivery(storage: Storage, rel: str, rows: pa.Table) -> bool:
+    """Writes a raw file and, beside it, `{rel}.sha256` with the hex digest of its bytes; whether anything was written.
+
+    What is there with the same bytes and the same checksum is left alone.
+    """
+    return _write(storage, rel, rows, there=storage.exists(rel))
+
+
+def _write(storage: Storage, rel: str, rows: pa.Table, *, there: bool) -> bool:
+    buffer = io.BytesIO()
+    pq.write_table(rows, buffer, compression="zstd")
+    data = buffer.getvalue()
+    digest = hashlib.sha256(data).hexdigest()
+    promised = _promised(storage, rel) if there else []
+    if not there or storage.read_bytes(rel) != data:
+        # Two files cannot change in one step. The checksum goes first, so that a new file is never there without one: a
+        # reader in between finds nothing yet. While a file is replaced its checksum promises the new bytes beside the
+        # old ones, so the file is whole to its readers before and after, a broken one stays broken, and a writer that
+        # dies in between leaves what was there as good as it was.
+        storage.write_bytes(rel + CHECKSUM, "\n".join(dict.fromkeys((digest, *promised))).encode())
+        storage.write_bytes(rel, data)
+    elif promised == [digest]:
+        return False
+    if there:
+        storage.write_bytes(rel + CHECKSUM, digest.encode())
+    return True
+
+
+def _promised(storage: Storage, rel: str) -> list[str]:
+    try:
+        return storage.read_bytes(rel + CHECKSUM).decode("ascii", "replace").split()
+    except FileNotFoundError:
+        return []
+
+
 def deliver(storage: Storage, deliveries: Iterable[Delivery], progress: Progress | None = None) -> dict[str, int]:
     """Writes each delivery; returns how many files there were, how many were written or left alone, and their rows.
 
-    A file that is there with the same bytes is left alone. `progress(done, total)` is called after each file.
+    `progress(done, total)` is called after each file.
     """
     wanted = list(deliveries)
     # One listing per kind says which files need a comparison at all.
@@ -28,13 +65,7 @@ def deliver(storage: Storage, deliveries: Iterable[Delivery], progress: Progress
     there = {path for kind in kinds for path in storage.list(f"raw/{kind}")}
 
     def write(delivery: Delivery) -> bool:
-        buffer = io.BytesIO()
-        pq.write_table(delivery.rows, buffer, compression="zstd")
-        data = buffer.getvalue()
-        if delivery.path in there and storage.read_bytes(delivery.path) == data:
-            return False
-        storage.write_bytes(delivery.path, data)
-        return True
+        return _write(storage, delivery.path, delivery.rows, there=delivery.path in there)
 
     written = 0
     with ThreadPoolExecutor(max_workers=_WRITERS) as pool:

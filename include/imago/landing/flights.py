@@ -8,6 +8,8 @@ what was known at its prediction time, so each raw row carries `known_at` (UTC):
     outcomes   of day D   12:00 New York on D+1
     planes, airports, airlines   18:00 New York on 31 December 2012, and never again
 
+The package has no weather of 31 December; its file is a persistence forecast from the last hours before.
+
 The tail number in the schedule is that of the plane that flew, a stated stand-in for the evening's rotation plan.
 """
 
@@ -87,8 +89,7 @@ class FlightsWorld:
             moment = known_at(kind, ds)
             rows = self._days[kind].get(ds)
             if rows is None and kind == "weather" and FIRST_DAY <= ds <= LAST_DAY:
-                # The package's weather ends on 30 December: the file of the 31st came without an hour in it.
-                rows = self._days[kind][FIRST_DAY].slice(0, 0)
+                rows = self._persisted(ds, moment)
             if rows is None:
                 raise ImagoError(
                     f"the world has no {kind} of {ds}",
@@ -171,6 +172,23 @@ class FlightsWorld:
         for n, name in enumerate(measures, start=1):
             table = table.set_column(n, name, pc.cast(table[name], pa.float64()))
         return table.append_column("flight_date", _text_date(raw)).append_column("hour_at", _naive(raw["time_hour"]))
+
+    def _persisted(self, ds: str, moment: datetime) -> pa.Table:
+        """Weather of a day that the package lacks: for each hour the last one like it that was seen by `moment`.
+
+        The package's weather ends at 18:00 on 30 December. The file of the 31st is what a forecaster says who knows no
+        better: the same as the day before, and for the evening hours as the day before that.
+        """
+        seen = [self._days["weather"][shift(ds, -back)] for back in (1, 2)]
+        parts, told = [], pa.array([], pa.timestamp("us"))
+        for back, rows in enumerate(seen, start=1):
+            rows = rows.filter(pc.less_equal(rows["hour_at"], pa.scalar(moment, _UTC_NAIVE)))
+            hour = pc.add(rows["hour_at"], pa.scalar(back * 86_400_000_000, pa.duration("us")))
+            rows = rows.set_column(rows.column_names.index("hour_at"), "hour_at", hour)
+            rows = rows.set_column(rows.column_names.index("flight_date"), "flight_date", pa.repeat(ds, len(rows)))
+            parts.append(rows.filter(pc.invert(pc.is_in(hour, told))))
+            told = pc.unique(hour)
+        return pa.concat_tables(parts).sort_by([("origin", "ascending"), ("hour_at", "ascending")]).combine_chunks()
 
     def _reference(self, kind: str) -> pa.Table:
         return _read_csv((self.folder / f"{kind}.csv").read_bytes())

@@ -6,6 +6,7 @@ that it scores, and `decided_at`, when it was written. So "who reigned on 3 Marc
     champions.reigning(connection, "flight_delays")             the newest row
     champions.at(connection, "flight_delays", "2013-10-03")     who scores that day; NoChampion when nobody does
     champions.crown(connection, entry, expected=previous_id)    the one way to change it
+    champions.verify(connection, "flight_delays")               what is wrong with the chain; [] when it is whole
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from sqlalchemy import Connection, RowMapping, select, text
 
 from imago.days import parse_day
 from imago.errors import ChampionChanged, ImagoError, NoChampion
-from imago.ledger.schema import champions
+from imago.ledger.schema import champions, decisions
 
 GENESIS = "0" * 64
 
@@ -140,6 +141,37 @@ def broken_links(rows: Sequence[Champion]) -> list[str]:
         if row.previous_id != (before.id if before else None):
             problems.append(f"row {row.id}: it names row {row.previous_id} as its predecessor")
         before = row
+    return problems
+
+
+def verify(connection: Connection, model: str, *, head: str | None = None) -> list[str]:
+    """What is wrong with a model's whole history, one sentence each; empty when it is whole.
+
+    A chain does not show by itself that its newest rows are gone, so two more witnesses are heard: every decision that
+    promoted has its row, and `head`, a row's hash that somebody noted earlier, is still among them. Waits for a
+    promotion that is being written.
+    """
+    lock(connection, model)
+    rows = history(connection, model)
+    problems = broken_links(rows)
+    decided = {row.decision_id: row for row in rows if row.decision_id is not None}
+    query = select(decisions.c.id, decisions.c.outcome, decisions.c.challenger_version)
+    told = {row.id: row for row in connection.execute(query.where(decisions.c.model == model).order_by(decisions.c.id))}
+    problems += [
+        f"decision {number} promoted version {row.challenger_version}, and there is no row of it"
+        for number, row in told.items()
+        if row.outcome == "promoted" and number not in decided
+    ]
+    for number, entry in decided.items():
+        witness = told.get(number)
+        if (
+            witness is None
+            or witness.outcome not in ("promoted", "awaiting")
+            or witness.challenger_version != entry.version
+        ):
+            problems.append(f"row {entry.id}: its decision {number} did not say that version {entry.version} won")
+    if head is not None and head not in {row.row_hash for row in rows}:
+        problems.append(f"no row has the hash {head}: it was removed, or it is of another ledger")
     return problems
 
 

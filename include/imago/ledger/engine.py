@@ -49,8 +49,9 @@ def connect(environment: Environment) -> Engine:
     return engine
 
 
-def migrate(environment: Environment) -> None:
-    """Brings the environment's schema to the newest version, and writes its identity on first use."""
+def migrate(environment: Environment, revision: str = "head") -> None:
+    """Brings the environment's schema to the newest version (or to `revision`), and writes its identity on first
+    use."""
     from alembic import command
     from alembic.config import Config
 
@@ -68,7 +69,7 @@ def migrate(environment: Environment) -> None:
         config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
         config.attributes["connection"] = connection
         config.attributes["schema"] = environment.ledger_schema
-        command.upgrade(config, "head")
+        command.upgrade(config, revision)
         if connection.execute(select(environment_identity.c.name)).first() is None:
             connection.execute(environment_identity.insert().values(name=environment.name))
     connect.cache_clear()

@@ -104,6 +104,21 @@ Index(
     "publications_by_partition", publications.c.model, publications.c.table_name, publications.c.ds, publications.c.id
 )
 
+# Never erased: a release is written beside the pin.
+pins = Table(
+    "pins",
+    metadata,
+    _id(),
+    Column("model", Text, nullable=False),
+    Column("table_name", Text, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("run_id", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    _now("pinned_at"),
+    Column("released_at", DateTime(timezone=True)),
+)
+Index("pins_held", pins.c.model, pins.c.table_name, postgresql_where=pins.c.released_at.is_(None))
+
 incidents = Table(
     "incidents",
     metadata,

@@ -91,8 +91,12 @@ def check(data: bytes) -> None:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             _check_members(len(data), archive.infolist())
+            if archive.comment or min(member.header_offset for member in archive.infolist()):
+                raise _refused("its archive is glued to something else", allowed="an archive and nothing else")
             schema = json.loads(archive.read("schema.json"))
-    except (zipfile.BadZipFile, KeyError, json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except ModelRefused:
+        raise
+    except Exception as error:  # a crafted archive makes the parsers stumble in many ways
         raise _refused("it is not a skops file", seen=type(error).__name__) from error
     for module, name, loader in _nodes(schema):
         if loader not in LOADERS:
@@ -105,7 +109,10 @@ def load(data: bytes) -> Any:
     """The pipeline in a skops file, after `check`. The bytes' digest is the caller's to check before this."""
     check(data)
     # Every type of the file is on our own list by now, so the library's question is answered with our list.
-    return skops.io.loads(data, trusted=skops.io.get_untrusted_types(data=data))
+    try:
+        return skops.io.loads(data, trusted=skops.io.get_untrusted_types(data=data))
+    except Exception as error:
+        raise _refused("it could not be rebuilt", seen=type(error).__name__) from error
 
 
 def _check_members(size: int, members: list[zipfile.ZipInfo]) -> None:

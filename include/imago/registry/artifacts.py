@@ -51,9 +51,9 @@ def save(
     """Writes the model's files below `folder` (relative to the storage root).
 
     `columns` and `scores` are the holdout's inputs and the pipeline's own scores there: the ONNX export is kept only
-    when it gives the same. `facts` go into model.json as they are (trained_until, snapshot, seed). Raises ModelRefused
-    when the pipeline holds a type that the production loader would refuse, so that this shows at training and not at
-    night.
+    when it gives the same. `facts` go into model.json as they are (trained_until, snapshot, seed, the contract of the
+    features). Raises ModelRefused when the pipeline holds a type that the production loader would refuse, so that this
+    shows at training and not at night.
     """
     storage = Storage(environment)
     files = {"model.skops": skops.io.dumps(pipeline)}

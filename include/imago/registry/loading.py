@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from imago.contracts import Contract
 from imago.environments import Environment
 from imago.errors import ImagoError, ModelRefused
 from imago.registry import allowed, exporting
@@ -28,13 +29,15 @@ BATCH_ROWS = 65_536
 class Scorer:
     """A loaded model. `predict` gives one float64 per row, in the rows' order; memory stays flat at any number of rows.
 
-    `card` is the model's model.json: features, problem, trained_until, snapshot, onnx proof.
+    `card` is the model's model.json: features, problem, trained_until, snapshot, onnx proof. `contract` is that of the
+    features that it was trained on; None for a model of before contracts were frozen at the fit.
     """
 
     model: Any
     format: str
     sha256: str
     card: Mapping[str, Any]
+    contract: Contract | None = None
 
     @cached_property
     def features(self) -> tuple[tuple[str, str], ...]:
@@ -84,9 +87,25 @@ def load_model(environment: Environment, champion: Any, *, format: str | None = 
         )
     folder = facts["artifact_uri"]
     card = json.loads(_read(environment, folder, MODEL_JSON, digests.get(MODEL_JSON)))
+    contract = _contract(environment, folder, card)
     data = _read(environment, folder, FILES[chosen], digests[FILES[chosen]])
     model = exporting.session_of(data, threads) if chosen == "onnx" else allowed.load(data)
-    return Scorer(model, chosen, digests[FILES[chosen]], card)
+    return Scorer(model, chosen, digests[FILES[chosen]], card, contract)
+
+
+def _contract(environment: Environment, folder: str, card: Mapping[str, Any]) -> Contract | None:
+    if card.get("contract") is None:
+        return None
+    try:
+        return Contract.from_dict(card["contract"])
+    except (KeyError, TypeError) as error:
+        raise ModelRefused(
+            f"the contract in the model's card says what this code does not know: {error}",
+            environment=environment.name,
+            rule="model card",
+            seen=f"{folder}/{MODEL_JSON}",
+            next_step="run the code that trained it or a later one, or train again",
+        ) from error
 
 
 def _read(environment: Environment, folder: str, name: str, digest: str | None) -> bytes:

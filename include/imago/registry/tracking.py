@@ -163,9 +163,6 @@ class Tracker:
     def run_link(self, run_id: str) -> str:
         return f"{self.environment.mlflow_uri}/#/experiments/{self.experiment_id}/runs/{run_id}"
 
-    def model_link(self, version: str) -> str:
-        return f"{self.environment.mlflow_uri}/#/models/{self.registered_name}/versions/{version}"
-
     def _down(self, error: Exception) -> StackError:
         return StackError(
             f"MLflow refused or did not answer: {str(error).splitlines()[0]:.300}",

@@ -8,6 +8,9 @@ pass over the rows:
   (ties count half). With day multiplicities w, AUC = w'Cw / ((w'p)(w'n)): exact, and 30 x 30 for a month of days.
 - `log_loss`, `rmse`, `mae`, `accuracy`: sums per day.
 - `average_precision`: rows are sorted once, and a draw is a weighted running sum.
+
+A draw of few days varies less than days do, so the quantiles are moved outwards as Student's distribution wants it
+(Hesterberg 2015, "What teachers should know about the bootstrap", expanded percentile interval).
 """
 
 from __future__ import annotations
@@ -15,11 +18,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
+from scipy.special import ndtr, stdtrit
 
-from imago.selection.rule import Difference
+from imago.selection.terms import Difference
 
 Sampler = Callable[[np.ndarray], np.ndarray]  # (draws, days) multiplicities -> (draws,) metric
 RESAMPLES = 4000
+# On fewer days everything can lie on one side by luck: that all of 3 days favour the first has a chance of 1 in 8.
+LEAST_DAYS = 7
+_NOTHING = Difference(None, None, None)
 
 
 def differences(
@@ -33,37 +40,61 @@ def differences(
     seed: int,
     resamples: int = RESAMPLES,
     confidence: float = 0.95,
+    challengers: int | None = None,
 ) -> dict[tuple[str, str], Difference]:
     """The difference `first - second` for each pair, with a lower and an upper bound.
 
-    Each bound is one-sided at `confidence`, corrected (Bonferroni) for the number of challengers, who stand first in
-    the pairs: when nobody is better than its opponent, some lower bound is above 0 in at most 5 of 100 fights.
+    Each bound is one-sided at `confidence`, corrected (Bonferroni) for the number of `challengers`, which is that of
+    the names that stand first in the pairs unless it is given: when nobody is better than its opponent, some lower
+    bound is above 0 in at most 5 of 100 fights.
 
     `scores` maps a contestant to its scores, aligned with `truth` and `days`. A contestant whose scores are not all
-    finite gets no interval. The sign is turned so that above 0 means that the first is better.
+    finite gets no interval, and nobody gets one on fewer than `LEAST_DAYS` days. A draw for which the metric is not
+    defined (one class only) counts against whatever is claimed. The sign is turned so that above 0 means that the
+    first is better.
     """
     names, codes = np.unique(np.asarray(days), return_inverse=True)
+    if len(names) < LEAST_DAYS:
+        return dict.fromkeys(pairs, _NOTHING)
     draws = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), size=resamples)
-    observed = np.ones((1, len(names)))
     wanted = {name for pair in pairs for name in pair if name in scores and np.isfinite(scores[name]).all()}
     samplers = {name: sampler(metric, codes, len(names), truth, scores[name]) for name in sorted(wanted)}
     drawn = {name: sample(draws.astype(float)) for name, sample in samplers.items()}
-    exact = {name: float(sample(observed)[0]) for name, sample in samplers.items()}
-    tail = (1 - confidence) / max(len({first for first, _ in pairs}), 1)
+    exact = {name: float(sample(np.ones((1, len(names))))[0]) for name, sample in samplers.items()}
+    challengers = challengers or max(len({first for first, _ in pairs}), 1)
+    tail = expanded_tail((1 - confidence) / challengers, len(names))
     sign = 1.0 if higher_is_better else -1.0
-    result = {}
-    for first, second in pairs:
-        if first not in drawn or second not in drawn:
-            result[first, second] = Difference(None, None, None)
-            continue
-        spread = sign * (drawn[first] - drawn[second])
-        spread = spread[np.isfinite(spread)]
-        if not spread.size:
-            result[first, second] = Difference(None, None, None)
-            continue
-        low, high = np.quantile(spread, [tail, 1 - tail])
-        result[first, second] = Difference(sign * (exact[first] - exact[second]), float(low), float(high))
-    return result
+    return {
+        (first, second): _difference(sign * (exact[first] - exact[second]), sign * (drawn[first] - drawn[second]),
+                                     tail, len(names))
+        if first in drawn and second in drawn
+        else _NOTHING
+        for first, second in pairs
+    }  # fmt: skip
+
+
+def _difference(estimate: float, spread: np.ndarray, tail: float, days: int) -> Difference:
+    told = spread[np.isfinite(spread)]
+    if len(told) < 2:
+        return _NOTHING
+    undefined = ~np.isfinite(spread)
+    low = float(np.quantile(np.where(undefined, -np.inf, spread), tail, method="lower"))
+    high = float(np.quantile(np.where(undefined, np.inf, spread), 1 - tail, method="higher"))
+    if not np.isfinite([estimate, low, high]).all():
+        return _NOTHING
+    return Difference(estimate, low, high, float(np.std(told, ddof=1) * np.sqrt(days / (days - 1))))
+
+
+def expanded_tail(tail: float, days: int) -> float:
+    """The share of draws to leave out at one end, so that the bound holds with chance 1 - `tail` on this many days."""
+    return float(ndtr(np.sqrt(days / (days - 1)) * stdtrit(days - 1, tail)))
+
+
+def score(metric: str, truth: np.ndarray, scores: np.ndarray) -> float:
+    """The metric on all rows; NaN where it is not defined (no rows, one class, scores that are not finite)."""
+    if not len(truth) or not np.isfinite(scores).all():
+        return float("nan")
+    return float(sampler(metric, np.zeros(len(truth), dtype=int), 1, truth, scores)(np.ones((1, 1)))[0])
 
 
 def intervals(

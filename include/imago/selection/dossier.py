@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 
-from imago.selection.rule import Ruling, Verdict
+from imago.selection.terms import Ruling, Verdict
 
 _HEADLINE = {
     "promoted": "A new champion: {challenger}",

@@ -8,12 +8,13 @@ Who wins, in order; the first sentence that applies is the verdict:
 3. No candidate has a score (`rejected`).
 4. No candidate beats the best baseline (`blocked`): the tripwire.
 5. None of those that do meets `Bar.floor` (`rejected`).
-6. A candidate WINS when it beats its opponent: the reigning champion; where there is none, the best baseline. The best
-   winner is promoted.
-7. Otherwise the champion stays (`kept`). A tie, a NaN, a missing score or a missing interval never wins.
+6. A candidate WINS when it beats its opponent: the reigning champion; where there is none, the best baseline.
+7. No winner has passed every gate of `Bar.gates` (`rejected`). A gate that said nothing of a candidate was not passed.
+   Otherwise the best of the winners that have is promoted.
+8. Without a winner the champion stays (`kept`). A tie, a NaN, a missing score or a missing interval never wins.
 
 To beat is to be better by at least `Bar.smallest_effect` AND to have the lower end of the difference's interval above
-0.
+0. An effect so small that this holdout can hardly show it is warned about.
 
     >>> bar = Bar(metric="roc_auc", higher_is_better=True, smallest_effect=0.01)
     >>> fight = [Contestant("prior", "baseline", 0.50), Contestant("trees", "candidate", 0.74)]
@@ -27,104 +28,37 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any
 
-Role = Literal["champion", "candidate", "baseline"]
-Outcome = Literal["promoted", "kept", "blocked", "rejected"]
-Gate = Literal["leak", "baselines", "incumbent", "candidates", "tripwire", "floor", "fight", "order"]
-Standing = Literal["WIN", "TIE", "LOSE", "OUT"]
+from imago.selection.terms import Bar, Check, Contestant, Difference, Outcome, Ruling, Standing, Verdict
 
-
-@dataclass(frozen=True)
-class Contestant:
-    """One model on the holdout. `score` is the primary metric there, None or NaN when it could not be had.
-
-    `fault` says why the contestant may not win although it has a score (it has seen the holdout, it did not load).
-    """
-
-    name: str
-    role: Role
-    score: float | None
-    fault: str | None = None
+SURE_ENOUGH = 1.5  # standard errors: an effect below that cannot be told from chance reliably
 
 
-@dataclass(frozen=True)
-class Difference:
-    """How much better the first is than the second, in the metric's unit; above 0 is better, also for errors and
-    losses."""
-
-    estimate: float | None
-    low: float | None
-    high: float | None
-
-
-@dataclass(frozen=True)
-class Bar:
-    """What the spec asks for. `floor` is the worst score that may reign, `ceiling` the score beyond which a leak is
-    suspected; both are values of the metric itself, so with a loss the floor is the larger number."""
-
-    metric: str
-    higher_is_better: bool
-    smallest_effect: float
-    floor: float | None = None
-    ceiling: float | None = None
-
-    def gain(self, ours: float, theirs: float) -> float:
-        return ours - theirs if self.higher_is_better else theirs - ours
-
-    def below_floor(self, score: float) -> bool:
-        return self.floor is not None and self.gain(score, self.floor) < 0
-
-    def beyond_ceiling(self, score: float) -> bool:
-        return self.ceiling is not None and self.gain(score, self.ceiling) > 0
-
-
-@dataclass(frozen=True)
-class Ruling:
-    """What was said of one contestant, and why, in one sentence."""
-
-    name: str
-    role: Role
-    score: float | None
-    standing: Standing
-    reason: str
-    difference: Difference | None = None
-
-
-@dataclass(frozen=True)
-class Verdict:
-    outcome: Outcome
-    gate: Gate  # what decided it
-    challenger: str | None  # the promoted candidate, or the best of those that did not win
-    incumbent: str | None
-    opponent: str | None  # whom the candidates had to beat
-    best_baseline: str | None
-    reason: str
-    bar: Bar
-    rulings: tuple[Ruling, ...] = field(default=())
-
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
-
-def judge(contestants: Sequence[Contestant], differences: Mapping[tuple[str, str], Difference], bar: Bar) -> Verdict:
+def judge(
+    contestants: Sequence[Contestant],
+    differences: Mapping[tuple[str, str], Difference],
+    bar: Bar,
+    checks: Mapping[str, Sequence[Check]] | None = None,
+) -> Verdict:
     """The verdict over one fight; see the module's text for the rule.
 
-    `differences[(candidate, other)]` holds the intervals, against the reigning champion and against the best baseline.
-    Contestants with equal scores are ranked in the order in which they are given, so the same input gives the same
-    verdict. Names are unique and at most one contestant is the champion: anything else is a `ValueError`, a mistake of
-    the caller and not a verdict.
+    `differences[(candidate, other)]` holds the intervals, against the reigning champion and against the best baseline;
+    `checks[candidate]` what the gates found. Contestants with equal scores are ranked by name, so the order in which
+    they are given changes nothing. Names are unique and at most one contestant is the champion: anything else is a
+    `ValueError`, a mistake of the caller and not a verdict.
     """
     _check(contestants)
-    champion = next((c for c in contestants if c.role == "champion"), None)
-    candidates = [c for c in contestants if c.role == "candidate"]
-    baselines = [c for c in contestants if c.role == "baseline"]
+    everyone = sorted(contestants, key=lambda c: c.name)
+    champion = next((c for c in everyone if c.role == "champion"), None)
+    candidates = [c for c in everyone if c.role == "candidate"]
+    baselines = [c for c in everyone if c.role == "baseline"]
     best_baseline = _best([c for c in baselines if _score(c) is not None], bar)
     opponent = champion or best_baseline
-    rulings = {c.name: _ruling(c, opponent, best_baseline, differences, bar) for c in contestants}
+    rulings = {c.name: _ruling(c, opponent, best_baseline, differences, bar) for c in everyone}
 
-    def verdict(outcome: Outcome, gate: Gate, challenger: Contestant | None, reason: str) -> Verdict:
+    def verdict(outcome: Outcome, gate: str, challenger: Contestant | None, reason: str) -> Verdict:
         return Verdict(
             outcome=outcome,
             gate=gate,
@@ -135,6 +69,7 @@ def judge(contestants: Sequence[Contestant], differences: Mapping[tuple[str, str
             reason=reason,
             bar=bar,
             rulings=tuple(rulings[c.name] for c in contestants),
+            warnings=_warnings(rulings[challenger.name], bar) if challenger else (),
         )
 
     suspects = [c for c in [*candidates, *baselines] if _too_good(c, bar)]
@@ -187,13 +122,24 @@ def judge(contestants: Sequence[Contestant], differences: Mapping[tuple[str, str
             best,
             f"no candidate meets the floor of {bar.floor}; the best is {best.name} ({best.score:.4f})",
         )
-    winner = _best([c for c in worthy if rulings[c.name].standing == "WIN"], bar)
+    winners = [c for c in worthy if rulings[c.name].standing == "WIN"]
+    winner = _best(winners, bar)
     if winner is None:
         nearest = _best(worthy, bar)
         assert nearest is not None
         assert opponent is not None
         return verdict("kept", "fight", nearest, f"{opponent.name} is not beaten: {rulings[nearest.name].reason}")
-    return verdict("promoted", "fight", winner, rulings[winner.name].reason)
+    failures = {c.name: _failures((checks or {}).get(c.name, ()), bar) for c in winners}
+    for name, failed in failures.items():
+        if failed:
+            rulings[name] = replace(rulings[name], standing="OUT", reason="; ".join(check.reason for check in failed))
+    passed = _best([c for c in winners if not failures[c.name]], bar)
+    if passed is None:
+        first = failures[winner.name][0]
+        return verdict(
+            "rejected", first.gate, winner, f"{winner.name} did not pass the gate {first.gate}: {first.reason}"
+        )
+    return verdict("promoted", "fight", passed, rulings[passed.name].reason)
 
 
 def out_of_order(incumbent: str, reason: str, bar: Bar) -> Verdict:
@@ -207,6 +153,25 @@ def _check(contestants: Sequence[Contestant]) -> None:
         raise ValueError(f"contestants must have different names, got {names}")
     if sum(c.role == "champion" for c in contestants) > 1:
         raise ValueError("there is at most one reigning champion")
+
+
+def _failures(checks: Sequence[Check], bar: Bar) -> list[Check]:
+    """What stands between a winner and its promotion: gates that it did not pass, and gates that said nothing."""
+    silent = [gate for gate in bar.gates if gate not in {check.gate for check in checks}]
+    return [
+        *(check for check in checks if not check.passed),
+        *(Check(gate, False, f"the gate {gate} was not run") for gate in silent),
+    ]
+
+
+def _warnings(ruling: Ruling, bar: Bar) -> tuple[str, ...]:
+    error = ruling.difference.error if ruling.difference else None
+    if error is None or not bar.smallest_effect < SURE_ENOUGH * error:
+        return ()
+    return (
+        f"the smallest worthwhile effect {bar.smallest_effect} is under {SURE_ENOUGH} standard errors ({error:.4f}) of "
+        "this holdout: a lead of that size may go unseen; judge on more days, or ask for more",
+    )
 
 
 def _score(contestant: Contestant) -> float | None:

@@ -41,6 +41,8 @@ PRELOAD = (
     "dbt.adapters.duckdb",
     "dbt.task.build",
     "daff",
+    "great_expectations.expectations",
+    "great_expectations.render.renderer",
     "onnxruntime",
     "skops.io",
     "sklearn.ensemble",
@@ -53,6 +55,7 @@ _QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+    "GX_ANALYTICS_ENABLED": "false",
 }
 
 

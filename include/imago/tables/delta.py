@@ -1,68 +1,35 @@
-"""One Delta table of one model: reading partitions, and publishing them with a fence.
+"""One Delta table of one model: reading its partitions, in every version that is kept.
 
-Why a fence: a scheduler runs tasks at least once, and two attempts can run side by side. Each attempt draws a rising
-fence; the table remembers the fence of each partition's last publish as a Delta application transaction. On one handle,
-a higher fence in the table means that this attempt was overtaken. A handle that went stale in between is refused by
-Delta itself for the same day (a concurrent overwrite), and the publish judges again.
+Table(env, "flight_delays", "features").require("2013-10-01")     the rows of one published day
+Table(env, "flight_delays", "features").publish(rows, ...)        the one way to change it (`publish.py`)
 """
 
 from __future__ import annotations
 
-import json
-import random
-import time
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
 from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
-from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
-from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+import pyarrow.parquet as pq
+from deltalake import DeltaTable
+from deltalake.exceptions import TableNotFoundError
 
 from imago import ledger
 from imago.context import RunContext
 from imago.days import parse_day
 from imago.environments import Environment
-from imago.errors import Fenced, MissingPartition, RefusedPartition
-from imago.ledger import publications
+from imago.errors import DamagedPartition, MissingPartition
+from imago.ledger import pins, publications
 from imago.names import check_model_name, check_table_name
 from imago.storage import Storage
-from imago.tables.digest import content_digest
+from imago.tables import commits, files
+from imago.tables.infos import PartitionInfo, Publication
 
-PROVENANCE = "imago"
-# Every version stays readable: a checkpoint must not drop the log of versions that a training pinned.
-_CONFIGURATION = {"delta.enableExpiredLogCleanup": "false"}
-_ATTEMPTS = 20
+__all__ = ["PartitionInfo", "Publication", "Table"]
 
-
-@dataclass(frozen=True)
-class Publication:
-    """What one publish did: the table's `version` after it, the days that `changed` and those that were equal already
-    (`unchanged`), the `rows` and the content `digests` of all of them."""
-
-    version: int | None
-    changed: tuple[str, ...]
-    unchanged: tuple[str, ...]
-    rows: int
-    digests: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class PartitionInfo:
-    """What stands behind one published partition. `version` is the commit that last changed it."""
-
-    ds: str
-    rows: int
-    digest: str
-    version: int
-    fence: int
-    run_id: str
-    mode: str
-    code_commit: str
-    inputs: dict[str, Any]
-    published_at: str
+_WRITTEN_BY = {"features": "feature_refresh", "outcomes": "outcome_refresh", "predictions": "batch_scoring"}
 
 
 class Table:
@@ -84,30 +51,42 @@ class Table:
         """The table's full address, for DuckDB, Spark, Polars or Athena."""
         return self.storage.uri(self.relative)
 
+    @property
+    def where(self) -> dict[str, str]:
+        """The facts that every refusal of this table carries."""
+        return {"environment": self.environment.name, "model": self.model, "table": self.name}
+
     @cached_property
-    def _options(self) -> dict[str, str]:
+    def options(self) -> dict[str, str]:
+        """The storage options of `deltalake`, after the root's identity was checked."""
         self.storage.filesystem  # noqa: B018 - checks that the root belongs to this environment before anything is touched
         return self.storage.delta_options
 
-    def _open(self, version: int | None = None) -> DeltaTable | None:
+    def open(self, version: int | None = None) -> DeltaTable | None:
+        """A handle on one version (the newest when None); None before the first publish."""
         try:
-            return DeltaTable(self.uri, version=version, storage_options=self._options)
+            return DeltaTable(self.uri, version=version, storage_options=self.options)
         except TableNotFoundError:
             return None
 
-    # --- reading -----------------------------------------------------------------------------------------------
-
     def version(self) -> int | None:
         """The newest version, None before the first publish."""
-        table = self._open()
+        table = self.open()
         return None if table is None else table.version()
 
     def files(self, days: Iterable[str] | None = None, version: int | None = None) -> list[str]:
-        """The addresses of the live Parquet files of these days, ready for DuckDB or pyarrow."""
-        table = self._open(version)
-        return [] if table is None else self._files(table, days)
+        """The addresses of the live Parquet files of these days, ready for DuckDB or pyarrow, their bytes proved.
 
-    def _files(self, table: DeltaTable, days: Iterable[str] | None) -> list[str]:
+        Raises DamagedPartition, MissingPartition for files that a vacuum removed.
+        """
+        table = self.open(version)
+        found = [] if table is None else self.live(table, days)
+        for uri in found:
+            self._bytes(uri, version)
+        return found
+
+    def live(self, table: DeltaTable, days: Iterable[str] | None) -> list[str]:
+        """The addresses of a handle's files for these days, unproved, in order."""
         if days is None:
             return sorted(table.file_uris())
         quoted = ", ".join(f"'{parse_day(ds)}'" for ds in days)
@@ -119,45 +98,84 @@ class Table:
         """The rows of these days (all when None), in day order; `ds` is among the columns.
 
         An unpublished day simply has no rows: use `require` where it must be there. Raises MissingPartition when
-        the table does not exist.
+        the table does not exist or the version's files were vacuumed, DamagedPartition for a file whose bytes changed.
         """
-        table = self._open(version)
+        table = self.open(version)
         if table is None:
             raise self._missing("the table has no version yet", None)
-        return self._read(table, days, columns)
+        return self.rows(table, days, columns, version)
 
-    def _read(self, table: DeltaTable, days: Iterable[str] | None, columns: list[str] | None = None) -> pa.Table:
-        import pyarrow.parquet as pq
-
-        schema = pa.schema(table.schema().to_arrow())
+    def rows(
+        self,
+        table: DeltaTable,
+        days: Iterable[str] | None,
+        columns: list[str] | None = None,
+        version: int | None = None,
+    ) -> pa.Table:
+        """The rows of a handle's files for these days, each file proved."""
+        schema = commits.schema_of(table)
         wanted = columns or schema.names
-        parts = []
-        for uri in self._files(table, days):
-            with self.storage.filesystem.open_input_file(uri.removeprefix("s3://")) as file:
-                rows = pq.ParquetFile(file).read(columns=[name for name in wanted if name != "ds"])
-            if "ds" in wanted:
-                rows = rows.append_column("ds", pa.repeat(_day_of(uri), rows.num_rows))
-            parts.append(rows.select(wanted))
         target = pa.schema([schema.field(name) for name in wanted])
-        return pa.concat_tables([part.cast(target) for part in parts]) if parts else target.empty_table()
+        parts = []
+        for uri in self.live(table, days):
+            file = pq.ParquetFile(pa.BufferReader(self._bytes(uri, version)))
+            rows = file.read(columns=[name for name in wanted if name != "ds"])
+            if "ds" in wanted:
+                rows = rows.append_column("ds", pa.repeat(files.day_of(uri), rows.num_rows))
+            parts.append(rows.select(wanted).cast(target))
+        return pa.concat_tables(parts) if parts else target.empty_table()
 
     def require(self, ds: str, columns: list[str] | None = None) -> pa.Table:
-        """The rows of one published day. Raises MissingPartition when it is not published; no other day stands in."""
-        table = self._open()
-        if table is None or table.transaction_version(self._transaction(ds)) is None:
+        """The rows of one published day. Raises MissingPartition when it is not published (no other day stands in),
+        DamagedPartition when its file does not hold what was published."""
+        table = self.open()
+        if table is None or commits.fence_of(table, self.name, ds) is None:
             raise self._missing(f"the partition {ds} is not published", ds)
-        return self._read(table, [ds], columns)
+        return self.rows(table, [ds], columns)
+
+    def _bytes(self, uri: str, version: int | None) -> pa.Buffer:
+        try:
+            return files.proved_bytes(self.storage, uri)
+        except FileNotFoundError:
+            ds = files.day_of(uri)
+            if version is None or version == self.version():
+                raise self._damaged("a stored file is gone", ds, uri) from None
+            raise MissingPartition(
+                f"{self.name}: version {version} of {ds} was vacuumed",
+                **self.where,  # type: ignore[arg-type]
+                partition=ds,
+                rule="versions are kept for a time, and as long as a training pins them",
+                file=self.storage.relative(uri),
+                next_step="read the newest version, or run what read the old one again for that day",
+            ) from None
+        except files.ChangedBytes:
+            raise self._damaged(
+                "a stored file does not hold the bytes that were published", files.day_of(uri), uri
+            ) from None
+
+    def _damaged(self, message: str, ds: str, uri: str) -> DamagedPartition:
+        return DamagedPartition(
+            f"{self.name}: {message}",
+            **self.where,  # type: ignore[arg-type]
+            partition=ds,
+            rule="the sha256 in a file's name is that of its bytes",
+            file=self.storage.relative(uri),
+            next_step=f"run {self._stage} for that day: it writes the partition anew, from the same inputs",
+        )
 
     def _missing(self, message: str, ds: str | None) -> MissingPartition:
-        stage = {"features": "feature_refresh", "outcomes": "outcome_refresh", "predictions": "batch_scoring"}
         return MissingPartition(
             f"{self.name}: {message}",
-            environment=self.environment.name,
-            model=self.model,
-            table=self.name,
+            **self.where,  # type: ignore[arg-type]
             partition=ds,
-            next_step=f"run {stage.get(self.name, 'the stage that writes it')} for that day, then this stage again",
+            next_step=f"run {self._stage} for that day, then this stage again",
         )
+
+    @property
+    def _stage(self) -> str:
+        return _WRITTEN_BY.get(self.name, "the stage that writes it")
+
+    # --- what stands behind the partitions ---------------------------------------------------------------------
 
     def published_days(self) -> tuple[str, ...]:
         """The days whose partition was published, in order."""
@@ -168,15 +186,15 @@ class Table:
         """What stands behind one partition, None when it is not published."""
         with ledger.connect(self.environment).connect() as connection:
             row = publications.latest(connection, self.model, self.name, [ds]).get(ds)
-        return None if row is None else _info(row)
+        return None if row is None else PartitionInfo.of(row)
 
     def partitions(self) -> list[PartitionInfo]:
         """What stands behind every published partition, in day order."""
         with ledger.connect(self.environment).connect() as connection:
             found = publications.latest(connection, self.model, self.name)
-        return [_info(found[ds]) for ds in sorted(found)]
+        return [PartitionInfo.of(found[ds]) for ds in sorted(found)]
 
-    # --- publishing --------------------------------------------------------------------------------------------
+    # --- changing the table ------------------------------------------------------------------------------------
 
     def draw_fence(self) -> int:
         """The fence of a new attempt. Draw it at the start: whoever draws later, wins."""
@@ -192,198 +210,41 @@ class Table:
         fence: int,
         context: RunContext,
         inputs: dict[str, Any] | None = None,
+        day_inputs: Mapping[str, Mapping[str, Any]] | None = None,
         allow_empty: bool = False,
     ) -> Publication:
         """Makes `data` the whole content of these days, in one commit; days whose content is equal already stay.
 
-        `key` names the columns that order the rows (unique within a day). `inputs` is provenance. Raises Fenced
-        when a later attempt published one of the days, RefusedPartition for rows outside of `days`, a repeated key,
-        or a day without rows unless `allow_empty`.
+        `key` names the columns that order the rows (unique within a day). `inputs` is provenance of all days;
+        `day_inputs` adds to it in the ledger row of each day. Raises Fenced when a later attempt published one of the
+        days, RefusedPartition for rows outside of `days`, a repeated key, other columns than the table's, or a day
+        without rows unless `allow_empty`.
         """
-        days = tuple(sorted(set(days)))
-        parts = self._split(data, days, key, allow_empty)
-        digests = {ds: content_digest(part, key) for ds, part in parts.items()}
-        for attempt in range(_ATTEMPTS):
-            try:
-                table = self._open() or self._create(data.schema)
-                changed = tuple(ds for ds in days if self._stored_digest(table, ds, key) != digests[ds])
-                # An overtaken attempt with equal rows has nothing to lose and is not refused.
-                self._check_fences(table, changed, fence)
-                version = table.version()
-                if changed:
-                    version = self._commit(table, parts, changed, digests, fence=fence, context=context, inputs=inputs)
-            except DeltaError as error:
-                # Another writer came first: look again at what stands now, and let the fences decide.
-                if attempt == _ATTEMPTS - 1 or not _is_conflict(error):
-                    raise
-                time.sleep(random.uniform(0.01, 0.05) * (attempt + 1))
-                continue
-            self._record(parts, digests, changed, version, fence=fence, context=context, inputs=inputs)
-            unchanged = tuple(ds for ds in days if ds not in changed)
-            rows = sum(part.num_rows for part in parts.values())
-            return Publication(version, changed, unchanged, rows, digests)
-        raise AssertionError("unreachable")
+        from imago.tables.publish import Attempt
 
-    def _split(
-        self, data: pa.Table, days: tuple[str, ...], key: tuple[str, ...], allow_empty: bool
-    ) -> dict[str, pa.Table]:
-        where: dict[str, Any] = {"environment": self.environment.name, "model": self.model, "table": self.name}
-        foreign = sorted(set(pc.unique(data.column("ds")).to_pylist()) - set(days), key=str)
-        if foreign:
-            raise RefusedPartition(
-                "rows of other days", **where, column="ds", rule="only the asked days",
-                allowed=f"{days[0]} to {days[-1]}", seen=", ".join(map(str, foreign[:5])),
-                next_step="filter the staged data to the asked days",
-            )  # fmt: skip
-        order = [("ds", "ascending"), *((name, "ascending") for name in key if name != "ds")]
-        ordered = data.sort_by(order).combine_chunks()
-        column = ordered.column("ds").combine_chunks()
-        parts: dict[str, pa.Table] = {}
-        for ds in days:
-            mask = pc.equal(column, ds)
-            part = ordered.filter(mask) if len(days) > 1 else ordered
-            if not part.num_rows and not allow_empty:
-                raise RefusedPartition(
-                    "the partition has no rows", **where, partition=ds, rule="rows > 0", seen=0, rows=0,
-                    next_step="check that the day's raw files have landed",
-                )  # fmt: skip
-            repeated = part.num_rows - part.group_by(list(key), use_threads=False).aggregate([]).num_rows
-            if repeated:
-                raise RefusedPartition(
-                    "keys stand twice", **where, partition=ds, column=", ".join(key), rule="unique key", rows=repeated,
-                    next_step="remove the duplicates where the rows are made",
-                )  # fmt: skip
-            parts[ds] = part
-        return parts
+        attempt = Attempt(self, key=key, fence=fence, context=context, inputs=inputs or {}, day_inputs=day_inputs or {})
+        return attempt.publish(data, tuple(sorted(set(days))), allow_empty=allow_empty)
 
-    def _create(self, schema: pa.Schema) -> DeltaTable:
-        return DeltaTable.create(
-            self.uri,
-            schema=schema,
-            mode="ignore",
-            partition_by=["ds"],
-            configuration=_CONFIGURATION,
-            storage_options=self._options,
-        )
-
-    def _transaction(self, ds: str) -> str:
-        return f"{self.name}/{ds}"
-
-    def _check_fences(self, table: DeltaTable, days: tuple[str, ...], fence: int) -> None:
-        if not days:
-            return
-        # The table knows who changed a day; the ledger also knows who found it equal, later, from newer inputs.
+    def vacuum(self, *, older_than: timedelta) -> list[str]:
+        """Removes the files that no version of the last `older_than` and no pinned version needs, and those that a
+        killed attempt left; returns their names. What is removed can no longer be read at its old version."""
+        table = self.open()
+        if table is None:
+            return []
         with ledger.connect(self.environment).connect() as connection:
-            seen = publications.highest_fences(connection, self.model, self.name, days)
-        for ds in days:
-            held = max(table.transaction_version(self._transaction(ds)) or 0, seen.get(ds, 0))
-            if held > fence:
-                raise Fenced(
-                    f"a newer attempt owns this partition: fence {held} is above {fence}, "
-                    f"drawn by {self._holder(table, ds, held)}",
-                    environment=self.environment.name,
-                    model=self.model,
-                    table=self.name,
-                    partition=ds,
-                    rule="a later attempt wins",
-                    allowed=f"fence >= {held}",
-                    seen=fence,
-                    next_step="nothing: the newer attempt's partition stands",
-                )
-
-    def _holder(self, table: DeltaTable, ds: str, fence: int) -> str:
-        for commit in table.history(200):
-            provenance = json.loads(commit.get(PROVENANCE, "{}"))
-            if provenance.get("fence") == fence and ds in provenance.get("days", {}):
-                return f"run {provenance['run_id']} (attempt {provenance['attempt']})"
-        return "another run"
-
-    def _stored_digest(self, table: DeltaTable, ds: str, key: tuple[str, ...]) -> str | None:
-        """The digest of what the table holds for a day, from the rows themselves; None when the day was never
-        published."""
-        if table.transaction_version(self._transaction(ds)) is None:
-            return None
-        return content_digest(self._read(table, [ds]), key)
-
-    def _commit(
-        self,
-        table: DeltaTable,
-        parts: dict[str, pa.Table],
-        changed: tuple[str, ...],
-        digests: dict[str, str],
-        *,
-        fence: int,
-        context: RunContext,
-        inputs: dict[str, Any] | None,
-    ) -> int:
-        provenance = {
-            "run_id": context.run_id,
-            "attempt": context.attempt,
-            "mode": context.mode,
-            "code_commit": context.code_commit,
-            "fence": fence,
-            "days": {ds: {"rows": parts[ds].num_rows, "digest": digests[ds]} for ds in changed},
-            "inputs": inputs or {},
+            kept = pins.pinned_versions(connection, self.model, self.name)
+        rule: dict[str, Any] = {
+            "retention_hours": int(older_than.total_seconds() // 3600),
+            "enforce_retention_duration": False,
+            "full": True,
+            "keep_versions": kept,
         }
-        quoted = ", ".join(f"'{ds}'" for ds in changed)
-        write_deltalake(
-            table,
-            pa.concat_tables([parts[ds] for ds in changed]),
-            mode="overwrite",
-            predicate=f"ds in ({quoted})",
-            commit_properties=CommitProperties(
-                custom_metadata={PROVENANCE: json.dumps(provenance, sort_keys=True)},
-                app_transactions=[Transaction(self._transaction(ds), fence) for ds in changed],
-                max_commit_retries=15,
-            ),
-        )
-        return table.version()
+        # Delta names what it removed before again and again, and each run makes two commits: ask first.
+        doomed = [name for name in table.vacuum(dry_run=True, **rule) if self.storage.exists(self._inside(name))]
+        if doomed:
+            table.vacuum(dry_run=False, **rule)
+        return sorted(doomed)
 
-    def _record(
-        self,
-        parts: dict[str, pa.Table],
-        digests: dict[str, str],
-        changed: tuple[str, ...],
-        version: int,
-        *,
-        fence: int,
-        context: RunContext,
-        inputs: dict[str, Any] | None,
-    ) -> None:
-        with ledger.connect(self.environment).begin() as connection:
-            known = publications.latest(connection, self.model, self.name, parts)
-            publications.record(
-                connection,
-                [
-                    {
-                        "model": self.model,
-                        "table_name": self.name,
-                        "ds": ds,
-                        "version": version,
-                        "fence": fence,
-                        # A row that a killed attempt could not write after its commit is made up for here.
-                        "changed": ds in changed or ds not in known or known[ds]["digest"] != digests[ds],
-                        "rows": part.num_rows,
-                        "digest": digests[ds],
-                        "run_id": context.run_id,
-                        "mode": context.mode,
-                        "code_commit": context.code_commit,
-                        "inputs": inputs or {},
-                    }
-                    for ds, part in parts.items()
-                ],
-            )
-
-
-def _day_of(uri: str) -> str:
-    return uri.rsplit("/ds=", 1)[1].split("/", 1)[0]
-
-
-def _is_conflict(error: Exception) -> bool:
-    text = str(error).lower()
-    return isinstance(error, CommitFailedError) or "conflict" in text or "already exists" in text
-
-
-def _info(row: Any) -> PartitionInfo:
-    names = ("ds", "rows", "digest", "version", "fence", "run_id", "mode", "code_commit", "inputs")
-    return PartitionInfo(**{name: row[name] for name in names}, published_at=row["published_at"].isoformat())
+    def _inside(self, name: str) -> str:
+        """A file that Delta names, by its full address or below the table, as a path below the storage root."""
+        return self.storage.relative(name) if name.startswith(self.uri) else f"{self.relative}/{name}"

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from imago.tables.order import in_order
 
 
 def content_digest(table: pa.Table, key: tuple[str, ...]) -> str:
@@ -14,48 +18,75 @@ def content_digest(table: pa.Table, key: tuple[str, ...]) -> str:
 
     Column names, types, values and nulls count; row order, chunks, file layout and NaN payloads do not.
     """
-    ordered = table.sort_by([(name, "ascending") for name in key]) if table.num_rows else table
+    ordered = in_order(table, key)
     whole = hashlib.sha256(str(table.num_rows).encode())
     for name in sorted(table.column_names):
         column = ordered.column(name)
-        whole.update(f"\0{name}\0{_type_name(column.type)}\0".encode())
-        whole.update(_value_bytes(column))
+        whole.update(f"\0{name}\0{type_name(column.type)}\0".encode())
+        for part in _value_bytes(column):
+            whole.update(part)
     return whole.hexdigest()
 
 
-def _type_name(kind: pa.DataType) -> str:
-    # Delta gives strings back as large or view strings, depending on the reader; the values are the same.
+def type_name(kind: pa.DataType) -> str:
+    """The name of a type; Delta gives strings back as large or view strings, depending on the reader, and the values
+    are the same."""
     if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
         return "string"
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
-        return f"list<{_type_name(kind.value_type)}>"
+        return f"list<{type_name(kind.value_type)}>"
     return str(kind)
 
 
-def _value_bytes(column: pa.ChunkedArray) -> bytes:
+def _value_bytes(column: pa.ChunkedArray) -> Iterator[Any]:
+    """Which values are null (one bit each), then the values; as few copies as the null count allows."""
     array = column.combine_chunks()
     if isinstance(array, pa.ChunkedArray):
         array = array.chunk(0) if array.num_chunks else pa.array([], column.type)
     kind = array.type
-    nulls = np.packbits(pc.is_null(array).to_numpy(zero_copy_only=False)).tobytes()
+    if array.null_count:
+        yield np.packbits(pc.is_null(array).to_numpy(zero_copy_only=False))
+    else:
+        yield bytes((len(array) + 7) // 8)
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
-        lengths = pc.fill_null(pc.list_value_length(array), 0).to_numpy(zero_copy_only=False).astype("<i8")
-        return nulls + lengths.tobytes() + _value_bytes(pa.chunked_array([pc.list_flatten(array)]))
-    if _type_name(kind) == "string":
+        yield pc.fill_null(pc.list_value_length(array), 0).to_numpy(zero_copy_only=False).astype("<i8")
+        yield from _value_bytes(pa.chunked_array([pc.list_flatten(array)]))
+    elif type_name(kind) == "string":
+        yield from _texts(array)
+    else:
+        yield _numbers(array)
+
+
+def _texts(array: pa.Array) -> Iterator[Any]:
+    if not pa.types.is_string(array.type):
+        array = array.cast(pa.large_string())
+    if array.null_count:
         # Nulls become empty texts, so that the bytes between the first and the last offset are those of the values
         # alone.
-        filled = pc.fill_null(array.cast(pa.large_string()), "")
-        _, offset_buffer, data = filled.buffers()
-        offsets = np.frombuffer(offset_buffer, "<i8")[filled.offset : filled.offset + len(filled) + 1]
-        text = bytes(memoryview(data)[offsets[0] : offsets[-1]]) if data and len(filled) else b""
-        return nulls + np.diff(offsets).tobytes() + text
+        array = pc.fill_null(array, "")
+    if not len(array):
+        return
+    _, offset_buffer, data = array.buffers()
+    width = "<i4" if pa.types.is_string(array.type) else "<i8"
+    offsets = np.frombuffer(offset_buffer, width)[array.offset : array.offset + len(array) + 1]
+    yield np.diff(offsets).astype("<i8")
+    if data:
+        yield memoryview(data)[int(offsets[0]) : int(offsets[-1])]
+
+
+def _numbers(array: pa.Array) -> np.ndarray:
+    kind = array.type
     if pa.types.is_timestamp(kind):
         array = array.cast(pa.int64())
     elif pa.types.is_date32(kind):
         array = array.cast(pa.int32())
-    values = pc.fill_null(array, False if pa.types.is_boolean(kind) else 0).to_numpy(zero_copy_only=False)
+    if array.null_count:
+        array = pc.fill_null(array, False if pa.types.is_boolean(kind) else 0)
+    values = array.to_numpy(zero_copy_only=False)
     if values.dtype.kind == "f":
-        values = np.where(np.isnan(values), np.nan, values)
+        lost = np.isnan(values)
+        if lost.any():
+            values = np.where(lost, np.nan, values)
     if values.dtype.kind == "O":
         raise TypeError(f"no digest is defined for a column of type {kind}")
-    return nulls + np.ascontiguousarray(values).tobytes()
+    return np.ascontiguousarray(values)

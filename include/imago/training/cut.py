@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, time
 from typing import Any
+from zoneinfo import ZoneInfo
 
-from imago.days import days_between, shift
+from imago.days import days_between, parse_day, shift
 from imago.errors import ImagoError
 from imago.specs import ModelSpec
 
@@ -74,3 +76,13 @@ def cut(spec: ModelSpec, ds: str) -> Cut:
             next_step="train on a later day, or lower warmup_days, tuning_days or holdout_days in the spec",
         )
     return Cut(ds, train_first, train_last, tuning_first, trained_until, holdout_first, holdout_last)
+
+
+def training_moment(spec: ModelSpec, ds: str) -> datetime:
+    """The UTC moment (without zone) as of which the training of `ds` looks at the world: the end of that day, which is
+    00:00 of the next one in the spec's time zone. A label that became known later takes no part.
+
+    With a label delay of 1 day the last holdout day is `ds` - 1, whose outcomes are all told during `ds`.
+    """
+    local = datetime.combine(parse_day(shift(ds, 1)), time(0), tzinfo=ZoneInfo(spec.timezone))
+    return local.astimezone(UTC).replace(tzinfo=None)

@@ -70,11 +70,12 @@ def libraries() -> dict[str, str]:
 
 
 def identity(spec: ModelSpec, snapshot: Snapshot, one: Candidate | Baseline, code_commit: str) -> str:
-    """What makes two fits the same fit: data, pipeline with its settings, seed, code and libraries."""
+    """What makes two fits the same fit: data, contract, pipeline with its settings, seed, code and libraries."""
     pipeline = one.build(spec, spec.training.seed)
     facts = [
         snapshot.digest,
         snapshot.manifest["cut"],
+        snapshot.manifest.get("contract"),
         one.name,
         _settings(pipeline),
         spec.training.seed,

@@ -1,10 +1,11 @@
 """The frozen data of one training: read once, joined, ordered, and stored under the digest of its content.
 
     snapshots/{model}/{ds}/{digest}/rows.parquet      key, ds, event_time, features, label; ordered by day and key
-    snapshots/{model}/{ds}/{digest}/manifest.json     pinned versions, cut, rows, label rates, digests
+    snapshots/{model}/{ds}/{digest}/manifest.json     pinned versions, cut, contract, rows, label rates, digests
 
 Every contestant and every judge reads this file, so a table that moves on meanwhile changes nothing. The same content
-gives the same folder, and is written once.
+gives the same folder. The versions that it was read from are pinned, so that it can be made from the tables again; the
+manifest names those of the last freeze.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -21,13 +24,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from imago.contracts import Contract
+from imago.contracts.inputs import check_inputs
 from imago.environments import Environment
 from imago.errors import ImagoError, MissingPartition
 from imago.specs import ModelSpec
 from imago.storage import Storage
 from imago.tables import Table
 from imago.tables.digest import content_digest
-from imago.training.cut import Cut, cut
+from imago.training.cut import Cut, cut, training_moment
+from imago.training.pinning import pin_versions
+
+log = logging.getLogger(__name__)
+KNOWN_AT = "known_at"  # of an outcome: when its version was delivered, UTC
 
 
 @dataclass(frozen=True)
@@ -66,43 +75,60 @@ def labels(rows: pa.Table, spec: ModelSpec) -> np.ndarray:
     return rows.column(spec.label).to_numpy().astype(float)
 
 
-def freeze(environment: Environment, spec: ModelSpec, ds: str) -> Snapshot:
-    """Pins the newest versions of features and outcomes, and stores their join for the training of `ds`.
+def freeze(environment: Environment, spec: ModelSpec, ds: str, *, contract: Contract, run_id: str) -> Snapshot:
+    """Pins the newest versions of features and outcomes for the run, and stores their join for the training of `ds`.
 
-    Raises MissingPartition when a day of the cut is not published, ImagoError when a part has no rows or one class
+    A label that was not known at the training moment (see `cut.training_moment`) takes no part. `contract` is that of
+    the features; it is frozen with the rows, which have to keep it. Raises MissingPartition when a day of the cut is
+    not published, RefusedPartition for rows outside of the contract, ImagoError when a part has no rows or one class
     only.
     """
-    where = cut(spec, ds)
+    where, moment = cut(spec, ds), training_moment(spec, ds)
     wanted = (*where.days("fit"), *where.days("holdout"))
     tables = {name: Table(environment, spec.name, name) for name in ("features", "outcomes")}
     versions = {name: table.version() for name, table in tables.items()}
-    pinned = {name: _pin(environment, spec, table, wanted, versions[name]) for name, table in tables.items()}
-    key = spec.entity_key
-    features = tables["features"].read(
-        wanted, columns=["ds", key, spec.event_time, *spec.feature_names], version=versions["features"]
-    )
-    outcomes = tables["outcomes"].read(wanted, columns=["ds", key, spec.label], version=versions["outcomes"])
-    rows = join(features, outcomes, spec)
+    inputs = {name: _published(environment, spec, table, wanted, versions[name]) for name, table in tables.items()}
+    # Before anything is read: a vacuum that begins now leaves these versions alone.
+    pin_versions(environment, spec.name, ds, versions, run_id=run_id)
+    rows, later = rows_of(environment, spec, ds, versions)
+    if later:
+        log.warning("%s outcomes became known after %s UTC, the training moment: left out", later, moment)
     _check_parts(rows, where, spec)
-    digest = content_digest(rows, ("ds", key))
+    _check_contract(environment, spec, contract, rows)
+    digest = content_digest(rows, ("ds", spec.entity_key))
     storage, folder = Storage(environment), f"snapshots/{spec.name}/{ds}/{digest[:32]}"
-    if not storage.exists(f"{folder}/manifest.json"):
-        file_digest = storage.write_parquet(f"{folder}/rows.parquet", rows)
-        manifest = {
-            "model": spec.name,
-            "ds": ds,
-            "digest": digest,
-            "file_sha256": file_digest,
-            "cut": where.as_dict(),
-            "versions": versions,
-            "inputs": pinned,
-            "parts": {name: _describe(part_of(rows, where, name), spec) for name in ("train", "tuning", "holdout")},
-            "rows": rows.num_rows,
-            "features": [[feature.name, feature.kind] for feature in spec.features],
-        }
-        # The manifest comes last: a snapshot without one does not exist.
-        storage.write_bytes(f"{folder}/manifest.json", json.dumps(manifest, indent=1, sort_keys=True).encode())
+    manifest = {
+        "model": spec.name,
+        "ds": ds,
+        "digest": digest,
+        "file_sha256": storage.write_parquet(f"{folder}/rows.parquet", rows),
+        "cut": where.as_dict(),
+        "known_by": moment.isoformat(),
+        "outcomes_known_later": later,
+        "versions": versions,
+        "inputs": inputs,
+        "parts": {name: _describe(part_of(rows, where, name), spec) for name in ("train", "tuning", "holdout")},
+        "rows": rows.num_rows,
+        "features": [[feature.name, feature.kind] for feature in spec.features],
+        "contract": contract.as_dict(),
+    }
+    # The manifest comes last: a snapshot without one does not exist.
+    storage.write_bytes(f"{folder}/manifest.json", json.dumps(manifest, indent=1, sort_keys=True).encode())
     return load(environment, folder)
+
+
+def rows_of(
+    environment: Environment, spec: ModelSpec, ds: str, versions: Mapping[str, int | None]
+) -> tuple[pa.Table, int]:
+    """The rows of the training of `ds` from these versions of features and outcomes, and how many outcomes were left
+    out since they became known later. Pinned versions give a stored snapshot's very rows again."""
+    where = cut(spec, ds)
+    wanted = (*where.days("fit"), *where.days("holdout"))
+    features, outcomes = (
+        Table(environment, spec.name, name).read(wanted, version=versions[name]) for name in ("features", "outcomes")
+    )
+    told = told_by(outcomes, training_moment(spec, ds), spec)
+    return join(features, told, spec), outcomes.num_rows - told.num_rows
 
 
 def load(environment: Environment, folder: str) -> Snapshot:
@@ -139,7 +165,22 @@ def join(features: pa.Table, outcomes: pa.Table, spec: ModelSpec) -> pa.Table:
     return ordered.sort_by([("ds", "ascending"), (key, "ascending")]).combine_chunks()
 
 
-def _pin(
+def told_by(outcomes: pa.Table, moment: datetime, spec: ModelSpec) -> pa.Table:
+    """The outcomes whose version was known at `moment` (UTC, without zone), that very moment included."""
+    if KNOWN_AT not in outcomes.column_names:
+        raise ImagoError(
+            "the outcomes do not say when they became known, so nobody can tell which labels a training may see",
+            model=spec.name,
+            table="outcomes",
+            column=KNOWN_AT,
+            rule="labels known at the training moment",
+            next_step=f"give {spec.outcome_model} a column {KNOWN_AT}: when the row's version was delivered, UTC",
+        )
+    known = pc.less_equal(outcomes.column(KNOWN_AT), pa.scalar(moment, pa.timestamp("us")))
+    return outcomes.filter(pc.fill_null(known, False))
+
+
+def _published(
     environment: Environment, spec: ModelSpec, table: Table, wanted: tuple[str, ...], version: int | None
 ) -> dict[str, str]:
     """What stands behind the days of one table, in one digest. Raises MissingPartition for days that are not
@@ -158,6 +199,19 @@ def _pin(
         )
     days = "\n".join(f"{day} {found[day]}" for day in wanted)
     return {"days": str(len(wanted)), "digest": hashlib.sha256(days.encode()).hexdigest(), "version": str(version)}
+
+
+def _check_contract(environment: Environment, spec: ModelSpec, contract: Contract, rows: pa.Table) -> None:
+    where = {"environment": environment.name, "model": spec.name, "table": "features"}
+    found = check_inputs(contract, rows, spec.feature_names, where)
+    if not found.broken:
+        return
+    days = pc.unique(rows.column("ds").filter(found.mask)).to_pylist()
+    where["partition"] = f"{days[0]}..{days[-1]}"
+    raise replace(found, where=where).refusal(
+        "the published features do not keep the contract as it stands now",
+        f"refresh the features of {days[0]} to {days[-1]}, or correct {contract.model}.yml",
+    )
 
 
 def _check_parts(rows: pa.Table, where: Cut, spec: ModelSpec) -> None:

@@ -4,10 +4,16 @@ from imago_airflow.operators.refresh import AnnounceOperator, RefreshOperator
 from imago_airflow.operators.release import DeployEndpointOperator, JudgeOperator, PromoteOperator, RollbackOperator
 from imago_airflow.operators.score import MonitorOperator, RefreshMetricsOperator, ScoreOperator
 from imago_airflow.operators.train import FitOperator, FreezeOperator, ReportOperator
-from imago_airflow.operators.upkeep import DeliverAlertsOperator, WatchdogOperator
+from imago_airflow.operators.upkeep import (
+    CorrectionsOperator,
+    DeliverAlertsOperator,
+    RetentionOperator,
+    WatchdogOperator,
+)
 
 __all__ = [
     "AnnounceOperator",
+    "CorrectionsOperator",
     "DeliverAlertsOperator",
     "DeployEndpointOperator",
     "FitOperator",
@@ -18,6 +24,7 @@ __all__ = [
     "RefreshMetricsOperator",
     "RefreshOperator",
     "ReportOperator",
+    "RetentionOperator",
     "RollbackOperator",
     "ScoreOperator",
     "WatchdogOperator",

@@ -38,7 +38,8 @@ class StageOperator(ImagoOperator):
     in each task) and returns its summary. The summary is logged and becomes the task's XCom.
 
     A refusal (ImagoError) fails the task at once with its full text: the same input would be refused again. A missing
-    input is tried again, since it may be on its way, and so is every other error.
+    input is tried again, since it may be on its way, and so is every other error. A failed task has no summary, so the
+    refusal's facts stand in its stead: in the log, and as the XCom `refusal`.
     """
 
     def __init__(self, *, model: str, **kwargs: Any) -> None:
@@ -53,9 +54,10 @@ class StageOperator(ImagoOperator):
             run = open_run(context, environment=self.environment, model=self.model)
             self.log.info("%s of %s, day %s, mode %s", self.task_id, self.model, run.ds, run.context.mode)
             summary = self.work(run, context)
-        except (MissingPartition, LedgerUnavailable):
-            raise
         except ImagoError as error:
+            self.tell(context, error)
+            if isinstance(error, MissingPartition | LedgerUnavailable):
+                raise
             raise AirflowFailException(str(error)) from error
         except AirflowSkipException:
             self.done(context)
@@ -64,6 +66,12 @@ class StageOperator(ImagoOperator):
         if not self.downstream_task_ids:
             self.done(context)
         return summary
+
+    def tell(self, context: Mapping[str, Any], refusal: ImagoError) -> None:
+        """Leaves the facts of a refusal where a summary would be."""
+        facts = refusal.summary()
+        self.log.error("%s was refused\n%s", self.task_id, as_text(facts))
+        context["ti"].xcom_push(key="refusal", value=json.loads(json.dumps(facts, default=str)))
 
     def announce(self, run: Run, context: Mapping[str, Any], days: Iterable[str] | None = None) -> None:
         """Lets the task's end tell what listens to its outlets, for the run's own day or for `days`.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -109,10 +110,4 @@ def range_context(run: Run, params: Mapping[str, Any]) -> RunContext:
     """Loading a range is history unless the form says otherwise: it pages nobody."""
     if params.get("mode") in ("live", "backfill"):
         return run.context
-    return RunContext(
-        run_id=run.context.run_id,
-        mode="backfill",
-        attempt=run.context.attempt,
-        actor=run.context.actor,
-        code_commit=run.context.code_commit,
-    )
+    return dataclasses.replace(run.context, mode="backfill")

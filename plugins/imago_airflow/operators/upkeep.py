@@ -1,14 +1,15 @@
-"""Tasks that serve all models of an environment."""
+"""Tasks that no day asks for: alerts, the watchdog, retention, and what late and corrected raw files touch."""
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from imago_airflow.connections import environment_for
-from imago_airflow.operators.base import ImagoOperator, Summary, as_text
-from imago_airflow.run import run_name
+from imago_airflow.operators.base import ImagoOperator, StageOperator, Summary, as_text
+from imago_airflow.run import Run, run_name
 
 
 class DeliverAlertsOperator(ImagoOperator):
@@ -45,4 +46,37 @@ class WatchdogOperator(ImagoOperator):
             )
         self.log.info("watchdog\n%s", as_text(summary))
         self.done(context)
+        return summary
+
+
+class RetentionOperator(ImagoOperator):
+    """Removes what the environment keeps no longer."""
+
+    def execute(self, context: Mapping[str, Any]) -> Summary:
+        from imago.jobs import retention
+        from imago_models import MODELS
+
+        summary = retention.clean(environment_for(self.environment), MODELS, datetime.datetime.now(tz=datetime.UTC))
+        self.log.info("retention\n%s", as_text(summary))
+        self.done(context)
+        return summary
+
+
+class CorrectionsOperator(StageOperator):
+    """Builds the days of `table` again that late or corrected raw files touch, and announces those that changed."""
+
+    def __init__(self, *, table: Literal["features", "outcomes"], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.table = table
+
+    def work(self, run: Run, context: Mapping[str, Any]) -> Summary:
+        from imago.jobs.corrections import correct
+
+        summary = correct(run.environment, run.spec, self.table, run.context)
+        if summary["changed_days"]:
+            # History, whoever started the run: what follows from it pages nobody.
+            told = dataclasses.replace(run, context=dataclasses.replace(run.context, mode="backfill"))
+            self.announce(told, context, summary["changed_days"])
+        else:
+            self.keep_quiet(context)
         return summary

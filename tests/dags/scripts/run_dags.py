@@ -33,7 +33,16 @@ def note(what):
 
 
 VERDICT = {"moved": False, "outcome": "kept"}
+CORRECTED = {"outcomes": ["2013-10-02", "2013-10-04"], "features": []}
+
+
+def correct(env, spec, table, context):
+    CALLS.append(["correct", table])
+    return {"changed_days": CORRECTED[table]}
+
+
 fake("features", refresh=note("features"))
+fake("corrections", correct=correct)
 fake("scoring", score=note("score"))
 fake("serving", deploy=note("deploy"))
 fake("deployment", judge=note("judge"))
@@ -118,6 +127,9 @@ result["day"] = run("feature_refresh", {"ds": "2013-10-08"})
 result["range"] = run("feature_refresh", load)
 result["range_announced"] = run("feature_refresh", {**load, "announce": "2013-01-30..2013-01-31"})
 result["half_a_range"] = run("feature_refresh", {"from_day": "2013-01-01"})
+result["corrected"] = run("corrections", {})
+CORRECTED["outcomes"] = []
+result["nothing_corrected"] = run("corrections", {})
 result["no_day"] = run("batch_scoring", {})
 result["kept"] = run("deployment", {"ds": "2013-10-01"})
 VERDICT.update(moved=True, outcome="promoted")

@@ -67,9 +67,9 @@ def test_an_alert_holds_the_facts_of_the_refusal_and_no_credentials(env):
 
 
 def test_a_run_whose_stage_alerted_its_refusal_is_not_alerted_again_even_when_it_is_repeated(env):
-    note(env, rule="feature_refused", ds="2013-10-05", context=LIVE)
+    note(env, rule="partition_refused", ds="2013-10-05", context=LIVE)
     assert fail()["alert"] is None
-    note(env, rule="feature_refused", ds="2013-10-05", context=RunContext(run_id="run-7"))
+    note(env, rule="partition_refused", ds="2013-10-05", context=RunContext(run_id="run-7"))
     assert fail(run="run-7")["alert"] is None
     assert len(rows(env, alerts)) == 1
 

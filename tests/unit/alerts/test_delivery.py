@@ -111,7 +111,7 @@ def test_one_problem_is_one_thread_opened_updated_and_resolved(dev, hostile_slac
 
 
 def test_sixty_days_that_fail_one_gate_are_one_message(dev, hostile_slack):
-    tell(dev, *(alert(rule="feature_refused", ds=f"2013-{m:02d}-{d:02d}") for m in (9, 10) for d in range(1, 31)))
+    tell(dev, *(alert(rule="partition_refused", ds=f"2013-{m:02d}-{d:02d}") for m in (9, 10) for d in range(1, 31)))
     with hostile_slack() as fake:
         summary = deliver(dev, fake)
         assert len(fake.shown) == 1

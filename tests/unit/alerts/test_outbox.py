@@ -33,7 +33,7 @@ def drift(ds: str = "2013-10-01", **changes) -> Alert:
 
 
 def refused(ds: str) -> Alert:
-    return drift(ds, rule="feature_refused", subject="not_null dep_delay", facts={})
+    return drift(ds, rule="partition_refused", subject="not_null dep_delay", facts={})
 
 
 def rows(env, table):
@@ -111,8 +111,19 @@ def test_refused_days_stay_open_until_each_of_them_is_mended(dev):
     ends = []
     for ds in ("2013-10-03", "2013-10-02", "2013-10-01"):
         with connect(dev).begin() as connection:
-            ends.append(resolve(connection, "flight_delays", "feature_refused", "not_null dep_delay", LIVE, ds=ds))
+            ends.append(resolve(connection, "flight_delays", "partition_refused", "not_null dep_delay", LIVE, ds=ds))
     assert ends == [False, False, True]
+
+
+def test_a_day_that_is_refused_again_after_it_was_mended_is_told_and_open_again(dev):
+    tell(dev, refused("2013-10-01"), refused("2013-10-02"))
+    subject = "not_null dep_delay"
+    with connect(dev).begin() as connection:
+        resolve(connection, "flight_delays", "partition_refused", subject, LIVE, ds="2013-10-01")
+    assert tell(dev, refused("2013-10-01")) != [None]
+    with connect(dev).begin() as connection:
+        assert not resolve(connection, "flight_delays", "partition_refused", subject, LIVE, ds="2013-10-02")
+        assert resolve(connection, "flight_delays", "partition_refused", subject, LIVE, ds="2013-10-01")
 
 
 def test_a_problem_that_comes_back_after_its_end_is_a_new_incident(dev):
@@ -153,5 +164,5 @@ def test_sixteen_writers_of_one_incident_make_one_incident(dev):
 
 
 def test_an_unknown_rule_is_refused_with_the_known_ones():
-    with pytest.raises(ImagoError, match="feature_refused"):
+    with pytest.raises(ImagoError, match="partition_refused"):
         drift(rule="no_such_rule")

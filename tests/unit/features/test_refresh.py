@@ -5,20 +5,33 @@ from __future__ import annotations
 import shutil
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
+from sqlalchemy import select
 
+from imago import ledger
 from imago.context import RunContext
 from imago.dbt.project import project_folder
-from imago.errors import Fenced, MissingPartition, RefusedPartition
+from imago.environments import Environment
+from imago.errors import Fenced, MissingPartition, RefusedPartition, SpecError
 from imago.jobs import features, outcomes
+from imago.landing.deliver import write_delivery
+from imago.ledger.schema import alerts
 from imago.storage import Storage
 from imago.tables import Table
 
 CONTEXT = RunContext(run_id="test")
 D1, D2, D3 = "2013-03-01", "2013-03-02", "2013-03-03"
+
+
+def told(env: Environment, rule: str) -> list[dict[str, Any]]:
+    """The alerts of one rule, oldest first."""
+    with ledger.connect(env).connect() as connection:
+        query = select(alerts.c.body).where(alerts.c.rule == rule).order_by(alerts.c.id)
+        return [{**body, "facts": dict(body["facts"])} for body in connection.execute(query).scalars()]
 
 
 def test_a_range_gives_the_same_rows_as_its_days_one_by_one(landed, spec):
@@ -70,7 +83,7 @@ def test_a_correction_changes_the_outcome_and_no_feature_that_was_made_before_it
     corrected = corrected.set_column(
         corrected.column_names.index("known_at"), "known_at", pa.array([late], pa.timestamp("us"))
     )
-    storage.write_parquet(f"raw/outcomes/ds={D1}/20130320T000000Z.parquet", corrected)
+    write_delivery(storage, f"raw/outcomes/ds={D1}/20130320T000000Z.parquet", corrected)
 
     after = outcomes.refresh(landed, spec, D1, D1, CONTEXT)
     unmoved = features.refresh(landed, spec, D3, D3, CONTEXT)
@@ -92,10 +105,10 @@ def test_a_raw_file_that_never_came_is_named(landed, spec):
     assert Table(landed, spec.name, "features").version() is None
 
 
-def test_yesterdays_file_under_todays_name_is_refused_and_kept_for_a_look(landed, spec):
+def test_yesterdays_file_under_todays_name_is_refused_and_told(landed, spec):
     storage = Storage(landed)
     stale = storage.read_parquet(storage.list(f"raw/schedule/ds={D1}")[0])
-    storage.write_parquet(storage.list(f"raw/schedule/ds={D2}")[0], stale)
+    write_delivery(storage, storage.list(f"raw/schedule/ds={D2}")[0], stale)
 
     with pytest.raises(RefusedPartition) as refused:
         features.refresh(landed, spec, D2, D2, CONTEXT)
@@ -103,6 +116,7 @@ def test_yesterdays_file_under_todays_name_is_refused_and_kept_for_a_look(landed
     assert refused.value.facts["column"] == "flight_date"
     assert refused.value.facts["rows"] == 958
     assert refused.value.facts["partition"] == D2
+    assert [alert["facts"]["column"] for alert in told(landed, "partition_refused")] == ["flight_date"]
 
 
 def test_an_older_attempt_is_fenced_off(landed, spec, monkeypatch):
@@ -141,7 +155,10 @@ def plant(folder: Path, *, in_contract: bool) -> None:
     sql.write_text(text)
     if in_contract:
         yml = folder / "flight_delays_features.yml"
-        column = "      - name: arr_delay\n        data_type: double precision\n        description: A leak.\n"
+        column = (
+            "      - name: arr_delay\n        data_type: double precision\n        description: A leak.\n"
+            "        config: {meta: {at_least: -120, at_most: 1800, max_missing: 0.98}}\n"
+        )
         yml.write_text(yml.read_text().replace("      - name: carrier\n", column + "      - name: carrier\n", 1))
 
 
@@ -157,14 +174,106 @@ def test_a_planted_outcome_column_is_refused_by_name(landed, spec, own_project, 
     assert Table(landed, spec.name, "features").version() is None
 
 
-def test_a_value_outside_of_its_contract_names_column_rule_and_rows(landed, spec, own_project):
-    yml = own_project / "flight_delays_features.yml"
-    yml.write_text(yml.read_text().replace("values: [EWR, JFK, LGA]", "values: [EWR, JFK]"))
+def edit(file: Path, *changes: tuple[str, str]) -> None:
+    text = file.read_text()
+    for old, new in changes:
+        assert old in text, old
+        text = text.replace(old, new, 1)
+    file.write_text(text)
+
+
+def test_a_value_outside_of_its_contract_is_refused_with_all_facts_a_page_and_one_alert(landed, spec, own_project):
+    edit(own_project / "flight_delays_features.yml", ("values: [EWR, JFK, LGA]", "values: [EWR, JFK]"))
+
+    for _ in range(2):
+        with pytest.raises(RefusedPartition) as refused:
+            features.refresh(landed, spec, D1, D2, CONTEXT)
+
+    facts = refused.value.facts
+    storage = Storage(landed)
+    assert facts["partition"] == f"{D1} (the worst of 2 days)"
+    assert {name: facts[name] for name in ("environment", "model", "table", "column", "rule", "allowed", "seen")} == {
+        "environment": "dev", "model": "flight_delays", "table": "features", "column": "origin",
+        "rule": "allowed values", "allowed": "EWR, JFK", "seen": "'LGA'",
+    }  # fmt: skip
+    assert facts["rows"] == 291 + 201  # the flights from LaGuardia
+    assert storage.read_bytes(storage.relative(facts["audit"]))
+    assert [alert["facts"]["rows"] for alert in told(landed, "partition_refused")] == [492]
+    assert len(storage.list("staging")) == 2
+    assert Table(landed, spec.name, "features").version() is None
+
+
+@pytest.mark.parametrize(
+    ("column", "rule", "change"),
+    [
+        ("dest", "pattern", ('pattern: "[A-Z]{3}"', 'pattern: "[A-M][A-Z]{2}"')),
+        ("gust_mph", "not below the wind", ("gust_mph >= wind_mph", "gust_mph > wind_mph")),
+    ],
+)
+def test_dbt_judges_patterns_and_rules_between_columns(landed, spec, own_project, column, rule, change):
+    edit(own_project / "flight_delays_features.yml", change)
 
     with pytest.raises(RefusedPartition) as refused:
         features.refresh(landed, spec, D1, D1, CONTEXT)
 
     facts = refused.value.facts
-    assert (facts["column"], facts["rule"]) == ("origin", "allowed values")
-    assert facts["rows"] == 291  # the flights from LaGuardia
-    assert Storage(landed).list("staging")
+    assert (facts["column"], facts["rule"], facts["partition"]) == (column, rule, D1)
+    assert 0 < facts["rows"] < 958
+
+
+def test_a_day_with_too_few_rows_is_refused_though_every_row_is_right(landed, spec, own_project):
+    edit(own_project / "flight_delays_features.yml", ("volume: {at_least: 400", "volume: {at_least: 800"))
+
+    with pytest.raises(RefusedPartition) as refused:
+        features.refresh(landed, spec, D1, D3, CONTEXT)
+
+    facts = refused.value.facts
+    assert (facts["partition"], facts["rule"], facts["rows"], facts["seen"]) == (D2, "volume", 765, "765 rows")
+
+
+def test_what_only_warns_is_published_and_told(landed, spec, own_project):
+    edit(own_project / "flight_delays_features.yml", ("warmup_days: 29", "warmup_days: 0"))
+
+    with pytest.raises(RefusedPartition, match="max_missing"):
+        features.refresh(landed, spec, D1, D1, CONTEXT)  # the first day has no history at all
+    summary = features.refresh(landed, spec, D3, D3, CONTEXT)
+
+    assert summary["changed"] == 1
+    assert f"{D3} plane_late_rate_28d: warn_missing" in " ".join(summary["warnings"])
+    warned = told(landed, "audit_warning")
+    assert len(warned) == len(summary["warnings"])
+    assert {(alert["facts"]["partition"], alert["facts"]["table"]) for alert in warned} == {(D3, "features")}
+
+
+def test_a_publication_says_which_contract_audit_and_raw_files_stand_behind_it(landed, spec):
+    summary = features.refresh(landed, spec, D1, D2, CONTEXT)
+
+    table = Table(landed, spec.name, "features")
+    for ds in (D1, D2):
+        inputs = table.partition(ds).inputs
+        assert len(inputs["contract"]) == 64
+        assert (inputs["audit"]["checks"], inputs["audit"]["warnings"]) == (summary["checks"], 0)
+        assert Storage(landed).uri(inputs["audit"]["docs"]) == summary["audit"]
+        assert Storage(landed).exists(inputs["audit"]["docs"])
+        assert [name.split("/")[1] for name in inputs["raw"]["schedule"]] == [f"ds={ds}"]
+    assert summary["warmup_days"] == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "hole"),
+    [
+        ((", max_missing: 0.95, warn_missing: 0.75", ""), ("pressure_mb", "max_missing")),
+        (("{nullable: false, at_least: 10, at_most: 6000}", "{nullable: false}"), ("distance_miles", "range")),
+        (("        volume: {", "        warmup_days: 0 #"), (None, "volume")),
+    ],
+)
+def test_a_contract_with_a_hole_is_refused_before_anything_is_built(landed, spec, own_project, change, hole):
+    edit(own_project / "flight_delays_features.yml", ("        warmup_days: 29\n", ""), change)
+
+    with pytest.raises(SpecError) as refused:
+        features.refresh(landed, spec, D1, D1, CONTEXT)
+
+    assert (refused.value.facts.get("column"), refused.value.facts["rule"]) == hole
+    assert refused.value.facts["table"] == "features"
+    assert [alert["facts"]["rule"] for alert in told(landed, "partition_refused")] == [hole[1]]
+    assert Storage(landed).list("staging") == []

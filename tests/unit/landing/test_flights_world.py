@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import datetime
 
 import pytest
 
 from imago.errors import ImagoError
-from imago.landing.deliver import deliver
+from imago.landing.deliver import deliver, write_delivery
 from imago.landing.flights import FlightsWorld, known_at, new_york
 from imago.storage import Storage
 
@@ -60,11 +61,21 @@ def test_cancelled_and_diverted_flights_have_no_delay_and_differ(world):
     assert all(row["arr_delay"] is None for row in rows if row["diverted"])
 
 
-def test_the_last_day_of_the_world_has_flights_and_an_empty_weather_file(world):
+def test_the_weather_of_the_last_day_is_a_persistence_forecast(world):
     found = day(world, "2013-12-31")
+    forecast = found["weather"].rows.to_pylist()
+    before = {ds: day(world, ds)["weather"].rows.to_pylist() for ds in ("2013-12-29", "2013-12-30")}
+
+    def temperature(rows, moment):
+        return {row["origin"]: row["temp"] for row in rows if row["hour_at"] == moment}
 
     assert found["schedule"].rows.num_rows == 776
-    assert found["weather"].rows.num_rows == 0
+    assert len({(row["origin"], row["hour_at"]) for row in forecast}) == len(forecast) == 72
+    # At 18:00 on the 30th that hour is the last one seen; the evening is as it was on the 29th.
+    noon, evening = datetime(2013, 12, 31, 17), datetime(2014, 1, 1, 1)
+    assert temperature(forecast, noon) == temperature(before["2013-12-30"], datetime(2013, 12, 30, 17))
+    assert temperature(forecast, evening) == temperature(before["2013-12-29"], datetime(2013, 12, 30, 1))
+    assert min(row["hour_at"] for row in forecast) == datetime(2013, 12, 31, 5)
 
 
 def test_a_day_outside_of_the_world_is_refused_with_its_bounds(world):
@@ -82,10 +93,67 @@ def test_landing_again_writes_nothing_and_a_changed_file_is_put_right(dev, world
     again = deliver(storage, deliveries)
     path = deliveries[-1].path
     storage.write_bytes(path, b"half a file")
+    storage.delete(deliveries[0].path + ".sha256")
     mended = deliver(storage, deliveries)
 
     assert first == {"files": 6, "written": 6, "unchanged": 0, "rows": sum(d.rows.num_rows for d in deliveries)}
     assert seen[-1] == (6, 6)
     assert again["written"] == 0
-    assert mended["written"] == 1
+    assert mended["written"] == 2
     assert {path: storage.read_bytes(path) for path in storage.list("raw")} == bytes_before
+
+
+def test_a_delivery_lies_beside_the_checksum_of_its_bytes(dev, world):
+    storage = Storage(dev)
+    delivery = world.deliveries("2013-01-01")[0]
+
+    assert write_delivery(storage, delivery.path, delivery.rows)
+    assert not write_delivery(storage, delivery.path, delivery.rows)
+    promised = storage.read_bytes(delivery.path + ".sha256").decode()
+    assert promised == hashlib.sha256(storage.read_bytes(delivery.path)).hexdigest()
+
+
+@pytest.mark.parametrize("dies_at", ["first", "second", "third"])
+def test_a_writer_that_dies_leaves_the_old_file_or_the_new_one_and_never_a_broken_one(dev, world, monkeypatch, dies_at):
+    storage = Storage(dev)
+    delivery = world.deliveries("2013-01-01")[0]
+    write_delivery(storage, delivery.path, delivery.rows)
+    writes = iter(["first", "second", "third"])
+    write_bytes = Storage.write_bytes
+
+    def dying(self, rel, data):
+        if next(writes) == dies_at:
+            raise OSError("killed")
+        return write_bytes(self, rel, data)
+
+    monkeypatch.setattr(Storage, "write_bytes", dying)
+    with pytest.raises(OSError, match="killed"):
+        write_delivery(storage, delivery.path, delivery.rows.slice(1))
+    monkeypatch.undo()
+
+    promised = storage.read_bytes(delivery.path + ".sha256").decode().split()
+    rows = storage.read_parquet(delivery.path).num_rows
+    assert hashlib.sha256(storage.read_bytes(delivery.path)).hexdigest() in promised
+    assert rows == delivery.rows.num_rows - (dies_at == "third")
+    assert write_delivery(storage, delivery.path, delivery.rows.slice(1))
+    assert len(storage.read_bytes(delivery.path + ".sha256").split()) == 1
+
+
+def test_a_broken_file_is_not_called_whole_while_it_is_replaced(dev, world, monkeypatch):
+    storage = Storage(dev)
+    delivery = world.deliveries("2013-01-01")[0]
+    write_delivery(storage, delivery.path, delivery.rows)
+    storage.write_bytes(delivery.path, b"half a file")
+    told = []
+    write_bytes = Storage.write_bytes
+
+    def noting(self, rel, data):
+        told.append((rel.rsplit(".", 1)[-1], data))
+        return write_bytes(self, rel, data)
+
+    monkeypatch.setattr(Storage, "write_bytes", noting)
+    write_delivery(storage, delivery.path, delivery.rows.slice(1))
+
+    broken = hashlib.sha256(b"half a file").hexdigest().encode()
+    assert [name for name, _ in told] == ["sha256", "parquet", "sha256"]
+    assert all(broken not in data for name, data in told if name == "sha256")

@@ -17,6 +17,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, OrdinalEncoder
 
+from imago.contracts import Column, Contract
 from imago.errors import ModelRefused
 from imago.registry import allowed, load_model, save
 from imago.registry.inputs import columns_of, frame_of
@@ -162,3 +163,18 @@ def test_an_archive_with_a_foreign_member_is_refused():
 def test_bytes_that_are_no_archive_are_refused():
     with pytest.raises(ModelRefused, match="not a skops file"):
         allowed.check(b"\x80\x04pickle")
+
+
+def test_a_contract_comes_back_with_the_model_and_one_that_this_code_does_not_know_is_refused(dev):
+    contract = Contract(model="m", columns=(Column(name="risk", data_type="double precision", at_least=0),))
+    fitted = trees().fit(frame_of(COLUMNS), LABEL)
+    scores = scores_of(fitted, frame_of(COLUMNS), "binary")
+    given = {"features": FEATURES, "problem": "binary", "columns": COLUMNS, "scores": scores}
+    kept = contract.as_dict()
+    artifact = save(dev, "models/m", fitted, **given, facts={"contract": kept})
+    newer = save(dev, "models/n", fitted, **given, facts={"contract": {**kept, "columns": [{"promise": "newer"}]}})
+
+    assert load_model(dev, artifact).contract == contract
+    assert load_model(dev, store(dev, trees())[0]).contract is None
+    with pytest.raises(ModelRefused, match="this code does not know"):
+        load_model(dev, newer)

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
 
-from imago.selection.bootstrap import differences, intervals, sampler
+from imago.selection import Difference
+from imago.selection.bootstrap import differences, expanded_tail, intervals, sampler, score
 
 RANDOM = np.random.default_rng(7)
-DAYS = np.repeat(["2013-09-01", "2013-09-02", "2013-09-03", "2013-09-04"], [40, 30, 50, 25])
+DAYS = np.repeat([f"2013-09-0{day}" for day in range(1, 9)], [40, 30, 50, 25, 35, 20, 45, 30])
 TRUTH = RANDOM.integers(0, 2, len(DAYS)).astype(float)
 SCORES = np.round(
     np.clip(TRUTH * 0.2 + RANDOM.random(len(DAYS)) * 0.8, 0.01, 0.99), 1
@@ -21,7 +22,9 @@ def drawn(days):
     return np.repeat(np.arange(len(DAYS)), np.asarray(days)[np.unique(DAYS, return_inverse=True)[1]])
 
 
-@pytest.mark.parametrize("draw", [[1, 1, 1, 1], [0, 2, 1, 1], [4, 0, 0, 0], [0, 1, 3, 0]])
+@pytest.mark.parametrize(
+    "draw", [[1] * 8, [0, 2, 1, 1, 1, 1, 1, 1], [8, 0, 0, 0, 0, 0, 0, 0], [0, 1, 3, 0, 0, 2, 0, 2]]
+)
 @pytest.mark.parametrize(
     ("metric", "definition"),
     [
@@ -34,7 +37,7 @@ def drawn(days):
 )
 def test_a_draw_of_days_gives_the_metric_of_its_rows(metric, definition, draw):
     codes = np.unique(DAYS, return_inverse=True)[1]
-    found = sampler(metric, codes, 4, TRUTH, SCORES)(np.array([draw], dtype=float))[0]
+    found = sampler(metric, codes, 8, TRUTH, SCORES)(np.array([draw], dtype=float))[0]
     rows = drawn(draw)
     assert found == pytest.approx(definition(TRUTH[rows], SCORES[rows]), abs=1e-9)
 
@@ -87,3 +90,97 @@ def compare(scores, pairs=(("a", "b"),)):
     return differences(
         metric="roc_auc", higher_is_better=True, days=DAYS, truth=TRUTH, scores=scores, pairs=pairs, seed=1
     )["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("metric", "higher"),
+    [("roc_auc", True), ("average_precision", True), ("log_loss", False), ("rmse", False), ("accuracy", True)],
+)
+def test_the_estimate_is_the_difference_of_the_two_metrics(metric, higher):
+    worse = np.clip(1 - SCORES, 0.01, 0.99)
+    found = differences(metric=metric, higher_is_better=higher, days=DAYS, truth=TRUTH,
+                        scores={"a": SCORES, "b": worse}, pairs=[("a", "b")], seed=1)["a", "b"]  # fmt: skip
+    sign = 1 if higher else -1
+    assert found.estimate == pytest.approx(sign * (score(metric, TRUTH, SCORES) - score(metric, TRUTH, worse)))
+    assert 0 < found.low < found.estimate < found.high
+
+
+def test_accuracy_counts_rows_on_the_right_side_of_one_half():
+    assert score("accuracy", np.array([1, 1, 0, 0.0]), np.array([0.5, 0.49, 0.5, 0.1])) == 0.5
+
+
+def test_log_loss_stays_finite_for_a_sure_and_wrong_score():
+    assert score("log_loss", np.array([1.0, 0.0]), np.array([0.0, 1.0])) == pytest.approx(34.5388, abs=1e-3)
+
+
+@pytest.mark.parametrize("days", [1, 6])
+def test_too_few_days_give_no_interval(days):
+    rows = np.isin(DAYS, np.unique(DAYS)[:days])
+    found = differences(metric="roc_auc", higher_is_better=True, days=DAYS[rows], truth=TRUTH[rows],
+                        scores={"a": TRUTH[rows], "b": SCORES[rows]}, pairs=[("a", "b")], seed=1)  # fmt: skip
+    assert found == {("a", "b"): Difference(None, None, None)}
+
+
+def test_seven_days_give_an_interval():
+    rows = DAYS < "2013-09-08"
+    found = differences(metric="roc_auc", higher_is_better=True, days=DAYS[rows], truth=TRUTH[rows],
+                        scores={"a": TRUTH[rows], "b": SCORES[rows]}, pairs=[("a", "b")], seed=1)  # fmt: skip
+    assert found["a", "b"].low > 0
+
+
+def test_draws_without_both_classes_count_against_every_claim():
+    """All positives lie on one of eight days, so every third draw has none: nothing is sure about an AUC."""
+    truth = np.where(DAYS == "2013-09-01", TRUTH, 0.0)
+    found = differences(metric="roc_auc", higher_is_better=True, days=DAYS, truth=truth,
+                        scores={"a": truth, "b": SCORES}, pairs=[("a", "b")], seed=1)  # fmt: skip
+    assert found["a", "b"] == Difference(None, None, None)
+    assert intervals(metric="roc_auc", days=DAYS, truth=np.zeros(len(DAYS)), scores={"a": SCORES}, seed=1) == {}
+
+
+def test_a_contestant_without_scores_gets_no_interval():
+    assert compare({"a": SCORES}) == Difference(None, None, None)
+
+
+def test_the_quantiles_move_outwards_with_fewer_days():
+    tails = [expanded_tail(0.05, days) for days in (7, 30, 365)]
+    # By hand for 30 days: t(0.95, 29) = 1.6991, times sqrt(30 / 29) = 1.7282, and the normal tail beyond that.
+    assert tails[1] == pytest.approx(0.04198, abs=1e-4)
+    assert tails[0] < tails[1] < tails[2] < 0.05
+
+
+def test_the_standard_error_is_that_of_a_mean_over_days():
+    """One row a day and the mean absolute error: the textbook's s / sqrt(n)."""
+    days = np.array([f"d{place}" for place in range(20)])
+    errors = RANDOM.random(20)
+    found = differences(metric="mae", higher_is_better=False, days=days, truth=np.zeros(20),
+                        scores={"a": np.zeros(20), "b": errors}, pairs=[("a", "b")], seed=1,
+                        resamples=40_000)["a", "b"]  # fmt: skip
+    assert found.error == pytest.approx(errors.std(ddof=1) / np.sqrt(20), rel=0.03)
+    # And the bound is Student's, one-sided 95%.
+    assert found.low == pytest.approx(errors.mean() - 1.7291 * errors.std(ddof=1) / np.sqrt(20), abs=0.02)
+
+
+def test_a_given_number_of_challengers_is_what_is_corrected_for():
+    other = np.clip(SCORES + RANDOM.normal(0, 0.2, len(SCORES)), 0, 1)
+    scores = {"a": other, "b": SCORES, "c": TRUTH}
+    arguments = {"metric": "roc_auc", "higher_is_better": True, "days": DAYS, "truth": TRUTH, "scores": scores}
+    one = differences(**arguments, pairs=[("a", "b")], seed=1, challengers=2)
+    two = differences(**arguments, pairs=[("a", "b"), ("c", "b")], seed=1)
+    assert one["a", "b"] == two["a", "b"]
+    assert two == differences(**arguments, pairs=[("a", "b"), ("c", "b")], seed=1, challengers=2)
+
+
+def test_the_order_of_the_rows_changes_nothing():
+    order = RANDOM.permutation(len(DAYS))
+    other = np.round(np.clip(SCORES + RANDOM.normal(0, 0.2, len(SCORES)), 0, 1), 2)
+    for metric in ("roc_auc", "average_precision"):
+        arguments = {"metric": metric, "higher_is_better": True, "pairs": [("a", "b")], "seed": 1}
+        there = differences(days=DAYS, truth=TRUTH, scores={"a": other, "b": SCORES}, **arguments)
+        back = differences(days=DAYS[order], truth=TRUTH[order], scores={"a": other[order], "b": SCORES[order]},
+                           **arguments)  # fmt: skip
+        assert there["a", "b"].low == pytest.approx(back["a", "b"].low, abs=1e-12)
+
+
+@pytest.mark.parametrize(("truth", "scores"), [([], []), ([0.0, 1.0], [np.nan, 0.2]), ([1.0, 1.0], [0.3, 0.2])])
+def test_a_metric_that_is_not_defined_is_no_number(truth, scores):
+    assert np.isnan(score("roc_auc", np.array(truth), np.array(scores)))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from itertools import permutations
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imago.selection import Bar, Contestant, Difference, judge
+from imago.selection import Bar, Check, Contestant, Difference, judge
 
 AUC = Bar("roc_auc", True, 0.01, floor=0.6, ceiling=0.8)
 LOSS = Bar("log_loss", False, 0.01, floor=0.6, ceiling=0.1)
@@ -123,7 +125,7 @@ def test_the_best_of_two_winners_is_promoted():
     assert judged(fight(champion=0.65, line=0.71, trees=0.73), sure, AUC).challenger == "trees"
 
 
-def test_equal_winners_are_ranked_in_the_order_given():
+def test_equal_winners_are_ranked_by_name():
     sure = {("trees", "king"): SURE, ("line", "king"): SURE}
     assert judged(fight(champion=0.65, line=0.73, trees=0.73), sure, AUC).challenger == "line"
 
@@ -238,3 +240,82 @@ def test_turning_a_metric_upside_down_turns_nothing_in_the_verdict(made, bar):
     other = Bar(bar.metric, not bar.higher_is_better, bar.smallest_effect, flipped(bar.floor), flipped(bar.ceiling))
     first, second = judge(contestants, spans, bar), judge(mirrored, spans, other)
     assert (first.outcome, first.gate, first.challenger) == (second.outcome, second.gate, second.challenger)
+
+
+def gated(checks, **candidates):
+    """The verdict over candidates who all surely beat champion and baseline, behind the gate `slices`."""
+    contestants = fight(champion=0.65, **candidates)
+    sure = {(name, other): SURE for name in candidates for other in ("king", "prior")}
+    return judge(contestants, sure, replace(AUC, gates=("slices",)), checks)
+
+
+PASSED = [Check("slices", True, "fine")]
+FAILED = [Check("slices", False, "carrier=EV: worse by 0.1")]
+
+
+def test_a_winner_that_passed_every_gate_is_promoted():
+    assert gated({"trees": PASSED}, trees=0.72).outcome == "promoted"
+
+
+def test_a_winner_that_failed_a_gate_is_refused_and_the_gate_says_why():
+    verdict = gated({"trees": FAILED}, trees=0.72)
+    assert (verdict.outcome, verdict.gate, verdict.challenger) == ("rejected", "slices", "trees")
+    assert "carrier=EV" in verdict.reason
+    assert verdict.rulings[1].standing == "OUT"
+    assert verdict.rulings[1].reason == "carrier=EV: worse by 0.1"
+
+
+@pytest.mark.parametrize("checks", [None, {}, {"trees": []}, {"trees": [Check("other", True, "fine")]}])
+def test_a_gate_that_said_nothing_was_not_passed(checks):
+    verdict = gated(checks, trees=0.72)
+    assert (verdict.outcome, verdict.gate) == ("rejected", "slices")
+    assert "was not run" in verdict.reason
+
+
+def test_a_failed_check_stops_although_nobody_declared_its_gate():
+    verdict = gated({"trees": [*PASSED, Check("memory", False, "9 GB")]}, trees=0.72)
+    assert (verdict.outcome, verdict.gate) == ("rejected", "memory")
+
+
+def test_the_next_best_winner_is_promoted_when_the_best_fails_a_gate():
+    verdict = gated({"trees": FAILED, "line": PASSED}, trees=0.74, line=0.72)
+    assert (verdict.outcome, verdict.challenger) == ("promoted", "line")
+    assert [ruling.standing for ruling in verdict.rulings] == ["LOSE", "OUT", "WIN", "TIE"]
+
+
+def test_when_all_winners_fail_the_best_of_them_is_named():
+    assert gated({"trees": FAILED, "line": FAILED}, line=0.72, trees=0.74).challenger == "trees"
+
+
+def test_gates_are_asked_only_of_winners():
+    verdict = judged(fight(champion=0.72, trees=0.72), {}, replace(AUC, gates=("slices",)))
+    assert (verdict.outcome, verdict.gate) == ("kept", "fight")
+
+
+def test_the_order_of_the_contestants_changes_nothing():
+    contestants = fight(champion=0.65, line=0.73, trees=0.73)
+    sure = {("trees", "king"): SURE, ("line", "king"): SURE}
+    assert {judged(order, sure, AUC).challenger for order in permutations(contestants)} == {"line"}
+
+
+@pytest.mark.parametrize(("error", "warned"), [(0.0070, True), (0.0066, False), (None, False)])
+def test_an_effect_that_the_holdout_can_hardly_show_is_warned_about(error, warned):
+    spans = {("trees", "king"): Difference(0.02, 0.01, 0.03, error)}
+    verdict = judged(fight(champion=0.70, trees=0.72), spans, AUC)
+    assert bool(verdict.warnings) is warned
+    assert not warned or "0.0070" in verdict.warnings[0]
+
+
+def test_an_effect_of_exactly_one_and_a_half_standard_errors_is_not_warned_about():
+    spans = {("trees", "king"): Difference(0.5, 0.1, 0.9, 0.5)}
+    bar = Bar("rmse", False, 0.75)
+    assert judged(fight(champion=3.0, baseline=9.0, trees=2.0), spans, bar).warnings == ()
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"smallest_effect": 0.0}, {"smallest_effect": math.nan}, {"floor": math.nan}, {"ceiling": math.inf}],
+)
+def test_a_bar_that_would_stop_nobody_is_refused(changed):
+    with pytest.raises(ValueError, match="finite"):
+        replace(AUC, **changed)

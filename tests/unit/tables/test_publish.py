@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import pyarrow as pa
 import pytest
 
+from imago import ledger
 from imago.context import RunContext
 from imago.errors import Fenced, MissingPartition, RefusedPartition
+from imago.ledger import publications
 from imago.tables import Table
+from imago.tables.publish import Attempt
 
 RUN = RunContext(run_id="run-1")
 KEY = ("flight_key",)
@@ -116,14 +122,69 @@ def test_an_overtaken_attempt_with_equal_rows_is_content(table: Table) -> None:
     assert late.changed == ()
 
 
-def test_a_ledger_row_that_comes_late_does_not_hide_the_newer_attempt(table: Table, monkeypatch) -> None:
-    late: list[tuple] = []
+def test_a_ledger_row_that_comes_late_does_not_hide_the_newer_attempt(dev, table: Table, monkeypatch) -> None:
+    late: list[Any] = []
     slow, quick = table.draw_fence(), table.draw_fence()
     with monkeypatch.context() as stalled:
-        stalled.setattr(Table, "_record", lambda self, *words, **named: late.append((words, named)))
+        stalled.setattr(Attempt, "_record", lambda *words: late.append(words))
         publish(table, rows(("a", "2013-01-01", 1.0)), ["2013-01-01"], fence=slow)
     publish(table, rows(("a", "2013-01-01", 2.0)), ["2013-01-01"], fence=quick)
-    for words, named in late:
-        table._record(*words, **named)
+    for attempt, _, *words in late:
+        with ledger.connect(dev).connect() as connection:
+            attempt._record(connection, *words)
     assert table.partition("2013-01-01").fence == quick
     assert table.require("2013-01-01").column("value").to_pylist() == [2.0]
+
+
+def test_day_inputs_stand_in_the_ledger_row_of_their_day_beside_the_inputs_of_all(dev, table: Table) -> None:
+    days = ["2013-01-01", "2013-01-02"]
+    table.publish(
+        rows(("a", days[0], 1.0), ("a", days[1], 1.0)), days=days, key=KEY, fence=table.draw_fence(), context=RUN,
+        inputs={"contract": "c"}, day_inputs={days[0]: {"raw": {"schedule": {"x.parquet": [1, 2]}}}},
+    )  # fmt: skip
+    first, second = (table.partition(ds).inputs for ds in days)
+    assert first == {"contract": "c", "raw": {"schedule": {"x.parquet": [1, 2]}}}
+    assert second == {"contract": "c"}
+
+
+def test_a_commit_carries_its_provenance_and_the_sha256_of_each_file(table: Table) -> None:
+    publish(table, rows(("a", "2013-01-01", 1.0)), ["2013-01-01"])
+    handle = table.open()
+    provenance = json.loads(handle.history(1)[0]["imago"])
+    (path, sha256), *others = provenance["days"]["2013-01-01"]["files"].items()
+    assert (provenance["run_id"], provenance["inputs"], others) == ("run-1", {"raw": "x"}, [])
+    assert table.files() == [f"{table.uri}/{path}"]
+    assert f".{sha256}." in path
+
+
+def test_other_columns_than_the_tables_are_refused_by_name(table: Table) -> None:
+    publish(table, rows(("a", "2013-01-01", 1.0)), ["2013-01-01"])
+    changed = rows(("a", "2013-01-02", 1.0)).append_column("seats", pa.array([1.0]))
+    with pytest.raises(RefusedPartition) as refusal:
+        publish(table, changed, ["2013-01-02"])
+    assert (refusal.value.facts["column"], refusal.value.facts["allowed"]) == ("seats", "no such column")
+    assert table.published_days() == ("2013-01-01",)
+
+
+def test_a_day_may_lose_all_its_rows_where_that_is_allowed_and_stays_published(table: Table) -> None:
+    day = ["2013-01-01"]
+    publish(table, rows(("a", day[0], 1.0)), day)
+    empty = rows(("a", day[0], 1.0)).slice(0, 0)
+    named = {"days": day, "key": KEY, "context": RUN, "allow_empty": True}
+    first = table.publish(empty, fence=table.draw_fence(), **named)
+    again = table.publish(empty, fence=table.draw_fence(), **named)
+    assert (first.changed, again.changed) == (("2013-01-01",), ())
+    assert table.require(day[0]).num_rows == 0
+
+
+def test_a_ledger_row_that_a_killed_attempt_could_not_write_is_made_up_for(dev, table: Table, monkeypatch) -> None:
+    data = rows(("a", "2013-01-01", 1.0))
+    with monkeypatch.context() as killed:
+        killed.setattr(Attempt, "_record", lambda *words: None)
+        publish(table, data, ["2013-01-01"])
+    assert table.partition("2013-01-01") is None
+    again = publish(table, data, ["2013-01-01"])
+    assert (again.changed, table.version()) == ((), again.version)
+    with ledger.connect(dev).connect() as connection:
+        history = publications.history(connection, table.model, table.name, "2013-01-01")
+    assert [(row["changed"], row["digest"]) for row in history] == [(True, again.digests["2013-01-01"])]

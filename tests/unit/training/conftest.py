@@ -23,6 +23,48 @@ def mlflow_store(empty_mlflow, tmp_path):
     shutil.copy(empty_mlflow, tmp_path / "mlflow.db")
 
 
+PROJECT = "{name: toy, version: 1.0.0, profile: toy, model-paths: [models]}"
+PROFILES = """
+toy:
+  target: dev
+  outputs: {dev: &duckdb {type: duckdb, path: ":memory:"}, staging: *duckdb, prod: *duckdb}
+"""
+MODELS = """
+models:
+  - name: toy_features
+    config: {contract: {enforced: true}}
+    columns:
+      - {name: gate, data_type: varchar, config: {meta: {values: [A, B, C]}}}
+      - &number {name: risk, data_type: double precision, config: {meta: {at_least: -50, at_most: 50}}}
+      - {<<: *number, name: noise}
+  - name: leaking_features
+    config: {contract: {enforced: true}}
+    columns:
+      - {name: gate, data_type: varchar, config: {meta: {values: [A, B, C]}}}
+      - *number
+      - {<<: *number, name: noise}
+      - {<<: *number, name: final_status}
+"""
+
+
+@pytest.fixture(scope="session")
+def toy_project(tmp_path_factory):
+    """A dbt project that says the toy world's contract, parsed once."""
+    folder = tmp_path_factory.mktemp("toy-dbt") / "dbt_project"
+    (folder / "models").mkdir(parents=True)
+    files = {"dbt_project.yml": PROJECT, "profiles.yml": PROFILES, "models/toy.yml": MODELS}
+    files |= {f"models/{name}_features.sql": "select 1 as never_run" for name in ("toy", "leaking")}
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def toy_contract(toy_project, monkeypatch):
+    monkeypatch.setenv("IMAGO_DBT_PROJECT", str(toy_project))
+    monkeypatch.setenv("IMAGO_HOME", str(toy_project.parent))
+
+
 @pytest.fixture
 def spec():
     """The toy world's model."""

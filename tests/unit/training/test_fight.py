@@ -98,7 +98,11 @@ def test_a_planted_outcome_column_is_refused_and_named(dev, spec):
     leaked = features.append_column("final_status", outcomes["label"].cast(pa.float64()).fill_null(0.0))
     publish(dev, leaked, outcomes)
     leaking = spec.__class__(
-        **{**dict(spec), "features": (*spec.features, Feature(name="final_status", kind="numeric"))}
+        **{
+            **dict(spec),
+            "feature_model": "leaking_features",
+            "features": (*spec.features, Feature(name="final_status", kind="numeric")),
+        }
     )
     train(dev, leaking, DS)
     with pytest.raises(ReleaseBlocked, match=r"leak.*final_status"):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
 
 from imago.context import RunContext
+from imago.contracts import Column, Contract
 from imago.days import days_between, parse_day
 from imago.specs import Baseline, BusinessMetric, Candidate, Feature, Guardrails, ModelSpec, Training
 from imago.tables import Table
@@ -17,6 +18,14 @@ DAYS = days_between("2013-01-01", "2013-03-01")
 ROWS = 30
 LIVE = RunContext(run_id="test", code_commit="abc")
 BACKFILL = dataclasses.replace(LIVE, mode="backfill")
+CONTRACT = Contract(
+    model="toy_features",
+    columns=(
+        Column(name="gate", data_type="varchar", values=("A", "B", "C")),
+        Column(name="risk", data_type="double precision", at_least=-50, at_most=50),
+        Column(name="noise", data_type="double precision", at_least=-50, at_most=50),
+    ),
+)
 
 
 def line(spec, seed):
@@ -116,8 +125,9 @@ def rows(*, shuffled: bool = False, days=DAYS, seed: int = 5):
         }
     )
     cancelled = random.random(count) < 0.03
-    outcomes = pa.table({**known, "label": pa.array(label, pa.int32(), mask=cancelled)})
-    return features, outcomes
+    told = pa.array([moment + timedelta(hours=36) for moment in at], pa.timestamp("us"))
+    label = pa.array(label, pa.int32(), mask=cancelled)
+    return features, pa.table({**known, "label": label, "known_at": told})
 
 
 def publish(environment, features, outcomes, days=DAYS):

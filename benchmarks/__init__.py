@@ -1,0 +1,1 @@
+"""What Imago costs beside what one would run instead."""

@@ -1,0 +1,15 @@
+"""Where a person looks: addresses of Airflow's pages, where the environment knows Airflow's own."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from imago.environments import Environment
+
+
+def run_links(env: Environment, *, dag_id: str, run_id: str, task_id: str | None) -> dict[str, str]:
+    """The run, and the log of one of its tasks; empty without `airflow_url`."""
+    if not env.airflow_url:
+        return {}
+    run = f"{env.airflow_url.rstrip('/')}/dags/{quote(dag_id)}/runs/{quote(run_id, safe='')}"
+    return {"run": run, **({"log": f"{run}/tasks/{quote(task_id)}"} if task_id else {})}

@@ -1,0 +1,84 @@
+"""Reading the contract of a raw kind from the source of that name in `sources.yml`."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass, fields
+from typing import Any
+
+from imago.contracts import Column
+from imago.contracts.contract import TYPES
+from imago.dbt.project import manifest, project_digest, project_folder
+from imago.errors import SpecError
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceContract:
+    """What every file of one raw kind promises.
+
+    `columns` are all that it holds, `key` is unique within it, `day` names the column in which it states its own day
+    (None for a register), and `checksum` says that its sha256 lies beside it.
+    """
+
+    kind: str
+    columns: tuple[Column, ...]
+    key: tuple[str, ...]
+    day: str | None
+    checksum: bool
+
+
+def source_contract(kind: str, target: str) -> SourceContract:
+    """The contract of a raw kind. Raises SpecError when the source is not there or leaves something out."""
+    found = _sources(project_digest(project_folder(), target), target)
+    if kind not in found:
+        raise SpecError(
+            f"there is no contract for raw files of {kind}",
+            rule="source contract",
+            allowed=", ".join(sorted(found)),
+            seen=kind,
+            next_step="describe it in dbt_project/models/staging/sources.yml",
+        )
+    return _contract(kind, *found[kind])
+
+
+@functools.lru_cache(maxsize=8)
+def _sources(digest: str, target: str) -> dict[str, tuple[dict[str, Any], tuple[tuple[str, str | None, Any], ...]]]:
+    """The meta and the columns of each raw source, under the digest of the project that they were read from."""
+    return {
+        node.name: (
+            dict(node.config.meta),
+            tuple((name, column.data_type, dict(column.config.meta)) for name, column in node.columns.items()),
+        )
+        for node in manifest(target).sources.values()
+        if node.source_name == "raw"
+    }
+
+
+def _contract(kind: str, said: dict[str, Any], declared: tuple[tuple[str, str | None, Any], ...]) -> SourceContract:
+    allowed = {field.name for field in fields(Column)} - {"name", "data_type"}
+    columns = []
+    for name, data_type, meta in declared:
+        if data_type not in TYPES:
+            raise _incomplete(kind, "type", ", ".join(sorted(TYPES)), data_type, name)
+        unknown = sorted(set(meta) - allowed)
+        if unknown:
+            raise _incomplete(kind, "source contract", ", ".join(sorted(allowed)), ", ".join(unknown), name)
+        columns.append(Column(name=name, data_type=data_type, **meta))
+    required = {column.name for column in columns if not column.nullable}
+    key, day = tuple(said.get("key", ())), said.get("day")
+    if not key or not required.issuperset({*key, "known_at", *([day] if day else [])}):
+        raise _incomplete(kind, "key", "key, day and known_at are columns with nullable: false", ", ".join(key))
+    if said.get("checksum") not in ("required", "none"):
+        raise _incomplete(kind, "checksum", "required, none", said.get("checksum"))
+    return SourceContract(kind=kind, columns=tuple(columns), key=key, day=day, checksum=said["checksum"] == "required")
+
+
+def _incomplete(kind: str, rule: str, allowed: str, seen: object, column: str | None = None) -> SpecError:
+    return SpecError(
+        f"the contract of the raw files of {kind} has a hole" + (f" at {column}" if column else ""),
+        column=column,
+        rule=rule,
+        allowed=allowed,
+        seen=seen,
+        next_step="correct it in dbt_project/models/staging/sources.yml",
+    )

@@ -1,0 +1,73 @@
+"""One fight from the contestants' scores on one holdout to the verdict: measured, compared, put through the gates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from imago.selection.bootstrap import RESAMPLES, differences, score
+from imago.selection.rule import judge
+from imago.selection.slices import GATE, check_slices
+from imago.selection.terms import Bar, Check, Contestant, Verdict
+
+
+def decide(
+    contestants: Sequence[Contestant],
+    *,
+    bar: Bar,
+    days: np.ndarray,
+    truth: np.ndarray,
+    scores: Mapping[str, np.ndarray],
+    slices: Mapping[str, np.ndarray] | None = None,
+    allowed_loss: float = 0.0,
+    seed: int,
+    resamples: int = RESAMPLES,
+    checks: Mapping[str, Sequence[Check]] | None = None,
+) -> Verdict:
+    """The verdict over contestants whose `scores` on the holdout's rows (aligned with `days` and `truth`) are given.
+
+    Each contestant's metric is computed here, from these scores: whatever `Contestant.score` says is dropped, so a
+    number that somebody stored is never used. One without scores has no metric. `slices` are the columns that a winner
+    must not be worse on by more than `allowed_loss`, see `slices`; `checks` are what other gates found.
+    """
+    entered = [replace(one, score=score(bar.metric, truth, scores[one.name]) if one.name in scores else None)
+               for one in contestants]  # fmt: skip
+    # The rule needs intervals against the opponent and the best baseline; who these are, it says when asked without
+    # any.
+    first = judge(entered, {}, bar)
+    others = [name for name in dict.fromkeys((first.opponent, first.best_baseline)) if name in scores]
+    candidates = sorted(one.name for one in entered if one.role == "candidate")
+    spans = differences(
+        metric=bar.metric,
+        higher_is_better=bar.higher_is_better,
+        days=days,
+        truth=truth,
+        scores=scores,
+        pairs=[(name, other) for name in candidates for other in others if other is not None],
+        seed=seed,
+        resamples=resamples,
+    )
+    found = {name: list((checks or {}).get(name, ())) for name in candidates}
+    warnings: list[str] = []
+    if slices:
+        bar = replace(bar, gates=tuple(dict.fromkeys((*bar.gates, GATE))))
+        if first.opponent in scores:
+            seen, warnings = check_slices(
+                metric=bar.metric,
+                higher_is_better=bar.higher_is_better,
+                days=days,
+                truth=truth,
+                scores=scores,
+                slices=slices,
+                candidates=candidates,
+                opponent=str(first.opponent),
+                allowed_loss=allowed_loss,
+                seed=seed,
+                resamples=resamples,
+            )
+            for name, said in seen.items():
+                found[name] += said
+    verdict = judge(entered, spans, bar, found)
+    return replace(verdict, warnings=(*verdict.warnings, *warnings))

@@ -1,0 +1,194 @@
+"""Publishing: write the files of the changed days, commit them at once, write down what was done.
+
+Why a fence: a scheduler runs tasks at least once, and two attempts can run side by side. Each attempt draws a rising
+fence; the table remembers the fence of each partition's last publish as a Delta application transaction. On one handle,
+a higher fence in the table means that this attempt was overtaken. A handle that went stale in between is refused by
+Delta itself for the same day, and the publish judges again.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError
+from sqlalchemy import Connection
+
+from imago import ledger
+from imago.context import RunContext
+from imago.errors import DamagedPartition, Fenced, RefusedPartition
+from imago.ledger import publications
+from imago.tables import commits, files
+from imago.tables.digest import content_digest
+from imago.tables.infos import Publication
+from imago.tables.parts import by_day
+
+if TYPE_CHECKING:
+    from imago.tables.delta import Table
+
+# Each lost round means that another writer got through, so this many writers may come at once.
+_ROUNDS = 60
+
+
+@dataclass
+class Attempt:
+    """One publish of one attempt."""
+
+    table: Table
+    key: tuple[str, ...]
+    fence: int
+    context: RunContext
+    inputs: Mapping[str, Any]
+    day_inputs: Mapping[str, Mapping[str, Any]]
+    written: dict[str, files.DataFile] = field(default_factory=dict)
+
+    def publish(self, data: pa.Table, days: tuple[str, ...], *, allow_empty: bool) -> Publication:
+        """See `Table.publish`."""
+        parts = by_day(data, days, self.key, allow_empty=allow_empty, where=self.table.where)
+        digests = {ds: content_digest(part, self.key) for ds, part in parts.items()}
+        # One connection for the few questions of a publish: to connect costs more than to ask.
+        with ledger.connect(self.table.environment).connect() as connection:
+            version, changed = self._settle(connection, parts, digests, data.schema)
+            self._record(connection, parts, digests, changed, version)
+        unchanged = tuple(ds for ds in days if ds not in changed)
+        return Publication(version, changed, unchanged, sum(part.num_rows for part in parts.values()), digests)
+
+    def _settle(
+        self, connection: Connection, parts: dict[str, pa.Table], digests: dict[str, str], schema: pa.Schema
+    ) -> tuple[int, tuple[str, ...]]:
+        """Commits the days whose content differs, as often as another writer comes first."""
+        for again in range(_ROUNDS):
+            try:
+                handle = self.table.open() or commits.create(self.table.uri, schema, self.table.options)
+                changed = tuple(ds for ds in parts if not self._holds(handle, ds, digests[ds]))
+                # An overtaken attempt with equal rows has nothing to lose and is not refused.
+                self._check_fences(connection, handle, changed)
+                if not changed:
+                    return handle.version(), ()
+                self._check_columns(handle, schema)
+                return self._commit(handle, parts, changed, digests), changed
+            except DeltaError as error:
+                # Another writer came first: look again at what stands now, and let the fences decide.
+                if again == _ROUNDS - 1 or not commits.is_conflict(error):
+                    raise
+                time.sleep(random.uniform(0, 0.01) * min(again + 1, 10))
+        raise AssertionError("unreachable")
+
+    def _holds(self, handle: DeltaTable, ds: str, digest: str) -> bool:
+        """Whether the table holds exactly these rows for a day, proved by the stored bytes. A damaged file does not
+        count: it is written anew."""
+        if commits.fence_of(handle, self.table.name, ds) is None:
+            return False
+        stored = self.table.live(handle, [ds])
+        promised = [files.digest_of(uri) for uri in stored]
+        if len(stored) == 1 and promised != [None] and promised != [digest]:
+            return False
+        try:
+            if promised == [digest]:
+                files.proved_bytes(self.table.storage, stored[0])
+                return True
+            # Nothing is stored (an empty day), or another writer's files: only the rows can tell.
+            return content_digest(self.table.rows(handle, [ds]), self.key) == digest
+        except (files.ChangedBytes, FileNotFoundError, DamagedPartition):
+            return False
+
+    def _check_fences(self, connection: Connection, handle: DeltaTable, days: tuple[str, ...]) -> None:
+        if not days:
+            return
+        # The table knows who changed a day; the ledger also knows who found it equal, later, from newer inputs.
+        with connection.begin():
+            seen = publications.highest_fences(connection, self.table.model, self.table.name, days)
+        for ds in days:
+            held = max(commits.fence_of(handle, self.table.name, ds) or 0, seen.get(ds, 0))
+            if held > self.fence:
+                raise Fenced(
+                    f"a newer attempt owns this partition: fence {held} is above {self.fence}, "
+                    f"drawn by {commits.holder(handle, ds, held)}",
+                    **self.table.where,  # type: ignore[arg-type]
+                    partition=ds,
+                    rule="a later attempt wins",
+                    allowed=f"fence >= {held}",
+                    seen=self.fence,
+                    next_step="nothing: the newer attempt's partition stands",
+                )
+
+    def _check_columns(self, handle: DeltaTable, schema: pa.Schema) -> None:
+        other = commits.other_column(handle, schema)
+        if other is not None:
+            name, kept, given = other
+            raise RefusedPartition(
+                f"the column {name} is not as the table has it",
+                **self.table.where,  # type: ignore[arg-type]
+                column=name,
+                rule="a table keeps its columns and their types",
+                allowed=kept,
+                seen=given,
+                next_step="publish the columns that the table has, or give the changed model a new name",
+            )
+
+    def _commit(
+        self, handle: DeltaTable, parts: dict[str, pa.Table], changed: tuple[str, ...], digests: dict[str, str]
+    ) -> int:
+        for ds in changed:
+            if parts[ds].num_rows and ds not in self.written:
+                self.written[ds] = files.write(
+                    self.table.storage, self.table.relative, parts[ds], ds=ds, digest=digests[ds], fence=self.fence
+                )
+        mine = {ds: self.written[ds] for ds in changed if ds in self.written}
+        provenance = {
+            "run_id": self.context.run_id,
+            "attempt": self.context.attempt,
+            "mode": self.context.mode,
+            "code_commit": self.context.code_commit,
+            "fence": self.fence,
+            "days": {
+                ds: {
+                    "rows": parts[ds].num_rows,
+                    "digest": digests[ds],
+                    "files": {mine[ds].path: mine[ds].sha256} if ds in mine else {},
+                }
+                for ds in changed
+            },
+            "inputs": self.inputs,
+        }
+        before = handle.version()
+        commits.exchange(handle, self.table.name, changed, mine.values(), fence=self.fence, provenance=provenance)
+        return commits.version_of(self.table.storage, self.table.relative, provenance, after=before)
+
+    def _record(
+        self,
+        connection: Connection,
+        parts: dict[str, pa.Table],
+        digests: dict[str, str],
+        changed: tuple[str, ...],
+        version: int,
+    ) -> None:
+        model, table = self.table.model, self.table.name
+        with connection.begin():
+            known = publications.latest(connection, model, table, parts)
+            publications.record(
+                connection,
+                [
+                    {
+                        "model": model,
+                        "table_name": table,
+                        "ds": ds,
+                        "version": version,
+                        "fence": self.fence,
+                        # A row that a killed attempt could not write after its commit is made up for here.
+                        "changed": ds in changed or ds not in known or known[ds]["digest"] != digests[ds],
+                        "rows": part.num_rows,
+                        "digest": digests[ds],
+                        "run_id": self.context.run_id,
+                        "mode": self.context.mode,
+                        "code_commit": self.context.code_commit,
+                        "inputs": {**self.inputs, **self.day_inputs.get(ds, {})},
+                    }
+                    for ds, part in parts.items()
+                ],
+            )

@@ -1,0 +1,259 @@
+"""Mutation testing of the rule: does a unit test notice when one sign of the code is another one?
+
+Each mutant is a module with one change in its syntax tree, put in the place of the real one in a forked process that
+then runs the unit tests of its area. A mutant that no test notices has to stand in `equivalent.py` with the reason why
+nobody could notice it.
+"""
+
+from __future__ import annotations
+
+import ast
+import copy
+import importlib
+import importlib.abc
+import importlib.util
+import os
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from proofs.fight.equivalent import EQUIVALENT
+from proofs.fight.report import Report
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCES = ROOT / "include/imago/selection"
+TESTS = ROOT / "tests/unit/selection"
+# The quick tests of each module first; the generated ones come only to those that survive them.
+MODULES = {
+    "rule": ("test_rule.py", "test_contest.py"),
+    "terms": ("test_rule.py", "test_contest.py"),
+    "bootstrap": ("test_bootstrap.py", "test_contest.py"),
+    "slices": ("test_contest.py",),
+    "contest": ("test_contest.py",),
+}
+LONGEST = 120  # seconds until a mutant that still runs counts as noticed
+
+_COMPARE: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
+    ast.Lt: (ast.LtE, ast.GtE), ast.LtE: (ast.Lt, ast.Gt), ast.Gt: (ast.GtE, ast.LtE), ast.GtE: (ast.Gt, ast.Lt),
+    ast.Eq: (ast.NotEq,), ast.NotEq: (ast.Eq,), ast.Is: (ast.IsNot,), ast.IsNot: (ast.Is,), ast.In: (ast.NotIn,),
+    ast.NotIn: (ast.In,),
+}  # fmt: skip
+_ARITHMETIC: dict[type[ast.operator], type[ast.operator]] = {
+    ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.Pow: ast.Mult, ast.MatMult: ast.Mult,
+    ast.BitAnd: ast.BitOr, ast.BitOr: ast.BitAnd,
+}  # fmt: skip
+_CALLS = {"max": "min", "min": "max", "any": "all", "all": "any", "minimum": "maximum", "unique": "sort"}
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One change: `where` is the function, `was` and `now` the changed piece of source."""
+
+    module: str
+    where: str
+    line: int
+    was: str
+    now: str
+    code: Any
+
+    @property
+    def key(self) -> tuple[str, str, str, str]:
+        return self.module, self.where, self.was, self.now
+
+
+def run(every: int = 1) -> Report:
+    """Tries every `every`-th mutant of each module."""
+    report = Report("mutants")
+    _preload()
+    killed = survived = 0
+    unused = set(EQUIVALENT)
+    for module, tests in MODULES.items():
+        if _noticed(module, None, tests):
+            report.check(f"{module}: the tests pass on the code as it is", False)
+            continue
+        for number, mutant in enumerate(mutants(module)):
+            unused.discard(mutant.key)
+            if number % every:
+                continue
+            if _noticed(module, mutant.code, tests):
+                killed += 1
+                report.check(str(mutant.key), mutant.key not in EQUIVALENT, "listed as equivalent, yet a test fails")
+                continue
+            survived += 1
+            what = f"{module}.py:{mutant.line} {mutant.where}: {mutant.was} -> {mutant.now}"
+            report.check(what, mutant.key in EQUIVALENT, "no test notices it")
+    report.check("every explained survivor is a mutant of today's code", not unused, sorted(unused)[:3])
+    explained = survived - sum("no test notices" in text for text in report.failures)
+    report.say(f"{killed + survived} mutants, {killed} killed, {survived} survived, of which {explained} are explained")
+    return report
+
+
+def mutants(module: str) -> Iterator[Mutant]:
+    """All mutants of a module, in the order of its lines."""
+    tree = ast.parse((SOURCES / f"{module}.py").read_text())
+    for scope, node in _nodes(tree):
+        for change in _changes(node):
+            other = copy.deepcopy(tree)
+            twin = next(found for found in ast.walk(other) if _same_place(found, node))
+            before = ast.unparse(twin)
+            after = change(twin)
+            if after is not twin:
+                other = _Replace(twin, after).visit(other)
+            text = ast.unparse(after) if after is not None else "pass"
+            code = compile(ast.fix_missing_locations(other), f"{module}.py", "exec")
+            yield Mutant(module, scope, getattr(node, "lineno", 0), before, text, code)
+
+
+def _nodes(tree: ast.Module) -> Iterator[tuple[str, ast.AST]]:
+    waiting: list[tuple[str, ast.AST]] = [("", tree)]
+    while waiting:
+        scope, node = waiting.pop(0)
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            scope = f"{scope}.{node.name}".strip(".")
+        if isinstance(node, ast.JoinedStr | ast.ImportFrom | ast.Import):
+            continue  # wording is not logic
+        yield scope, node
+        for name, value in ast.iter_fields(node):
+            if name in ("annotation", "returns", "decorator_list"):
+                continue
+            waiting += [(scope, part) for part in (value if isinstance(value, list) else [value])
+                        if isinstance(part, ast.AST)]  # fmt: skip
+
+
+def _changes(node: ast.AST) -> Iterator[Any]:
+    if isinstance(node, ast.Compare):
+        for place, operator in enumerate(node.ops):
+            for other in _COMPARE[type(operator)]:
+                yield lambda twin, place=place, other=other: _set(twin.ops, place, other(), twin)
+    elif isinstance(node, ast.BoolOp):
+        yield lambda twin: _attribute(twin, "op", ast.Or() if isinstance(twin.op, ast.And) else ast.And())
+        for place in range(len(node.values)):
+            yield lambda twin, place=place: _without(twin, place)
+    elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not | ast.USub | ast.Invert):
+        yield lambda twin: twin.operand
+    elif isinstance(node, ast.BinOp) and type(node.op) in _ARITHMETIC:
+        yield lambda twin: _attribute(twin, "op", _ARITHMETIC[type(twin.op)]())
+    elif isinstance(node, ast.Constant):
+        if isinstance(node.value, bool):
+            yield lambda twin: _attribute(twin, "value", not twin.value)
+        elif isinstance(node.value, int | float):
+            yield lambda twin: _attribute(twin, "value", twin.value + 1)
+    elif isinstance(node, ast.IfExp):
+        yield lambda twin: twin.body
+        yield lambda twin: twin.orelse
+    elif isinstance(node, ast.If):
+        yield lambda twin: _attribute(twin, "test", ast.Constant(False))
+    elif isinstance(node, ast.Return) and node.value is not None:
+        yield lambda twin: _attribute(twin, "value", ast.Constant(None))
+    elif _is_statement(node):
+        yield lambda twin: ast.Pass()
+    elif isinstance(node, ast.comprehension) and node.ifs:
+        yield lambda twin: _attribute(twin, "ifs", [])
+    elif isinstance(node, ast.Call):
+        name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        if name in _CALLS:
+            yield lambda twin, name=name: _renamed(twin, _CALLS[name])
+
+
+def _is_statement(node: ast.AST) -> bool:
+    wording = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    return isinstance(node, ast.Raise | ast.AugAssign | ast.Expr) and not wording
+
+
+def _set(items: list[Any], place: int, value: Any, twin: ast.AST) -> ast.AST:
+    items[place] = value
+    return twin
+
+
+def _attribute(twin: Any, name: str, value: Any) -> ast.AST:
+    setattr(twin, name, value)
+    return twin
+
+
+def _without(twin: Any, place: int) -> ast.AST:
+    rest = [value for other, value in enumerate(twin.values) if other != place]
+    return rest[0] if len(rest) == 1 else ast.BoolOp(twin.op, rest)
+
+
+def _renamed(twin: Any, name: str) -> ast.AST:
+    if isinstance(twin.func, ast.Attribute):
+        twin.func.attr = name
+    else:
+        twin.func.id = name
+    return twin
+
+
+def _same_place(found: ast.AST, node: ast.AST) -> bool:
+    if type(found) is not type(node):
+        return False
+    if isinstance(node, ast.comprehension):
+        return ast.dump(found) == ast.dump(node) and found.target.lineno == node.target.lineno  # type: ignore[attr-defined]
+    names = ("lineno", "col_offset", "end_lineno", "end_col_offset")
+    return all(getattr(found, name, None) == getattr(node, name, None) for name in names)
+
+
+class _Replace(ast.NodeTransformer):
+    def __init__(self, old: ast.AST, new: ast.AST) -> None:
+        self.old, self.new = old, new
+
+    def visit(self, node: ast.AST) -> Any:
+        return self.new if node is self.old else self.generic_visit(node)
+
+
+# --- running the tests ----------------------------------------------------------------------------------------------
+
+
+def _preload() -> None:
+    """What the tests import beside the code under test, so that a fork begins warm."""
+    for name in ("hypothesis", "pytest", "scipy.special", "sklearn.metrics"):
+        importlib.import_module(name)
+
+
+class _Exchanged(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Gives the mutant's code when its module is imported."""
+
+    def __init__(self, name: str, code: Any) -> None:
+        self.name, self.code = name, code
+
+    def find_spec(self, fullname: str, path: Any, target: Any = None) -> Any:
+        return importlib.util.spec_from_loader(fullname, self) if fullname == self.name else None
+
+    def create_module(self, spec: Any) -> None:
+        return None
+
+    def exec_module(self, module: Any) -> None:
+        exec(self.code, module.__dict__)
+
+
+def _noticed(module: str, code: Any, tests: tuple[str, ...]) -> bool:
+    child = os.fork()
+    if child == 0:
+        os._exit(_tested(module, code, tests))
+    until = time.monotonic() + LONGEST
+    while time.monotonic() < until:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status) != 0
+        time.sleep(0.01)
+    os.kill(child, 9)
+    os.waitpid(child, 0)
+    return True
+
+
+def _tested(module: str, code: Any, tests: tuple[str, ...]) -> int:
+    import pytest
+
+    quiet = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(quiet, 1)
+    os.dup2(quiet, 2)
+    for name in [name for name in sys.modules if name.startswith("imago.selection")]:
+        del sys.modules[name]
+    if code is not None:
+        sys.meta_path.insert(0, _Exchanged(f"imago.selection.{module}", code))
+    os.environ["HYPOTHESIS_DATABASE_FILE"] = os.devnull
+    paths = [str(TESTS / name) for name in tests]
+    return int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", "--noconftest", "-c", os.devnull, "--rootdir",
+                            str(TESTS), *paths]))  # fmt: skip

@@ -1,0 +1,1 @@
+"""The proof of the gates: bad data and turned-down gates are stopped, good data and the whole year are not."""
