@@ -75,7 +75,8 @@ class Kill:
 def plan(kills: int) -> list[Kill]:
     """Every step before and after, cut files, and the rest at moments spread over the whole refresh; a small number
     takes some of each."""
-    at_steps = [Kill(step, when) for step in STEPS for when in ("before", "after")]
+    whens: tuple[When, ...] = ("before", "after")
+    at_steps = [Kill(step, when) for step in STEPS for when in whens]
     at_steps += [Kill(step, "half") for step in HALVES]
     moments = max(kills // 4, kills - len(at_steps))
     if kills - moments < len(at_steps):

@@ -131,7 +131,7 @@ def _judge(env: Environment, folder: Path, report: Report, workers: int, promoti
         rows = champions.history(connection, MODEL)
         now = champions.reigning(connection, MODEL)
         decided = connection.execute(select(func.count()).select_from(decisions_table)).scalar_one()
-        named = set(connection.execute(select(champions_table.c.previous_id)).scalars())
+        named: set[int | None] = set(connection.execute(select(champions_table.c.previous_id)).scalars())
     by_id = {row.id: row for row in rows}
     heads = [row.id for row in rows if row.id not in named]
     lost = [number for number, (sha, _) in won.items() if number not in by_id or by_id[number].row_hash != sha]

@@ -8,7 +8,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
@@ -57,7 +57,7 @@ def _tasks(parts: tuple[str, ...], size: str, only: str) -> Iterable[tuple[Any, 
     from proofs.gates.sabotage import all_sabotages
     from proofs.gates.working import all_days
 
-    named = {"bad": corpus.cases(), "good": variations.cases(), "sabotage": all_sabotages()}
+    named: dict[str, Sequence[Any]] = {"bad": corpus.cases(), "good": variations.cases(), "sabotage": all_sabotages()}
     for part, cases in named.items():
         if part in parts:
             chosen = [case for case in cases if only in case.name]

@@ -97,7 +97,7 @@ class Expected:
             return f"{type(error).__name__} instead of a refusal: {str(error)[:300]}"
         facts = error.facts
         column = facts.get("column")
-        given = {None} if column is None else set(str(column).split(", "))
+        given: set[str | None] = {None} if column is None else {*str(column).split(", ")}
         if not given <= self.columns or facts.get("rule") not in self.rules:
             return (
                 f"refused for {facts.get('column')}: {facts.get('rule')}, expected "
@@ -141,7 +141,7 @@ class Outcome:
 
 def expect(columns: str | None, *families: str) -> Expected:
     """`expect("temp temperature_f", "range")`: one of these columns (`-`, None: no column), one of these rules."""
-    named: frozenset[str | None] = frozenset({None} if columns is None else set(columns.split()))
+    named: frozenset[str | None] = frozenset([None] if columns is None else columns.split())
     if "-" in named:
         named = (named - {"-"}) | {None}
     for names in _NAMES:

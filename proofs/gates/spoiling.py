@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -212,8 +214,11 @@ def _must_differ(world: World, table: str) -> None:
             raise Unchanged(rel)
 
 
-def written(table: str, mutator: Mutator) -> Spoil:
-    """What dbt wrote, changed before the audit reads it: dbt's own tests have passed by then."""
+def written(table: str, mutator: Mutator, *, owned: bool = True) -> Spoil:
+    """What dbt wrote, changed before the audit reads it: dbt's own tests have passed by then.
+
+    `owned`: the build says that this is its file, so that the audit has to judge the rows; else it is somebody else's.
+    """
 
     @contextmanager
     def spoil(world: World) -> Iterator[None]:
@@ -226,8 +231,11 @@ def written(table: str, mutator: Mutator) -> Spoil:
             after = mutator(before)
             if not changes(before, after):
                 raise Unchanged(path.name)
-            path.write_bytes(parquet(after))
-            return built
+            data = parquet(after)
+            path.write_bytes(data)
+            if not owned:
+                return built
+            return replace(built, staged={**built.staged, path.stem: hashlib.sha256(data).hexdigest()})
 
         with world.putting_back():
             refresh_module.build = build

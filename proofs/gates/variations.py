@@ -77,12 +77,38 @@ def _sized(change: float) -> m.Mutator:
 
 
 def _newcomers() -> Iterable[Good]:
-    for airport, share in (("ANC", 0.002), ("ICT", 0.004), ("ELP", 0.006), ("BOI", 0.008)):
-        change = edited("schedule", m.put("dest", airport, share=share))
+    # Airports of the register that New York does not fly to: hours from UTC, miles, minutes from gate to gate.
+    told = (
+        ("ANC", -9, 3370, 425, 0.002),
+        ("ICT", -6, 1220, 200, 0.004),
+        ("ELP", -7, 1905, 290, 0.006),
+        ("BOI", -7, 2150, 320, 0.008),
+    )
+    for airport, hours, miles, minutes, share in told:
+        change = edited("schedule", _flown_to(airport, hours, miles, minutes, share))
         yield _good("a new allowed airport", f"{airport} in {share:.1%} of the flights", change)
     for share in (0.002, 0.004, 0.008):
         change = edited("schedule", _carried_by("NK", share))
         yield _good("a new carrier", f"NK in {share:.1%} of the flights", change)
+
+
+def _flown_to(airport: str, hours: int, miles: int, minutes: int, share: float) -> m.Mutator:
+    def mutated(rows: pa.Table) -> pa.Table:
+        chosen = m.spread(rows.num_rows, share, 1).to_pylist()
+        arrivals = [
+            _clock(departs // 100 * 60 + departs % 100 + minutes + 60 * (hours + 5)) if new else arrives
+            for new, departs, arrives in zip(
+                chosen, rows["sched_dep_time"].to_pylist(), rows["sched_arr_time"].to_pylist(), strict=True
+            )
+        ]
+        rows = m.replaced(rows, "sched_arr_time", pa.array(arrivals, pa.int64()))
+        return m.then(m.put("dest", airport, share=share), m.put("distance", miles, share=share))(rows)
+
+    return mutated
+
+
+def _clock(minute: int) -> int:
+    return minute % 1440 // 60 * 100 + minute % 60
 
 
 def _carried_by(carrier: str, share: float) -> m.Mutator:

@@ -7,6 +7,7 @@ import os
 import tempfile
 import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +85,8 @@ def day(table: str, ds: str) -> Outcome:
 
 def task(kind: str, *given: Any) -> Outcome:
     """A task by name, as it is sent to a worker."""
-    return {"bad": bad, "good": good, "sabotage": sabotage, "year": day}[kind](*given)
+    tasks: dict[str, Callable[..., Outcome]] = {"bad": bad, "good": good, "sabotage": sabotage, "year": day}
+    return tasks[kind](*given)
 
 
 def all_days() -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable
+from functools import partial
 
 from proofs.gates import mutators as m
 from proofs.gates.cases import Case, raw_case
@@ -18,13 +19,13 @@ def cases() -> Iterable[Case]:
         kind = ("schedule", "weather")[n % 2]
         yield raw_case(
             "corrupt bytes", f"{kind}, one bit at {at:.4f} of it",
-            bytes_of(kind, lambda data, at=at: m.flip_bit(data, at), fitting=False), None, "checksum",
+            bytes_of(kind, partial(m.flip_bit, at=at), fitting=False), None, "checksum",
         )  # fmt: skip
     for _ in range(4):
         at = places.random()
         yield raw_case(
             "corrupt bytes", f"outcomes, one bit at {at:.4f} of it",
-            bytes_of("outcomes", lambda data, at=at: m.flip_bit(data, at), fitting=False), None, "checksum",
+            bytes_of("outcomes", partial(m.flip_bit, at=at), fitting=False), None, "checksum",
             table="outcomes",
         )  # fmt: skip
     yield raw_case(

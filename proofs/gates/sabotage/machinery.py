@@ -62,7 +62,7 @@ def sabotages() -> Iterable[Sabotage]:
     yield Sabotage(name="dbt wrote to another attempt's place", act=_elsewhere)
     yield Sabotage(
         name="the staged file is replaced after dbt tested it",
-        act=written("features", m.shifted("temperature_f", 1, 1)),
+        act=written("features", m.shifted("temperature_f", 1, 1), owned=False),
     )
     yield Sabotage(name="the audit's page cannot be written", act=_no_page, crashes=True)
 
