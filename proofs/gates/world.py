@@ -21,7 +21,7 @@ from imago.environments import Environment
 from imago.jobs import features, outcomes
 from imago.ledger import migrate
 from imago.specs import ModelSpec, get_model
-from imago.storage import Storage
+from imago.storage import Storage, checksum_of
 from imago.tables import Table
 from imago.tables.digest import content_digest
 
@@ -99,7 +99,7 @@ class World:
     def deliver_bytes(self, rel: str, data: bytes) -> None:
         """Any bytes as a raw file, with the checksum of these bytes."""
         self.write(rel, data)
-        self.write(f"{rel}.sha256", hashlib.sha256(data).hexdigest().encode())
+        self.write(checksum_of(rel), hashlib.sha256(data).hexdigest().encode())
 
     def write(self, rel: str, data: bytes) -> None:
         """Bytes at a place below the storage root."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -224,5 +225,5 @@ def _killed(world: World) -> None:
 
 
 def _plain(world: World) -> str:
-    secret = world.env.ledger_url.get_secret_value()
-    return world.env.model_copy(update={"ledger_url": secret}).model_dump_json(warnings=False)
+    told = world.env.model_dump(mode="json")
+    return json.dumps({**told, "ledger_url": world.env.ledger_url.get_secret_value()})
