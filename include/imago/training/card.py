@@ -92,8 +92,8 @@ def markdown(
                 ("holdout", f"{where.holdout_first} to {where.holdout_last}", *_size(manifest, "holdout")),
             ],
         ),
-        f"The label `{spec.label}` of a day is known {spec.label_delay_days} days later, so as many days are left out "
-        f"between two parts. Outcomes count that were known by {manifest['known_by']} UTC; "
+        f"Label: `{spec.label}`. Days from a prediction until its outcome is known, left out between two parts: "
+        f"{spec.label_delay_days}. Outcomes count that were known by {manifest['known_by']} UTC; "
         f"{manifest['outcomes_known_later']} came in later and take no part. Features: {len(spec.features)}, of "
         f"`{spec.feature_model}`.",
         "## Metrics",
@@ -159,7 +159,7 @@ def _search(spec: ModelSpec, one: Candidate | Baseline, fitted: Fitted) -> list[
     rows = [
         (
             f"**{trial.number}**" if trial.number == found.best.number else trial.number,
-            *(trial.settings[name] for name in names),
+            *(f"{value:.5g}" if isinstance(value, float) else value for value in map(trial.settings.get, names)),
             f"{trial.metrics[metric]:.5f}",
             f"{trial.seconds:.1f}",
         )
