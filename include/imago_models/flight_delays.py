@@ -118,6 +118,22 @@ def route_lately(spec: ModelSpec, seed: int) -> Pipeline:
     return Pipeline([("model", RecentRate(column="route_late_rate_28d"))])
 
 
+def flight_lately(spec: ModelSpec, seed: int) -> Pipeline:
+    from sklearn.pipeline import Pipeline
+
+    from imago.training.baselines import RecentRate
+
+    return Pipeline([("model", RecentRate(column="flight_late_rate_28d"))])
+
+
+def best_column(spec: ModelSpec, seed: int) -> Pipeline:
+    from sklearn.pipeline import Pipeline
+
+    from imago.training.baselines import BestColumnRate
+
+    return Pipeline([("model", BestColumnRate(bins=20))])
+
+
 FLIGHT_DELAYS = ModelSpec(
     name="flight_delays",
     owner="flight-operations",
@@ -166,6 +182,8 @@ FLIGHT_DELAYS = ModelSpec(
             why="the share of late flights of this airline at this hour",
         ),
         Baseline(name="route_lately", build=route_lately, why="the share of late flights on this route in four weeks"),
+        Baseline(name="flight_lately", build=flight_lately, why="how often this very flight was late in four weeks"),
+        Baseline(name="best_column", build=best_column, why="the single feature that tells most, and nothing else"),
     ),
     primary_metric="roc_auc",
     smallest_effect=0.005,
