@@ -47,7 +47,7 @@ def frozen_of(environment, spec):
 
 
 def trial_files(environment):
-    return [name for name in Storage(environment).list("snapshots") if "/search/" in name]
+    return [name for name in Storage(environment).list("snapshots") if "/search/" in name and name.endswith(".json")]
 
 
 # --- what is drawn -------------------------------------------------------------------------------------------------
