@@ -50,9 +50,6 @@ def trial_files(environment):
     return [name for name in Storage(environment).list("snapshots") if "/search/" in name and name.endswith(".json")]
 
 
-# --- what is drawn -------------------------------------------------------------------------------------------------
-
-
 def test_the_settings_follow_from_the_seed_and_stay_in_the_space():
     assert search.draw(SEARCH, 7) == search.draw(SEARCH, 7)
     assert search.draw(SEARCH, 7) != search.draw(SEARCH, 8)
@@ -74,9 +71,6 @@ def test_a_small_space_is_tried_whole_and_nothing_twice():
     assert len(drawn) == 24
     assert set(drawn) == {(a, b) for a in range(1, 9) for b in (None, "x", True)}
     assert all(type(a) is int for a, _ in drawn)
-
-
-# --- what it chooses -----------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -149,9 +143,6 @@ def test_an_unknown_setting_stops_the_training_before_anything_is_frozen(world):
     assert Storage(world).list("snapshots") == []
 
 
-# --- what it sees --------------------------------------------------------------------------------------------------
-
-
 def test_the_holdout_and_the_days_before_the_tuning_part_have_no_say(world):
     spec = searching()
     frozen = frozen_of(world, spec)
@@ -191,9 +182,6 @@ def test_another_search_is_another_fit(world):
     frozen = frozen_of(world, spec)
     longer = spec.candidates[0].model_copy(update={"search": SEARCH.model_copy(update={"trials": 6})})
     assert fitting.identity(spec, frozen, spec.candidates[0], "abc") != fitting.identity(spec, frozen, longer, "abc")
-
-
-# --- what is kept --------------------------------------------------------------------------------------------------
 
 
 def test_trials_and_choice_stand_in_the_result_the_parameters_and_a_table(world):
