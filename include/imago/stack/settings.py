@@ -48,6 +48,8 @@ PRELOAD = (
     "sklearn.ensemble",
     "sklearn.linear_model",
     "sklearn.pipeline",
+    "skl2onnx",
+    "matplotlib.backends.backend_agg",
     "mlflow",
 )
 _QUIET = {
