@@ -24,7 +24,7 @@ from proofs.gates.sabotage.base import Sabotage
 from proofs.gates.spoiling import Spoil, written
 from proofs.gates.world import World
 
-_TIMES_1000 = m.scale("distance", 1000)
+_TIMES_1000 = m.scale("distance_miles", 1000)
 
 
 def sabotages() -> Iterable[Sabotage]:
