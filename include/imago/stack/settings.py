@@ -40,6 +40,7 @@ PRELOAD = (
     "dbt.cli.main",
     "dbt.adapters.duckdb",
     "dbt.task.build",
+    "imago.dbt.preload",
     "daff",
     "great_expectations.expectations",
     "great_expectations.render.renderer",
