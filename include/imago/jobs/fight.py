@@ -13,12 +13,14 @@ import pyarrow as pa
 from imago.days import shift
 from imago.environments import Environment
 from imago.errors import ModelRefused
+from imago.jobs import diagnosing
 from imago.ledger.champions import Champion
 from imago.registry import load_model
 from imago.registry.inputs import columns_of
 from imago.registry.tracking import Tracker
 from imago.selection import Bar, Contestant, Verdict, judge, out_of_order
 from imago.selection.bootstrap import differences, intervals
+from imago.selection.causes import Cause
 from imago.selection.dossier import Dossier
 from imago.specs import ModelSpec
 from imago.storage import Storage
@@ -42,6 +44,7 @@ class Fought:
     scores: dict[str, float | None]
     links: dict[str, str]
     markdown: str
+    causes: tuple[Cause, ...] = ()  # why no candidate beat the baselines, the likeliest first
 
 
 def fight(
@@ -99,6 +102,7 @@ def fight(
         scores={one.name: None if one.score is None else round(one.score, 4) for one in contestants},
         links={"Training run with dossier": link},
         markdown=dossier.markdown(),
+        causes=diagnosing.causes_of(spec, frozen, verdict, predictions),
     )
 
 
