@@ -22,7 +22,7 @@ LEAST_WEIGHT = 0.05
 # Cohen 1988: 0.2 is a small effect, 0.5 a medium one. Between the two a shift begins to show in any picture.
 LEAST_EFFECT = 0.3
 SURE = 5.0  # standard errors, over days
-CHANCE = 0.01  # of calling a label explained by any feature when it is not
+CHANCE = 0.001  # of calling a label explained by any feature when it is not
 
 
 def diagnose(
