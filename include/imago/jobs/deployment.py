@@ -61,6 +61,7 @@ def promote(
     """Moves the champion after a person approved an `awaiting` decision. Raises ChampionChanged when the incumbent that
     the verdict was made against no longer reigns. Approving twice moves once."""
     from imago import ledger
+    from imago.jobs import dossiers
     from imago.jobs.announcements import announce_promotion
     from imago.ledger import champions, decisions
 
@@ -89,6 +90,7 @@ def promote(
             )
             announce_promotion(connection, spec=spec, entry=entry, approved_by=approved_by.strip(), context=context)
     _project(environment, spec, recorded, context)
+    dossiers.approve(environment, spec, recorded["verdict"]["facts"], by=entry.decided_by, at=entry.decided_at)
     return {
         **_summary(recorded, moved=True, ds=recorded["training_ds"]),
         "outcome": "promoted",
@@ -107,7 +109,7 @@ def _blocked(environment: Environment, spec: ModelSpec, ds: str, recorded: dict[
     facts: dict[str, Any] = {}
     if recorded["outcome"] == "blocked":
         reason = f"{reason}; {sentence(causes)}"
-    step = f"read the dossier {verdict['facts'].get('dossier', '')}"
+    step = f"read the dossier {verdict['facts'].get('page', '')}"
     if causes:
         facts = {"column": next(iter(causes[0].numbers.get("columns", ())), None), "seen": causes[0].title}
         step = f"{causes[0].step}; {step}"
