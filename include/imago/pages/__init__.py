@@ -1,4 +1,4 @@
-"""What all pages share: the house style and its templates' loader. Light and dark by what the reader's system asks for."""
+"""What all pages share: the house style and the loader of templates. Light or dark by what the reader's system asks."""
 
 from __future__ import annotations
 

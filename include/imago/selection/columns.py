@@ -69,42 +69,57 @@ def _whole_days(fit: Rows, holdout: Rows, gone: tuple[np.ndarray, np.ndarray]) -
 
 
 def _dead(fit: Rows, holdout: Rows, strength: Mapping[str, float], lost: set[str]) -> list[Cause]:
+    """A feature that holds one and the same value, or none, for days on end. Dry days have no rain and are no fault:
+    a spell is told when it is more than twice as long as the longest one of the other part."""
     found = []
     for name in fit.columns:
-        dead = [_days_of_one_value(rows, name) for rows in (fit, holdout)]
-        shares = [len(days) / max(total, 1) for days, total in dead]
-        if name not in lost and abs(shares[1] - shares[0]) >= LEAST_JUMP:
-            found.append((abs(shares[1] - shares[0]) * strength[name], name, dead, shares))
+        codes = np.unique(np.concatenate([fit.columns[name], holdout.columns[name]]), return_inverse=True)[1]
+        (learned, of_learned), (judged, of_judged) = (
+            _longest_spell(rows, part)
+            for rows, part in ((fit, codes[: len(fit.days)]), (holdout, codes[len(fit.days) :]))
+        )
+        shorter, longer = sorted([learned, judged], key=len)
+        if name not in lost and len(longer) > 2 * len(shorter) + 1:
+            share = max(len(learned) / max(of_learned, 1), len(judged) / max(of_judged, 1))
+            found.append((share * strength[name], name, (learned, of_learned), (judged, of_judged)))
     if not found:
         return []
     found.sort(key=lambda one: -one[0])
-    weight, name, ((learned, of_learned), (judged, of_judged)), shares = found[0]
-    worse, days = (holdout, judged) if shares[1] > shares[0] else (fit, learned)
-    value = worse.columns[name][worse.days == days[0]][0]
-    holds = "no value at all" if missing(np.array([value], dtype=worse.columns[name].dtype))[0] else f"only {value!s}"
+    weight, name, (learned, of_learned), (judged, of_judged) = found[0]
+    rows, spell, total = (holdout, judged, of_judged) if len(judged) > len(learned) else (fit, learned, of_learned)
+    value = rows.columns[name][rows.days == spell[0]][:1]
+    holds = "no value" if missing(value)[0] else f"only the value {value[0]!s}"
+    where, other, usual = (
+        ("holdout", "days learned from", learned) if rows is holdout else ("days learned from", "holdout", judged)
+    )
     others = f"; {_names([one[1] for one in found[1:]])} likewise" if len(found) > 1 else ""
     said = (
-        f"{name} holds {holds} on {len(judged)} of {of_judged} days of the holdout and one value or none on "
-        f"{len(learned)} of {of_learned} days learned from (first {days[0]}){others}"
+        f"{name} holds {holds} on {len(spell)} of {total} days of the {where} in a row, from {spell[0]} on, and for at "
+        f"most {len(usual)} days in a row on the {other}{others}"
     )
     numbers = {
         "columns": [one[1] for one in found],
         "dead_days_holdout": len(judged),
         "dead_days_learned": len(learned),
+        "first_dead_day": spell[0],
     }
     return [Cause("dead_feature", weight, said, numbers)]
 
 
-def _days_of_one_value(rows: Rows, name: str) -> tuple[list[str], int]:
-    """(the days on which the column holds one value or none, how many days have enough rows to say so)"""
-    codes = np.unique(rows.columns[name], return_inverse=True)[1]
-    dead, total = [], 0
+def _longest_spell(rows: Rows, codes: np.ndarray) -> tuple[list[str], int]:
+    """(the longest run of days on which all rows hold one and the same value, how many days have enough rows)"""
+    longest: list[str] = []
+    spell: list[str] = []
+    held, total = None, 0
     for day, place in _days(rows):
-        if len(place) >= LEAST_ROWS:
-            total += 1
-            if codes[place].min() == codes[place].max():
-                dead.append(day)
-    return dead, total
+        if len(place) < LEAST_ROWS:
+            continue
+        total += 1
+        low, high = codes[place].min(), codes[place].max()
+        spell = [*spell, day] if low == high == held else [day] if low == high else []
+        held = low if low == high else None
+        longest = max(longest, spell, key=len)
+    return longest, total
 
 
 def _stale(fit: Rows, holdout: Rows, strength: Mapping[str, float]) -> list[Cause]:

@@ -131,6 +131,13 @@ def test_what_is_always_constant_on_a_day_is_not_dead():
     assert found(*parts, "binary") == []
 
 
+def test_dry_days_are_not_a_dead_feature():
+    fit, holdout = sound(1, "binary")
+    drier = [with_column(rows, risk=np.where([int(day[-2:]) % of == 0 for day in rows.days], rows.columns["risk"], 0))
+             for rows, of in ((fit, 3), (holdout, 5))]  # fmt: skip
+    assert found(*drier, "binary") == []
+
+
 def test_several_causes_are_told_in_order_and_the_numbers_name_the_first_day():
     fit, holdout = shuffled(*sound(1, "binary"), "binary")
     half = holdout.days >= "2013-02-18"

@@ -56,7 +56,7 @@ def test_a_champion_stays_when_a_later_training_is_blocked(dev, spec):
     train(dev, spec, "2013-02-12")
     assert deployment.judge(dev, spec, "2013-02-12", LIVE)["moved"]
     train(dev, spec, DS)
-    assert "risk holds only 0.25 on 14 of 14 days" in blocked(dev, spec, times=2)
+    assert "risk holds only the value 0.25 on 14 of 14 days of the holdout" in blocked(dev, spec, times=2)
     with connect(dev).connect() as connection:
         assert champions.reigning(connection, "toy").training_ds == "2013-02-12"
     assert [alert["rule"] for alert in stored(dev, alerts)] == ["champion_promoted", "baseline_not_beaten"]
