@@ -67,7 +67,7 @@ def gather(
         [{"name": one["name"], "tone": one["role"], **one["gap"]} for one in said["contestants"] if one["gap"]],
         marks={"worth a change": spec.smallest_effect},
     )
-    said["slice_forest"] = pictures.strips(said["slices"], marks={})
+    said["slice_forest"] = pictures.strips([one for one in said["slices"] if one["estimate"] is not None])
     said["money_forest"] = pictures.strips(
         [{"name": one["name"], "tone": one["role"], **one["money_gap"]} for one in said["contestants"]
          if one["money_gap"]], number="{:+,.0f}", tick="{:+,.0f}",
@@ -212,7 +212,7 @@ def _gap(gap: Difference) -> dict[str, float | None]:
 def _standing(gap: Difference) -> str:
     if gap.estimate is None or gap.low is None or gap.high is None:
         return "too few rows to tell"
-    return "surely better" if gap.low > 0 else "surely worse" if gap.high < 0 else "no sure difference"
+    return "surely better" if gap.low > 0 else "surely worse" if gap.high < 0 else "unsure"
 
 
 def _direction(before: str, after: str, problem: str) -> str:
@@ -225,7 +225,9 @@ def _money_words(spec: ModelSpec, gain: Difference | None) -> str:
     if gain is None or gain.estimate is None or spec.business is None:
         return ""
     side = "more" if gain.estimate >= 0 else "less"
-    said = f", and its decisions would have been worth {words.money(abs(gain.estimate), spec.business.unit)} {side}"
+    said = (
+        f", and its decisions would have been worth {words.money(abs(gain.estimate), spec.business.unit)} {side} there"
+    )
     unsure = gain.low is None or gain.high is None or gain.low <= 0 <= gain.high
     return said + (" (which may be chance)" if unsure else "")
 

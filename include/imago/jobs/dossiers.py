@@ -8,6 +8,7 @@ The page also stands among the files of the training's MLflow run.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from imago.selection.causes import Cause
     from imago.training.snapshot import Snapshot
 
+log = logging.getLogger(__name__)
 PAGE, SAID = "dossier.html", "dossier.json"
 
 
@@ -76,6 +78,8 @@ def write(
 
 def approve(environment: Environment, spec: ModelSpec, facts: Mapping[str, Any], *, by: str, at: datetime) -> None:
     """Writes who approved into the dossier that waited. Doing it again gives the same page."""
+    from jinja2 import TemplateError
+
     from imago.selection import words
     from imago.storage import Storage
 
@@ -89,7 +93,11 @@ def approve(environment: Environment, spec: ModelSpec, facts: Mapping[str, Any],
         "sentence": said["sentence"].replace(" would score from ", " scores from "),
         "approval": f"{by} approved on {at:%Y-%m-%d at %H:%M} UTC",
     }
-    _store(environment, spec, said)
+    try:
+        _store(environment, spec, said)
+    except TemplateError as error:
+        # The release was changed between verdict and approval. The champion has moved, and the ledger says by whom.
+        log.warning("the dossier %s keeps its words from before the approval: %s", facts["dossier"], error)
 
 
 def page(environment: Environment, spec: ModelSpec, ds: str) -> str | None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from imago.pages import round_ticks
 
-SQUARE, EDGE = 360, 44  # of the calibration picture, in pixels: its side, and what the axis takes
+SQUARE, EDGE, RIGHT = 360, 58, 18  # of the calibration picture, in pixels: its side, and what its edges take
 
 
 def strips(
@@ -67,13 +67,13 @@ def curves(lines: Mapping[str, tuple[np.ndarray, np.ndarray]], *, share: bool) -
     values are shares and the axes begin at 0."""
     values = np.concatenate([part for pair in lines.values() for part in pair])
     ticks = round_ticks(0.0 if share else float(values.min()), float(values.max()))
-    low, span, side = ticks[0], ticks[-1] - ticks[0], SQUARE - EDGE - 8
+    low, span, side = ticks[0], ticks[-1] - ticks[0], SQUARE - EDGE - RIGHT
 
     def x(value: float) -> float:
         return round(EDGE + side * (value - low) / span, 1)
 
     def y(value: float) -> float:
-        return round(8 + side * (1 - (value - low) / span), 1)
+        return round(RIGHT + side * (1 - (value - low) / span), 1)
 
     shown = "{:.0%}" if share else "{:g}"
     if share and span < 0.1:
@@ -81,6 +81,7 @@ def curves(lines: Mapping[str, tuple[np.ndarray, np.ndarray]], *, share: bool) -
     return {
         "size": SQUARE,
         "edge": EDGE,
+        "right": RIGHT,
         "ticks": [{"x": x(tick), "y": y(tick), "text": shown.format(tick)} for tick in ticks],
         "diagonal": [x(ticks[0]), y(ticks[0]), x(ticks[-1]), y(ticks[-1])],
         "lines": [

@@ -54,9 +54,7 @@ def summary(verdict: Verdict, outcome: str, *, effective_ds: str, days: int, mon
     if outcome in ("promoted", "awaiting") and ruling is not None:
         does = "scores" if outcome == "promoted" else "would score"
         lead = _lead(ruling, verdict)
-        return (
-            f"{ruling.name} {does} from {effective_ds} on: on {days} days that nobody had learned from {lead}{money}."
-        )
+        return f"{ruling.name} {does} from {effective_ds} on: on {days} days that nobody had learned from it {lead}{money}."
     if outcome == "kept" and ruling is not None and verdict.gate == "fight":
         return f"Nobody moves: {ruling.name} came closest, and {_lower(why(ruling, verdict))}"
     if outcome == "blocked":
@@ -96,17 +94,36 @@ def gates(verdict: Verdict, checks: Mapping[str, Sequence[Check]]) -> list[dict[
     stages = [name for name in STAGES if name != "order" or verdict.gate == "order"]
     decided = stages.index(verdict.gate) if verdict.gate in stages else len(stages)
     passed_all = verdict.outcome == "promoted"
+    seen = _seen(verdict)
     told = []
     for place, name in enumerate(stages):
         passed = passed_all or place < decided
         state = "passed" if passed else "failed" if place == decided else "not reached"
-        detail = _sentence(verdict.reason) if state == "failed" else ""
+        detail = _sentence(verdict.reason) if state == "failed" else seen.get(name, "") if passed else ""
         told.append({"gate": STAGES[name], "who": "", "state": state, "detail": detail})
     for name, found in checks.items():
         told += [{"gate": check.gate.replace("_", " ").capitalize(), "who": name,
                   "state": "passed" if check.passed else "failed", "detail": _sentence(check.reason)}
                  for check in found]  # fmt: skip
     return told
+
+
+def _seen(verdict: Verdict) -> dict[str, str]:
+    """What was seen where a gate held."""
+    bar, name = verdict.bar, metric_words(verdict.bar.metric)[0]
+    scored = [one.score for one in verdict.rulings if one.score is not None]
+    winner = next((one for one in verdict.rulings if one.name == verdict.challenger and one.score is not None), None)
+    seen = {"incumbent": verdict.incumbent or "Nobody reigns yet."}
+    if scored and bar.ceiling is not None:
+        best = max(scored) if bar.higher_is_better else min(scored)
+        seen["leak"] = f"The best {name} is {best:.4f}; a leak is suspected beyond {bar.ceiling}."
+    seen["baselines"] = f"{sum(one.role == 'baseline' for one in verdict.rulings)} naive rules."
+    seen["candidates"] = f"{sum(one.role == 'candidate' for one in verdict.rulings)} candidates."
+    if winner is not None:
+        seen["tripwire"] = f"{winner.name}, against {verdict.best_baseline}."
+        seen["floor"] = f"{winner.score:.4f}; the floor is {bar.floor}." if bar.floor is not None else ""
+        seen["fight"] = why(winner, verdict)
+    return seen
 
 
 def span(gap: Difference) -> str:
