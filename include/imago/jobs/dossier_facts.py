@@ -13,7 +13,7 @@ from imago.environments import Environment
 from imago.registry.tracking import Tracker
 from imago.selection import Check, Difference, Verdict, pictures, words, worth
 from imago.selection.bootstrap import differences, intervals
-from imago.selection.causes import Cause, sentence
+from imago.selection.causes import Cause
 from imago.selection.slices import LEAST_ROWS
 from imago.specs import ModelSpec
 from imago.storage import Storage
@@ -49,7 +49,7 @@ def gather(
         "ds": ds, "outcome": outcome, "headline": words.headline(verdict, outcome),
         "sentence": words.summary(
             verdict, outcome, effective_ds=frozen.cut.effective_ds, days=len(frozen.cut.days("holdout")),
-            money=_money_words(spec, gain), cause=sentence(causes),
+            money=_money_words(spec, gain), cause=causes[0].title if causes else "",
         ),
         "metric": metric, "metric_meaning": meaning, "smallest_effect": spec.smallest_effect,
         "challenger": scene.ours, "against": scene.theirs, "approval": "",

@@ -53,14 +53,13 @@ def summary(verdict: Verdict, outcome: str, *, effective_ds: str, days: int, mon
     ruling = next((one for one in verdict.rulings if one.name == verdict.challenger), None)
     if outcome in ("promoted", "awaiting") and ruling is not None:
         does = "scores" if outcome == "promoted" else "would score"
-        lead = _lead(ruling, verdict)
-        return f"{ruling.name} {does} from {effective_ds} on: on {days} days that nobody had learned from it {lead}{money}."
+        where = f"on {days} days that nobody had learned from"
+        return f"{ruling.name} {does} from {effective_ds} on: {where} it {_lead(ruling, verdict)}{money}."
     if outcome == "kept" and ruling is not None and verdict.gate == "fight":
         return f"Nobody moves: {ruling.name} came closest, and {_lower(why(ruling, verdict))}"
     if outcome == "blocked":
-        return (
-            f"Nobody is promoted: no candidate is surely better than the naive rule {verdict.best_baseline}; {cause}."
-        )
+        likely = f"; likely cause: {cause}" if cause else ""
+        return f"Nobody is promoted: no candidate is surely better than the naive rule {verdict.best_baseline}{likely}."
     return f"Nobody is promoted: {verdict.reason}."
 
 
