@@ -61,7 +61,6 @@ def promote(
     """Moves the champion after a person approved an `awaiting` decision. Raises ChampionChanged when the incumbent that
     the verdict was made against no longer reigns. Approving twice moves once."""
     from imago import ledger
-    from imago.jobs import dossiers
     from imago.jobs.announcements import announce_promotion
     from imago.ledger import champions, decisions
 
@@ -90,12 +89,19 @@ def promote(
             )
             announce_promotion(connection, spec=spec, entry=entry, approved_by=approved_by.strip(), context=context)
     _project(environment, spec, recorded, context)
-    dossiers.approve(environment, spec, recorded["verdict"]["facts"], by=entry.decided_by, at=entry.decided_at)
+    _sign(environment, spec, recorded, entry)
     return {
         **_summary(recorded, moved=True, ds=recorded["training_ds"]),
         "outcome": "promoted",
         "approved_by": entry.decided_by,
     }
+
+
+def _sign(environment: Environment, spec: ModelSpec, recorded: dict[str, Any], entry: Champion) -> None:
+    """Writes who approved into the dossier. Comes last: the champion has moved, and a retry ends here again."""
+    from imago.jobs import dossiers
+
+    dossiers.approve(environment, spec, recorded["verdict"]["facts"], by=entry.decided_by, at=entry.decided_at)
 
 
 def _blocked(environment: Environment, spec: ModelSpec, ds: str, recorded: dict[str, Any]) -> ReleaseBlocked:

@@ -130,7 +130,9 @@ def span(gap: Difference) -> str:
 
 
 def money(value: float, unit: str, *, sign: bool = False) -> str:
-    """>>> money(-1234.5, "USD"), money(1234.5, "USD", sign=True)
+    """An amount as people read it.
+
+    >>> money(-1234.5, "USD"), money(1234.5, "USD", sign=True)
     ('-1,234 USD', '+1,234 USD')
     """
     return f"{value:{'+' if sign else ''},.0f} {unit}"
