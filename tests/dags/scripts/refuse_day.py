@@ -22,6 +22,7 @@ from imago.environments import load_environment  # noqa: E402
 from imago.jobs import alerts as alert_jobs  # noqa: E402
 from imago.jobs.landing import land  # noqa: E402
 from imago.landing.deliver import write_delivery  # noqa: E402
+from imago.ledger import decisions  # noqa: E402
 from imago.ledger.schema import alerts  # noqa: E402
 from imago.storage import Storage  # noqa: E402
 
