@@ -108,6 +108,40 @@ def rollback(
     _say(done, as_json)
 
 
+@area.command()
+def approve(
+    decision: Annotated[int, typer.Argument(help="The number of a decision that waits; the alert names it.")],
+    model: ModelOption = None,
+    env: EnvironmentOption = "dev",
+    as_json: JsonOption = False,
+) -> None:
+    """Promotes a challenger that waits for approval, also after the time to answer has passed. Your name goes into the
+    ledger. Refused when another champion reigns by now, or somebody declined."""
+    from imago.context import RunContext
+    from imago.jobs import approval, champions
+
+    here, spec, context = environment(env), _spec(model), RunContext.local()
+    approval.approve(here, spec, decision, context.actor, context)
+    _say(champions.show(here, spec.name), as_json)
+
+
+@area.command()
+def forget(
+    version: Annotated[str, typer.Argument(help="A version that is neither protected nor the challenger.")],
+    model: ModelOption = None,
+    env: EnvironmentOption = "dev",
+    as_json: JsonOption = False,
+) -> None:
+    """Deletes a version in MLflow and the files of its model. One that reigned lately (KEEP_REIGNS) is refused."""
+    from imago.jobs import projection
+
+    done = projection.forget(environment(env), _spec(model), version)
+    if as_json:
+        print_json(done)
+    else:
+        console.print(f"[bold]{escape(done['model'])}[/] version {escape(version)}: deleted {escape(done['deleted'])}")
+
+
 def _broken(problems: list[str]) -> ImagoError:
     return ImagoError(
         "the chain is broken: " + "; ".join(problems),
