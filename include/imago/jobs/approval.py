@@ -71,6 +71,15 @@ def close(
     with ledger.connect(environment).begin() as connection:
         champions.lock(connection, spec.name)
         recorded = decisions.get(connection, decision_id)
+        if recorded["model"] != spec.name or recorded["outcome"] != "awaiting":
+            raise ImagoError(
+                f"decision {decision_id} does not wait for approval",
+                environment=environment.name,
+                model=recorded["model"],
+                allowed="an awaiting decision of this model",
+                seen=recorded["outcome"],
+                next_step="name the decision that the alert names",
+            )
         former = decisions.answer_to(connection, decision_id)
         entry = champions.of_decision(connection, decision_id)
         summary = {"ds": recorded["training_ds"], "decision_id": decision_id, "moved": False,

@@ -240,7 +240,7 @@ def lock(connection: Connection, model: str, what: Literal["champion", "projecti
 
 
 def _check_name(connection: Connection, entry: Champion) -> None:
-    """A version's number names one model for good. MLflow gives the number of a deleted newest version once more."""
+    """A version's number names one model for good; MLflow counts from 1 again once its registered model was deleted."""
     query = select(champions.c.run_id).where(champions.c.model == entry.model, champions.c.version == entry.version)
     other = connection.execute(query.where(champions.c.run_id != entry.run_id).limit(1)).scalar_one_or_none()
     if other is not None:
@@ -250,8 +250,8 @@ def _check_name(connection: Connection, entry: Champion) -> None:
             rule="one version, one model",
             allowed=f"run {other}",
             seen=f"run {entry.run_id}",
-            next_step="a version was deleted in MLflow and its number given again: train another day, which gets "
-            "the next number",
+            next_step="the registered model was deleted in MLflow, which counts from 1 again: give it another name "
+            "with the setting REGISTRY_PREFIX, or train until the number is a new one",
         )
 
 
