@@ -35,10 +35,9 @@ class AskOperator(ApprovalOperator):
         if event.get("error_type") == "timeout":
             summary = self._close(context, "expired", by="nobody")
             raise AirflowSkipException(f"{summary['reason']}. {summary.get('next_step', '')}")
-        answer = super().execute_complete(context, event)
-        if answer["chosen_options"] != [self.APPROVE]:
-            self._close(context, "declined", by=name_of(answer))
-        return answer
+        if event.get("chosen_options") == [self.REJECT]:
+            self._close(context, "declined", by=name_of(event))  # first, since what follows ends the task
+        return super().execute_complete(context, event)
 
     def _close(self, context: Any, outcome: Any, *, by: str) -> Summary:
         from imago.jobs.approval import close
