@@ -17,7 +17,8 @@ import numpy as np
 import skops.io
 
 from imago.environments import Environment
-from imago.registry import allowed, exporting
+from imago.errors import ModelRefused
+from imago.registry import allowed, exporting, graphs
 from imago.storage import Storage
 
 MODEL_JSON = "model.json"
@@ -60,6 +61,8 @@ def save(
     allowed.check(files["model.skops"])
     exported = exporting.export(pipeline, features, problem)
     if isinstance(exported, bytes):
+        exported = _if_allowed(exported, [name for name, _ in features])
+    if isinstance(exported, bytes):
         proof = exporting.prove(exported, columns, scores, problem)
         if proof.equal:
             files["model.onnx"] = exported
@@ -78,3 +81,12 @@ def save(
     files[MODEL_JSON] = json.dumps(card, indent=1, sort_keys=True).encode()
     digests = {name: storage.write_bytes(f"{folder}/{name}", data) for name, data in files.items()}
     return Artifact(storage.uri(folder), digests[FILES[chosen]], chosen, digests)
+
+
+def _if_allowed(model: bytes, features: Sequence[str]) -> bytes | str:
+    """The ONNX file, or why production would not load it; the model is then kept as skops alone."""
+    try:
+        graphs.check(model, features)
+    except ModelRefused as error:
+        return f"{error.message} ({error.facts.get('seen')})"
+    return model
