@@ -30,7 +30,7 @@ OPERATORS["ai.onnx"] = OPERATORS[""]  # two names of one domain
 
 
 def check(data: bytes, features: Iterable[str]) -> None:
-    """Raises ModelRefused unless the bytes are an ONNX graph of allowed operators over these inputs and nothing else."""
+    """Raises ModelRefused unless the bytes are an ONNX graph of allowed operators over these inputs, and no more."""
     import onnx
 
     if len(data) > LARGEST_FILE:
