@@ -48,6 +48,28 @@ def history(environment: Environment, model: str) -> dict[str, Any]:
     return {"rows": [row.as_dict() for row in rows], "problems": champions.broken_links(rows)}
 
 
+def verify(environment: Environment, model: str, *, head: str | None = None) -> dict[str, Any]:
+    """What is wrong with the chain, its decisions, and the files of the protected versions, whose digests are taken
+    anew; nothing, when all is whole. `head` is a row's hash that was noted earlier."""
+    from imago import ledger
+    from imago.errors import ModelRefused
+    from imago.ledger import champions
+    from imago.registry import folders
+
+    with ledger.connect(environment).connect() as connection:
+        problems = champions.verify(connection, model, head=head)
+        rows = champions.history(connection, model)
+    for version, row in champions.protected(rows, environment.keep_reigns).items():
+        try:
+            folders.check(environment, row.artifact_uri, row.artifacts)
+            for name, digest in row.artifacts.items():
+                folders.read(environment, row.artifact_uri, name, digest)
+        except ModelRefused as error:
+            problems.append(f"version {version}: {error.message} ({error.facts.get('seen')})")
+    newest = rows[-1].row_hash if rows else None
+    return {"model": model, "rows": len(rows), "newest": newest, "problems": problems}
+
+
 def rollback(
     environment: Environment,
     spec: ModelSpec,

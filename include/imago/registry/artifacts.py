@@ -14,7 +14,6 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
-import skops.io
 
 from imago.environments import Environment
 from imago.errors import ModelRefused
@@ -56,6 +55,8 @@ def save(
     features). Raises ModelRefused when the pipeline holds a type that the production loader would refuse, so that this
     shows at training and not at night.
     """
+    import skops.io
+
     storage = Storage(environment)
     files = {"model.skops": skops.io.dumps(pipeline)}
     allowed.check(files["model.skops"])

@@ -34,7 +34,8 @@ class Tracker:
     @cached_property
     def client(self) -> MlflowClient:
         # A server that is down should cost seconds, not the client's default of minutes.
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "1")
         from mlflow.tracking import MlflowClient
 
         return MlflowClient(tracking_uri=self.environment.mlflow_uri, registry_uri=self.environment.mlflow_uri)

@@ -6,7 +6,7 @@ import dataclasses
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from conftest import LIVE, SPEC
+from registered_world import LIVE, SPEC
 from sqlalchemy import select
 
 from imago.errors import ChampionChanged, ImagoError, ModelRefused

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from conftest import LIVE, ROWS, SPEC
+from registered_world import LIVE, ROWS, SPEC
 from sqlalchemy import select
 
 from imago.errors import ImagoError, ModelRefused

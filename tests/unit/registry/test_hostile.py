@@ -1,4 +1,4 @@
-"""Every hostile artifact of the proof, through the production loader. That the baits bite is shown by the proof itself."""
+"""Every hostile artifact of the proof, through the production loader. The proof itself shows that the baits bite."""
 
 from __future__ import annotations
 
