@@ -39,6 +39,7 @@ from imago.ledger import champions, decisions  # noqa: E402
 from imago.ledger.schema import alerts  # noqa: E402
 from imago.registry.tracking import Tracker  # noqa: E402
 from imago.storage import Storage  # noqa: E402
+from imago_airflow import facts  # noqa: E402
 from proofs.fight.bait import MODEL, honest  # noqa: E402
 
 NAME = "flight_delays"
@@ -177,5 +178,41 @@ def run(word):
 
 
 result = {word: run(word) for word in ("Approve", "Reject", "nobody", "overtaken")}
+
+
+class QuietAirflow:
+    """What the watchdog asks of Airflow, where nothing happens."""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def paused_dags(self):
+        return ()
+
+    def runs_since(self, since):
+        return ()
+
+
+def plain(dag_id, conf):
+    """One run of another DAG: its state, the announced days, and who reigns, in the ledger and in MLflow."""
+    with create_session() as session:
+        before = set(session.scalars(select(AssetEvent.id)))
+    dag_run = DagBag(os.environ["AIRFLOW__CORE__DAGS_FOLDER"]).dags[dag_id].test(run_conf=conf)
+    with create_session() as session:
+        events = list(session.scalars(select(AssetEvent.partition_key).where(AssetEvent.id.not_in(before))))
+    with ledger.connect(env).connect() as connection:
+        now = champions.reigning(connection, NAME)
+    aliases = tracker.client.get_registered_model(tracker.registered_name).aliases
+    return {"state": str(dag_run.state), "events": events, "version": now.version, "action": now.action,
+            "reason": now.reason, "alias": str(aliases.get("champion"))}  # fmt: skip
+
+
+result["rollback"] = plain(f"dev__{NAME}__champion_rollback", {"reason": "it was too quiet"})
+facts.RestFacts.of = lambda env: QuietAirflow()
+tracker.client.set_registered_model_alias(tracker.registered_name, "champion", result["overtaken"]["version"])
+result["watchdog"] = plain("dev__watchdog", {})
 sys.stdout.flush()
 print("\n" + json.dumps(result))

@@ -61,3 +61,15 @@ def test_an_approval_that_comes_too_late_fails_visibly_and_voids_the_verdict(ask
     assert late["tasks"] == {"judge": "success", "approve": "success", "promote": "failed"}
     assert (late["moved"], late["events"], late["answer"]) == (False, [], ["voided", "Ada"])
     assert late["reigns"] == [late["version"], "somebody else"]
+
+
+def test_the_trigger_form_rolls_back_names_the_reason_and_announces_the_champion(asked):
+    back, first = asked["rollback"], asked["Approve"]["version"]
+    assert (back["state"], back["action"], back["version"], back["alias"]) == ("success", "rollback", first, first)
+    assert (back["reason"], back["events"]) == ("it was too quiet", ["2013-10-01"])
+
+
+def test_the_watchdog_puts_an_alias_back_that_was_moved_by_hand(asked):
+    looked = asked["watchdog"]
+    assert looked["state"] == "success"
+    assert looked["alias"] == looked["version"] == asked["Approve"]["version"]
