@@ -61,6 +61,7 @@ def promote(
     """Moves the champion after a person approved an `awaiting` decision. Raises ChampionChanged when the incumbent that
     the verdict was made against no longer reigns. Approving twice moves once."""
     from imago import ledger
+    from imago.jobs import approval
     from imago.jobs.announcements import announce_promotion
     from imago.ledger import champions, decisions
 
@@ -84,6 +85,7 @@ def promote(
         if entry is None and context.mode != "live":
             return _summary(recorded, moved=False, ds=recorded["training_ds"])
         if entry is None:
+            approval.check_open(connection, recorded)
             entry = champions.crown(
                 connection, _entry(recorded, decided_by=approved_by.strip()), expected=recorded["incumbent_id"]
             )
@@ -196,13 +198,12 @@ def _project(environment: Environment, spec: ModelSpec, recorded: dict[str, Any]
     """
     from imago import ledger
     from imago.jobs import monitoring
+    from imago.jobs.projection import follow
     from imago.ledger import champions
-    from imago.registry.tracking import Tracker
 
     with ledger.connect(environment).connect() as connection:
         now = champions.reigning(connection, spec.name)
-    challenger = recorded["challenger_version"]
-    Tracker(environment, spec.name).crown(champion=now.version if now else None, challenger=challenger)
+    follow(environment, spec, context)
     moved = now is not None and now.decision_id == recorded["id"]
     if now is not None and moved:
         # What drift is measured against; written here so that the first day that is scored does not pay for it.
