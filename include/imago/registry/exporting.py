@@ -42,7 +42,7 @@ def export(pipeline: Any, features: Sequence[tuple[str, str]], problem: str) -> 
         model = convert_sklearn(pipeline, "model", initial_types=types, options=options)
     except (MissingConverter, MissingShapeCalculator) as error:
         return f"no converter: {str(error).strip().splitlines()[0]}"
-    except (RuntimeError, NotImplementedError, ValueError, TypeError, KeyError) as error:
+    except (RuntimeError, NotImplementedError, ValueError, TypeError, KeyError, AttributeError) as error:
         # skl2onnx meets settings that it does not know with whatever its code stumbles over; the model is then kept as
         # skops.
         log.warning("ONNX export of %s failed", type(pipeline).__name__, exc_info=True)

@@ -77,6 +77,13 @@ def labels(rows: pa.Table, spec: ModelSpec) -> np.ndarray:
     return truth_of(rows.column(spec.label), spec)
 
 
+def label_words(part: Mapping[str, Any]) -> str:
+    """The label of one part in a few words, from its entry in the snapshot's manifest."""
+    if part.get("label_shares"):
+        return ", ".join(f"{share:.1%} {name}" for name, share in part["label_shares"].items())
+    return "no label" if part["label_mean"] is None else f"mean label {part['label_mean']:.4g}"
+
+
 def freeze(environment: Environment, spec: ModelSpec, ds: str, *, contract: Contract, run_id: str) -> Snapshot:
     """Pins the newest versions of features and outcomes for the run, and stores their join for the training of `ds`.
 
@@ -234,25 +241,25 @@ def _check_parts(rows: pa.Table, where: Cut, spec: ModelSpec) -> None:
             )  # fmt: skip
         lacking = _lacking(name, np.unique(labels(part, spec)), spec)
         if lacking:
-            rule, allowed, seen = lacking
+            needs, rule, allowed, seen = lacking
             raise ImagoError(
-                f"the label of the {name} part does not vary as a {spec.problem} model needs it",
-                rule=rule, allowed=allowed, seen=seen,
+                f"the {name} part needs {needs}", rule=rule, allowed=allowed, seen=seen,
                 next_step="check the label in the outcome model, or choose a longer part in the spec", **facts,
             )  # fmt: skip
 
 
-def _lacking(part: str, seen: np.ndarray, spec: ModelSpec) -> tuple[str, str, str] | None:
-    """(rule, allowed, seen) where the values of a part's label are too few to learn from or to judge by."""
+def _lacking(part: str, seen: np.ndarray, spec: ModelSpec) -> tuple[str, str, str, str] | None:
+    """(what is needed, rule, allowed, seen) where a part's label has too few values to learn from or to judge by."""
     if spec.problem == "binary" and len(seen) < 2:
-        return "both classes", "0 and 1", str(seen.astype(int).tolist())
+        return "both outcomes", "both classes", "0 and 1", str(seen.astype(int).tolist())
+    if spec.problem == "regression" and len(seen) < 2:
+        return "a label that varies", "a label that varies", "two values or more", str(seen.tolist())
     if spec.problem == "multiclass":
         found = [spec.classes[int(place)] for place in seen]
-        # Scores have a column for each class, so each has to be learned; a short part may lack a rare one.
+        # Scores have a column for each class, so each has to be learned; a shorter part may lack a rare one.
         if len(found) < (len(spec.classes) if part == "train" else 2):
-            return "classes", ", ".join(spec.classes), ", ".join(found)
-    if spec.problem == "regression" and len(seen) < 2:
-        return "a label that varies", "two values or more", str(seen.tolist())
+            needs = "rows of every class" if part == "train" else "rows of two classes"
+            return needs, "classes", ", ".join(spec.classes), ", ".join(found)
     return None
 
 
