@@ -47,9 +47,20 @@ class Day:
 def join(features: pa.Table, outcomes: pa.Table, spec: ModelSpec) -> pa.Table:
     """The features with their label, in a stated order; rows without an outcome have a null label."""
     key = spec.entity_key
-    labels = outcomes.select([key, spec.label])
-    joined = features.join(labels, keys=key, join_type="left outer")
+    labels = outcomes.select(["ds", key, spec.label])
+    joined = features.join(labels, keys=["ds", key], join_type="left outer")
     return joined.sort_by([("ds", "ascending"), (key, "ascending")]).combine_chunks()
+
+
+def most_frequent_class(outcomes: pa.Table, spec: ModelSpec) -> tuple[pa.Table, ModelSpec]:
+    """Outcomes and spec with a 0/1 label in place of one of several classes: whether it is the most frequent one."""
+    label = outcomes.column(spec.label).cast(pa.string())
+    counted = pc.value_counts(label.drop_null()).to_pylist()
+    usual = max(counted, key=lambda entry: (entry["counts"], entry["values"]))["values"] if counted else ""
+    name = f"{spec.label}_is_{usual}"
+    place = outcomes.schema.get_field_index(spec.label)
+    told = outcomes.set_column(place, name, pc.equal(label, usual).cast(pa.float64()))
+    return told, spec.model_copy(update={"label": name})
 
 
 def by_day(rows: pa.Table, spec: ModelSpec) -> list[Day]:

@@ -23,10 +23,13 @@ _SUSPICIOUS = 0.6
 def explore(features: pa.Table, outcomes: pa.Table, spec: ModelSpec) -> str:
     """The report as HTML with its pictures inside. Equal inputs give an equal page.
 
-    `features` and `outcomes` hold the entity key and `ds`; rows without an outcome count as unlabelled.
+    `features` and `outcomes` hold the entity key and `ds`; rows without an outcome count as unlabelled. Of
+    several classes, the label is whether a row has the most frequent one.
     """
     if not features.num_rows:
         raise ImagoError("there are no rows to explore", model=spec.name, next_step="refresh features of these days")
+    if spec.problem == "multiclass":
+        outcomes, spec = figures.most_frequent_class(outcomes, spec)
     rows = figures.join(features, outcomes, spec)
     label = figures.labels_of(rows, spec)
     days = figures.by_day(rows, spec)

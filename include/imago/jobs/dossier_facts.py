@@ -17,11 +17,11 @@ from imago.selection.causes import Cause
 from imago.selection.slices import LEAST_ROWS
 from imago.specs import ModelSpec
 from imago.storage import Storage
+from imago.training import importance
 from imago.training.evaluation import calibration_curve
 from imago.training.fitting import contestants
 from imago.training.snapshot import Snapshot, labels
 
-IMPORTANCE = "importance.json"
 MOST_VALUES = 20  # of a slice's column
 _TONES = {"surely better": "better", "surely worse": "worse"}
 RESAMPLES = 1000  # of a slice: a picture, not a decision
@@ -156,6 +156,8 @@ class Scene:
         ours, theirs = (self._decided(name) for name in (self.ours, self.theirs))
         found = worth.flips(ours, theirs, self.truth, self._slice_values(), self._gain(self.ours))
         for one in found["directions"]:
+            if self.spec.classes:
+                one |= {name: self.spec.classes[int(one[name])] for name in ("before", "after")}
             one["words"] = _direction(one["before"], one["after"], self.spec.problem)
         found["where"] = worth.top_slices(found["where"])
         return found
@@ -240,9 +242,9 @@ def _importance(
     if run is None:
         return None
     storage, folder = Storage(environment), Tracker(environment, spec.name).artifact_folder(run)
-    if not storage.exists(f"{folder}/{IMPORTANCE}"):
+    if not storage.exists(f"{folder}/{importance.FILE}"):
         return None
-    found = json.loads(storage.read_bytes(f"{folder}/{IMPORTANCE}"))
+    found = json.loads(storage.read_bytes(f"{folder}/{importance.FILE}"))
     return pictures.bars(dict(found["mean"]), dict(found.get("std", {})))
 
 
@@ -261,7 +263,7 @@ def _data(spec: ModelSpec, frozen: Snapshot, verdict: Verdict) -> dict[str, Any]
         "effective_ds": cut.effective_ds, "trained_until": cut.trained_until, "known_by": manifest["known_by"],
         "outcomes_known_later": manifest["outcomes_known_later"], "label_delay_days": spec.label_delay_days,
         "snapshot": frozen.folder, "digest": frozen.digest, "holdout_digest": frozen.holdout_digest(spec),
-        "label": "positive" if spec.problem == "binary" else "mean label",
+        "label": {"binary": "positive", "multiclass": "classes"}.get(spec.problem, "mean label"),
     }  # fmt: skip
 
 

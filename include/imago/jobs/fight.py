@@ -17,7 +17,9 @@ from imago.jobs import diagnosing, dossiers
 from imago.ledger.champions import Champion
 from imago.registry import load_model
 from imago.registry.inputs import columns_of
+from imago.registry.outputs import check_outputs
 from imago.selection import Bar, Contestant, Verdict, judge, out_of_order
+from imago.selection.association import associations, targets_of
 from imago.selection.bootstrap import differences
 from imago.selection.causes import Cause
 from imago.specs import ModelSpec
@@ -58,7 +60,9 @@ def fight(
 
     def enter(name: str, role: Any, artifact: Any, fault: str | None = None) -> None:
         try:
-            values = load_model(environment, artifact).predict(holdout)
+            scorer = load_model(environment, artifact)
+            check_outputs(spec, scorer.card)
+            values = scorer.predict(holdout)
         except ModelRefused as error:
             log.warning("%s does not take part: %s", name, error)
             contestants.append(Contestant(name, role, None, fault or f"it was not loaded: {error.message}"))
@@ -135,12 +139,15 @@ def _verdict(
 
 
 def _naming_columns(verdict: Verdict, spec: ModelSpec, holdout: pa.Table, truth: np.ndarray) -> Verdict:
-    if spec.problem != "binary":
-        return verdict
-    beyond = spec.guardrails.ceiling if spec.primary_metric == "roc_auc" else 0.8
     columns = columns_of(holdout, [(feature.name, feature.kind) for feature in spec.features])
-    telling = telling_columns(columns, truth, beyond)
-    named = ", ".join(f"{name} (AUC {auc:.3f} alone)" for name, auc in list(telling.items())[:5])
+    if spec.problem == "binary":
+        beyond = spec.guardrails.ceiling if spec.primary_metric == "roc_auc" else 0.8
+        said = [f"{name} (AUC {auc:.3f} alone)" for name, auc in telling_columns(columns, truth, beyond).items()]
+    else:
+        told = associations(columns, targets_of(truth, np.arange(len(spec.classes)) if spec.classes else None))
+        strong = sorted((name for name in told if told[name].share > 0.5), key=lambda name: -told[name].share)
+        said = [f"{name} (explains {told[name].share:.0%} of the label alone)" for name in strong]
+    named = ", ".join(said[:5])
     where = (
         f"; look at {named}" if named else "; no single column explains it, so look for a join or a split that leaks"
     )

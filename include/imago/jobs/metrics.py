@@ -126,8 +126,9 @@ def _business(
 
 def _window(env: Environment, spec: ModelSpec, ds: str) -> dict[str, Any]:
     """The primary metric over the pooled rows of the last matured days, under the champion that scored `ds`."""
-    from imago.metrics.daily import matured, metrics_of
+    from imago.metrics.daily import matured, metrics_of, truth_and_scores
     from imago.metrics.scores import roc_auc_error
+    from imago.selection.bootstrap import standard_error
     from imago.tables import Table
 
     predictions, outcomes = Table(env, spec.name, "predictions"), Table(env, spec.name, "outcomes")
@@ -142,6 +143,11 @@ def _window(env: Environment, spec: ModelSpec, ds: str) -> dict[str, Any]:
     if value is not None and spec.primary_metric == "roc_auc":
         positive = round(told["label_rate"] * rows.num_rows)
         noise = roc_auc_error(value, positive, rows.num_rows - positive)
+    elif value is not None:
+        truth, scores = truth_and_scores(spec, rows)
+        noise = standard_error(
+            spec.primary_metric, rows.column("ds").to_numpy(), truth, scores, seed=spec.training.seed
+        )
     return {"days": len(days), "rows": rows.num_rows, "value": value, "standard_error": noise}
 
 

@@ -80,10 +80,10 @@ def _path(spec: ModelSpec, champion: Champion) -> str:
 
 
 def _made(env: Environment, spec: ModelSpec, champion: Champion) -> Reference:
-    import numpy as np
-
-    from imago.monitoring.reference import fit_reference, profiled_columns, reference_kinds
+    from imago.answers import decisions_of, told
+    from imago.monitoring.reference import fit_reference, profiled_columns
     from imago.registry import load_model
+    from imago.registry.outputs import check_outputs
     from imago.training import snapshot
 
     scorer = load_model(env, champion)
@@ -98,12 +98,12 @@ def _made(env: Environment, spec: ModelSpec, champion: Champion) -> Reference:
         )
     # All that the champion learned from, tuning days too; the holdout stays out: it judged, it did not teach.
     rows = snapshot.load(env, folder).part("fit")
-    scores = scorer.predict(rows)
-    decisions = np.asarray(scores >= spec.decision_threshold)
+    check_outputs(spec, scorer.card)
     return fit_reference(
         identity=champion.artifact_sha256,
-        columns=profiled_columns(rows, spec.feature_names, scores, decisions),
-        kinds=reference_kinds({feature.name: feature.kind for feature in spec.features}),
+        columns=profiled_columns(rows, spec.feature_names, told(spec, scorer.predict(rows))),
+        kinds={feature.name: feature.kind for feature in spec.features},
+        decisions=decisions_of(spec),
         days=rows.column("ds").to_pylist(),
         window_days=spec.drift.window_days,
     )

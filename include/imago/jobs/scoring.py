@@ -63,9 +63,7 @@ def score(env: Environment, spec: ModelSpec, ds: str, context: RunContext, champ
     )
     reference = _reference(env, spec, chosen, context)
     profile = Profile.of(
-        profiled_columns(
-            features, spec.feature_names, scored.column("score").to_numpy(), scored.column("decision").to_numpy()
-        ),
+        profiled_columns(features, spec.feature_names, {name: scored.column(name) for name in scored.column_names}),
         reference.profile,
     )
     profiles.publish(
@@ -84,7 +82,7 @@ def score(env: Environment, spec: ModelSpec, ds: str, context: RunContext, champ
     return {
         "ds": ds,
         "rows": scored.num_rows,
-        "positive": int(sum(scored.column("decision").to_pylist())),
+        "decisions": _counted(spec, scored),
         "model_version": chosen.version,
         "champion_id": chosen.id,
         "champion_choice": champion,
@@ -100,11 +98,13 @@ def score(env: Environment, spec: ModelSpec, ds: str, context: RunContext, champ
 def explain(env: Environment, spec: ModelSpec, key: str, ds: str) -> dict[str, Any]:
     """Rebuilds one stored prediction from its provenance alone, and says whether it is equal and what drove it.
 
-    The drivers: by how much the score would change if a feature had its usual value of the training data.
+    The drivers: by how much the score (of the class that was decided for) would change if a feature had its usual value
+    of the training data.
     """
     import pyarrow.compute as pc
 
     from imago import ledger
+    from imago.answers import told
     from imago.registry import load_model
     from imago.scoring.choice import choose
     from imago.tables import Table
@@ -137,19 +137,33 @@ def explain(env: Environment, spec: ModelSpec, key: str, ds: str) -> dict[str, A
             partition=ds,
             next_step="the version was vacuumed: score the day again",
         )
-    rebuilt = float(scorer.predict(features)[0])
+    again = {name: value[0].as_py() for name, value in told(spec, scorer.predict(features)).items()}
     return {
         "key": key,
         "ds": ds,
         "stored": row[0],
-        "rebuilt": rebuilt,
-        "equal": rebuilt == row[0]["score"],
+        "rebuilt": again["score"],
+        "equal": all(row[0][name] == value for name, value in again.items()),
         "inputs": inputs,
         "run_id": stored.run_id,
         "mode": stored.mode,
         "code_commit": stored.code_commit,
-        "drivers": _drivers(env, spec, chosen, scorer, features, rebuilt),
+        "drivers": _drivers(env, spec, chosen, scorer, features),
     }
+
+
+def _counted(spec: ModelSpec, scored: pa.Table) -> dict[str, int]:
+    """How often each decision was made; empty for a regression, which makes none."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    from imago.answers import decisions_of
+
+    if not decisions_of(spec):
+        return {}
+    counted = pc.value_counts(scored.column("decision").cast(pa.string())).to_pylist()
+    found = {entry["values"]: entry["counts"] for entry in counted}
+    return {name: found.get(name, 0) for name in decisions_of(spec)}
 
 
 def _features(env: Environment, spec: ModelSpec, ds: str) -> tuple[PartitionInfo, pa.Table]:
@@ -194,10 +208,10 @@ def _refresh_online(
     return serving.refresh(env, spec, ds, chosen, scored, features)
 
 
-def _drivers(
-    env: Environment, spec: ModelSpec, chosen: Champion, scorer: Any, row: pa.Table, rebuilt: float
-) -> list[dict[str, Any]]:
+def _drivers(env: Environment, spec: ModelSpec, chosen: Champion, scorer: Any, row: pa.Table) -> list[dict[str, Any]]:
     import pyarrow as pa
+
+    from imago.measures import decided
 
     usual = _reference(env, spec, chosen, RunContext.local()).profile
     variants = []
@@ -205,7 +219,10 @@ def _drivers(
         place = row.schema.get_field_index(name)
         value = pa.array([usual.columns[name].typical]).cast(row.schema.field(name).type)
         variants.append(row.set_column(place, row.schema.field(name), value))
-    changes = rebuilt - scorer.predict(pa.concat_tables(variants))
+    scores = scorer.predict(pa.concat_tables([row, *variants]))
+    if scores.ndim == 2:
+        scores = scores[:, decided(scores)[0]]
+    changes = scores[0] - scores[1:]
     ranked = sorted(zip(spec.feature_names, changes, strict=True), key=lambda pair: -abs(pair[1]))[:DRIVERS]
     return [
         {

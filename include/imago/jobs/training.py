@@ -50,7 +50,7 @@ def fit(
     from imago.registry import save
     from imago.registry.tracking import Tracker
     from imago.storage import Storage
-    from imago.training import card, fitting, plots, search
+    from imago.training import card, fitting, importance, plots, search
     from imago.training import snapshot as snapshots
 
     one = fitting.contestant(spec, contestant)
@@ -96,6 +96,7 @@ def fit(
             facts={
                 "model": spec.name,
                 "contestant": contestant,
+                "classes": list(spec.classes),
                 "trained_until": frozen.cut.trained_until,
                 "snapshot": frozen.folder,
                 "snapshot_digest": frozen.digest,
@@ -105,7 +106,10 @@ def fit(
                 "libraries": fitting.libraries(),
             },
         )
-        drawn = plots.pictures(spec.problem, fitted.truth, {contestant: fitted.scores})
+        drawn = plots.pictures(spec.problem, fitted.truth, {contestant: fitted.scores}, spec.classes)
+        if fitted.needed is not None:
+            drawn["importance.png"] = plots.importance(fitted.needed)
+            tracker.write(run_id, {importance.FILE: fitted.needed.to_json()})
         tracker.write(run_id, {f"plots/{name}": picture for name, picture in drawn.items()})
         own = {"code_commit": context.code_commit, "model_format": artifact.artifact_format, "mlflow_run": run_id}
         papers = card.files(spec, frozen, one, fitted, own)

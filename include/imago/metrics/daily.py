@@ -8,8 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from imago.errors import ImagoError
-from imago.metrics.scores import binary_metrics, error_metrics
+from imago.answers import scores_in
+from imago.labels import truth_of
+from imago.metrics.scores import binary_metrics, class_metrics, error_metrics
 from imago.specs import BusinessMetric, ModelSpec
 
 ALL = "all"
@@ -39,20 +40,17 @@ def matured(spec: ModelSpec, predictions: pa.Table, outcomes: pa.Table) -> pa.Ta
 
 def metrics_of(spec: ModelSpec, rows: pa.Table) -> dict[str, float]:
     """The model metrics of joined rows, by name."""
-    truth = rows.column(spec.label).to_numpy().astype(np.float64)
-    scores = rows.column("score").to_numpy()
-    if spec.problem == "binary":
-        return binary_metrics(truth, scores, rows.column("decision").to_numpy().astype(bool))
+    truth, scores = truth_and_scores(spec, rows)
+    if spec.problem == "multiclass":
+        return class_metrics(truth, scores, spec.classes)
     if spec.problem == "regression":
         return error_metrics(truth, scores)
-    raise ImagoError(
-        f"metrics of a {spec.problem} model are not known",
-        model=spec.name,
-        rule="problem",
-        allowed="binary, regression",
-        seen=spec.problem,
-        next_step="describe the model as one of the allowed problems",
-    )
+    return binary_metrics(truth, scores, rows.column("decision").to_numpy().astype(bool))
+
+
+def truth_and_scores(spec: ModelSpec, rows: pa.Table) -> tuple[np.ndarray, np.ndarray]:
+    """Joined rows as metrics take them."""
+    return truth_of(rows.column(spec.label), spec), scores_in(spec, rows)
 
 
 def business_value(business: BusinessMetric, labels: np.ndarray, decisions: np.ndarray) -> float:

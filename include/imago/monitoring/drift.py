@@ -29,7 +29,7 @@ CONCERNS: tuple[Concern, ...] = get_args(Concern)
 MARGIN = 1.5  # a critical value is half as much again beyond the farthest that the training data itself went
 VOLUME_WARNING, VOLUME_CRITICAL = 0.35, 0.60  # relative distance from the weekday's median
 MEAN_WARNING, MEAN_CRITICAL = 0.35, 0.70  # in standard deviations of the training score
-RATE_WARNING, RATE_CRITICAL = 0.05, 0.10  # absolute change of the share of positive decisions
+RATE_WARNING, RATE_CRITICAL = 0.05, 0.10  # absolute change of the share of a decision
 MISSING_CRITICAL = 0.5  # half of a column's values gone
 
 ROWS = "rows"  # the `column` of findings about the partition as a whole
@@ -81,7 +81,8 @@ def judge(
     for name in sorted(reference.profile.columns):
         trained, today, recent = reference.profile.columns[name], day.columns[name], window.columns[name]
         if name == DECISION:
-            shift = abs((recent.share("true") or 0.0) - (trained.share("true") or 0.0))
+            # Of yes and no both move by the same; of several classes the one that moved most speaks.
+            shift = max(abs((recent.share(one) or 0.0) - (trained.share(one) or 0.0)) for one in trained.categories)
             found(name, "rate_shift", shift, RATE_WARNING, RATE_CRITICAL, days=window_days)
             continue
         before, now = (bins_of(trained, np.array(side.counts), side.unseen) for side in (trained, recent))

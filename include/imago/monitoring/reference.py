@@ -13,6 +13,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -78,13 +79,13 @@ class Reference:
         )
 
 
-def profiled_columns(
-    features: pa.Table, names: Sequence[str], scores: np.ndarray, decisions: np.ndarray
-) -> dict[str, object]:
-    """The columns that a profile is made of: the model's features, its score and its decision."""
+def profiled_columns(features: pa.Table, names: Sequence[str], told: Mapping[str, Any]) -> dict[str, object]:
+    """The columns that a profile is made of: the model's features, and `score` and `decision` of what it told of the
+    same rows; a regression tells no decision."""
     columns: dict[str, object] = {name: features.column(name) for name in names}
-    columns[SCORE] = np.asarray(scores, dtype=np.float64)
-    columns[DECISION] = pa.array(np.asarray(decisions, dtype=bool)).cast(pa.string())
+    columns[SCORE] = told["score"]
+    if "decision" in told:
+        columns[DECISION] = told["decision"].cast(pa.string())
     return columns
 
 
@@ -93,12 +94,18 @@ def fit_reference(
     identity: str,
     columns: Mapping[str, object],
     kinds: Mapping[str, Kind],
+    decisions: Sequence[str],
     days: Sequence[str],
     window_days: int = 7,
 ) -> Reference:
-    """Makes the reference from training rows: `columns` as of `profiled_columns`, `days` the day key of each row."""
-    frozen = dict(freeze(columns, {name: kind for name, kind in kinds.items() if name != DECISION}).columns)
-    frozen[DECISION] = ColumnProfile("categorical", (), ("false", "true"), (0, 0), 0, 0, 0, 0.0, 0.0)
+    """Makes the reference from training rows: `columns` as of `profiled_columns`, `kinds` those of the features,
+    `decisions` all that a decision can be (nothing for a regression), `days` the day key of each row."""
+    frozen = dict(freeze(columns, {**kinds, SCORE: "numeric"}).columns)
+    if decisions:
+        # All that can be decided has a bin, also what was never decided in training.
+        frozen[DECISION] = ColumnProfile(
+            "categorical", (), tuple(sorted(decisions)), (0,) * len(decisions), 0, 0, 0, 0.0, 0.0
+        )
     bins = Profile(frozen)
     keys, day_of_row = np.unique(np.asarray(days, dtype=object).astype(str), return_inverse=True)
     order = np.argsort(day_of_row, kind="stable")
@@ -134,13 +141,13 @@ def _limits(whole: Profile, daily: Sequence[Profile], window_days: int) -> Limit
         parts = [profile.columns[name] for profile in daily]
         found: dict[str, list[float]] = {}
         for length in range(1, min(window_days, len(daily)) + 1):
-            for measure, values in _rolling(column, parts, length).items():
+            for measure, values in _rolling(name, column, parts, length).items():
                 found.setdefault(measure, []).append(float(f"{values.max():.6g}"))
         limits[name] = {measure: tuple(values) for measure, values in found.items()}
     return limits
 
 
-def _rolling(whole: ColumnProfile, parts: Sequence[ColumnProfile], length: int) -> dict[str, np.ndarray]:
+def _rolling(name: str, whole: ColumnProfile, parts: Sequence[ColumnProfile], length: int) -> dict[str, np.ndarray]:
     """Each measure over all windows of `length` days in a row."""
     rows = _windows(np.array([part.rows for part in parts], dtype=np.float64), length)
     missing = _windows(np.array([part.missing for part in parts], dtype=np.float64), length)
@@ -158,9 +165,9 @@ def _rolling(whole: ColumnProfile, parts: Sequence[ColumnProfile], length: int) 
         totals = _windows(np.array([part.total for part in parts]), length)
         known = np.maximum(counts.sum(axis=-1), 1)
         values["mean_shift"] = np.abs(totals / known - (whole.mean or 0.0)) / whole.deviation
-    if "true" in whole.categories:
-        place = whole.categories.index("true")
-        values["rate_shift"] = np.abs(counts[:, place] / rows - (whole.share("true") or 0.0))
+    if name == DECISION and whole.rows:
+        shifts = np.abs(counts / rows[:, None] - np.array(whole.counts) / whole.rows)
+        values["rate_shift"] = shifts.max(axis=1)
     return values
 
 
@@ -192,8 +199,3 @@ def _weekday_rows(days: Sequence[str], rows: Sequence[int]) -> tuple[float, ...]
         float(np.median(counted[weekdays == weekday])) if (weekdays == weekday).any() else overall
         for weekday in range(7)
     )
-
-
-def reference_kinds(features: Mapping[str, Kind]) -> dict[str, Kind]:
-    """The kinds of all profiled columns, given those of the features."""
-    return {**features, SCORE: "numeric", DECISION: "categorical"}

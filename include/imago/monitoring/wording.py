@@ -38,7 +38,7 @@ _MEASURES = {
     "psi_day": "PSI of the day",
     "jensen_shannon": "Jensen-Shannon distance",
     "mean_shift": "shift of the mean in training deviations",
-    "rate_shift": "change of the rate of positive decisions",
+    "rate_shift": "change of the share of a decision",
     "missing_rise": "rise of the missing rate",
     "unseen_rise": "rise of the rate of unseen values",
     "volume": "distance from the usual number of rows",

@@ -34,8 +34,8 @@ _PLAIN = {
     "scipy.sparse._csr": {"csr_matrix", "csr_array"},
     "scipy.sparse": {"csr_matrix", "csr_array"},
     "imago.training.baselines": {
-        "PriorRate", "PriorMean", "GroupRate", "GroupMean", "RecentRate", "LastValue", "BestColumnRate",
-        "BestColumnMean",
+        "PriorRate", "PriorMean", "PriorMedian", "GroupRate", "GroupMean", "RecentRate", "RecentRates", "RecentMean",
+        "BestColumnRate", "BestColumnMean",
     },
 }  # fmt: skip
 _SKLEARN = {

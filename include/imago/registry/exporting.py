@@ -37,12 +37,12 @@ def export(pipeline: Any, features: Sequence[tuple[str, str]], problem: str) -> 
     from skl2onnx.common.exceptions import MissingConverter, MissingShapeCalculator
 
     types = [(name, (FloatTensorType if kind == "numeric" else StringTensorType)([None, 1])) for name, kind in features]
-    options = {id(pipeline): {"zipmap": False}} if problem == "binary" else None
+    options = None if problem == "regression" else {id(pipeline): {"zipmap": False}}
     try:
         model = convert_sklearn(pipeline, "model", initial_types=types, options=options)
     except (MissingConverter, MissingShapeCalculator) as error:
         return f"no converter: {str(error).strip().splitlines()[0]}"
-    except (RuntimeError, NotImplementedError, ValueError, TypeError, KeyError) as error:
+    except (RuntimeError, NotImplementedError, ValueError, TypeError, KeyError, AttributeError) as error:
         # skl2onnx meets settings that it does not know with whatever its code stumbles over; the model is then kept as
         # skops.
         log.warning("ONNX export of %s failed", type(pipeline).__name__, exc_info=True)
@@ -66,15 +66,18 @@ def run(session: Any, columns: Mapping[str, np.ndarray], problem: str) -> np.nda
     """The scores of one batch, from columns as `inputs.columns_of` gives them."""
     feed = {entry.name: columns[entry.name].reshape(-1, 1) for entry in session.get_inputs()}
     outputs = session.run(None, feed)
+    if problem == "multiclass":
+        return np.asarray(outputs[1], dtype=np.float64)
     return np.asarray(outputs[1][:, 1] if problem == "binary" else outputs[0], dtype=np.float64).ravel()
 
 
 def prove(model: bytes, columns: Mapping[str, np.ndarray], expected: np.ndarray, problem: str) -> Proof:
-    """Whether the ONNX file gives `expected` on all the given rows."""
+    """Whether the ONNX file gives `expected` on all the given rows: probabilities within `TOLERANCE`, predicted numbers
+    within that share of their range."""
     found = run(session_of(model), columns, problem)
     if found.shape != expected.shape or not np.isfinite(found).all():
         return Proof(False, len(expected), None, TOLERANCE, "the export gives scores that are missing or not finite")
-    scale = 1.0 if problem == "binary" else max(1.0, float(np.abs(expected).max(initial=0.0)))
+    scale = (float(np.ptp(expected)) if problem == "regression" and expected.size else 0.0) or 1.0
     largest = float(np.abs(found - expected).max(initial=0.0)) / scale
     equal = largest <= TOLERANCE and len(expected) > 0
     reason = "proved equal on every row" if equal else f"differs from the pipeline by up to {largest:.2g}"

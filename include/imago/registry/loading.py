@@ -17,14 +17,15 @@ from imago.errors import ModelRefused
 from imago.registry import allowed, exporting, folders, graphs
 from imago.registry.artifacts import FILES, MODEL_JSON
 from imago.registry.inputs import columns_of, frame_of
-from imago.registry.outputs import scores_of
+from imago.registry.outputs import no_scores, scores_of
 
 BATCH_ROWS = 65_536
 
 
 @dataclass(frozen=True)
 class Scorer:
-    """A loaded model. `predict` gives one float64 per row, in the rows' order; memory stays flat at any number of rows.
+    """A loaded model. `predict` gives the rows' `outputs.scores_of`, in their order; memory stays flat at any number of
+    rows.
 
     `card` is the model's model.json: features, problem, trained_until, snapshot, onnx proof. `contract` is that of the
     features that it was trained on; None for a model of before contracts were frozen at the fit.
@@ -49,7 +50,7 @@ class Scorer:
         """Scores of all rows; extra columns are ignored, a missing one is refused by name."""
         if isinstance(data, pd.DataFrame):
             data = pa.Table.from_pandas(data, preserve_index=False)
-        return np.concatenate([np.empty(0), *(self._predict_batch(part) for part in _batches(data))])
+        return np.concatenate([no_scores(self.card), *(self._predict_batch(part) for part in _batches(data))])
 
     def _predict_batch(self, data: pa.Table | pa.RecordBatch) -> np.ndarray:
         columns = columns_of(data, self.features)

@@ -6,8 +6,11 @@ pass over the rows:
 
 - `roc_auc`: a matrix of concordant pairs, C[d, e] = how often a positive of day d scores above a negative of day e
   (ties count half). With day multiplicities w, AUC = w'Cw / ((w'p)(w'n)): exact, and 30 x 30 for a month of days.
-- `log_loss`, `rmse`, `mae`, `accuracy`: sums per day.
-- `average_precision`: rows are sorted once, and a draw is a weighted running sum.
+- `log_loss`, `brier`, `rmse`, `mae`, `accuracy`: sums per day.
+- `macro_f1`: per day and class how often it was told rightly, told, and true.
+- `r2`: sums of the truth, its squares and the squared errors per day.
+- `average_precision`: rows are sorted once, and running counts kept per day at each score that a positive has; a draw
+  adds up the days' counts.
 
 A draw of few days varies less than days do, so the quantiles are moved outwards as Student's distribution wants it
 (Hesterberg 2015, "What teachers should know about the bootstrap", expanded percentile interval).
@@ -20,12 +23,14 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from scipy.special import ndtr, stdtrit
 
+from imago import measures
 from imago.selection.terms import Difference
 
 Sampler = Callable[[np.ndarray], np.ndarray]  # (draws, days) multiplicities -> (draws,) metric
 RESAMPLES = 4000
 # On fewer days everything can lie on one side by luck: that all of 3 days favour the first has a chance of 1 in 8.
 LEAST_DAYS = 7
+CHUNK = 2_000_000  # numbers held at once while draws are added up
 _NOTHING = Difference(None, None, None)
 
 
@@ -48,10 +53,10 @@ def differences(
     the names that stand first in the pairs unless it is given: when nobody is better than its opponent, some lower
     bound is above 0 in at most 5 of 100 fights.
 
-    `scores` maps a contestant to its scores, aligned with `truth` and `days`. A contestant whose scores are not all
-    finite gets no interval, and nobody gets one on fewer than `LEAST_DAYS` days. A draw for which the metric is not
-    defined (one class only) counts against whatever is claimed. The sign is turned so that above 0 means that the
-    first is better.
+    `scores` maps a contestant to its scores, aligned with `truth` and `days`, both as in `measures`. A contestant whose
+    scores are not all finite gets no interval, and nobody gets one on fewer than `LEAST_DAYS` days. A draw for which
+    the metric is not defined (one class only) counts against whatever is claimed. The sign is turned so that above 0
+    means that the first is better.
     """
     names, codes = np.unique(np.asarray(days), return_inverse=True)
     if len(names) < LEAST_DAYS:
@@ -123,34 +128,54 @@ def intervals(
     return result
 
 
+def standard_error(metric: str, days: np.ndarray, truth: np.ndarray, scores: np.ndarray, *, seed: int) -> float:
+    """By how much the metric moves with the days that it was taken on; 0 where that cannot be told."""
+    names, codes = np.unique(days, return_inverse=True)
+    if len(names) < 2:
+        return 0.0
+    draws = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), size=RESAMPLES)
+    drawn = sampler(metric, codes, len(names), truth, scores)(draws.astype(float))
+    told = drawn[np.isfinite(drawn)]
+    return float(np.std(told, ddof=1) * np.sqrt(len(names) / (len(names) - 1))) if len(told) > 1 else 0.0
+
+
 def sampler(metric: str, codes: np.ndarray, days: int, truth: np.ndarray, scores: np.ndarray) -> Sampler:
     """A function from day multiplicities to the metric on the rows of those days; NaN where it is not defined."""
     truth, scores = np.asarray(truth, dtype=float), np.asarray(scores, dtype=float)
-    if metric == "roc_auc":
-        return _auc(codes, days, truth, scores)
-    if metric == "average_precision":
-        return _average_precision(codes, truth, scores)
-    if metric not in _ROW_LOSSES:
-        raise ValueError(
-            f"unknown metric {metric!r}, allowed: {sorted([*_ROW_LOSSES, 'average_precision', 'roc_auc'])}"
-        )
-    total = np.bincount(codes, weights=_ROW_LOSSES[metric](truth, scores), minlength=days)
+    if metric in _OWN:
+        return _OWN[metric](codes, days, truth, scores)
+    if metric not in measures.ROW_VALUES:
+        raise ValueError(f"unknown metric {metric!r}, allowed: {sorted([*measures.ROW_VALUES, *_OWN])}")
+    total = _daily(codes, days, measures.ROW_VALUES[metric](truth, scores))
     rows = np.bincount(codes, minlength=days).astype(float)
     finish = np.sqrt if metric == "rmse" else np.asarray
     return lambda draws: finish((draws @ total) / (draws @ rows))
 
 
-def _log_loss(truth: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    clipped = np.clip(scores, 1e-15, 1 - 1e-15)
-    return -(truth * np.log(clipped) + (1 - truth) * np.log1p(-clipped))
+def _daily(codes: np.ndarray, days: int, values: np.ndarray) -> np.ndarray:
+    """The sums of each day, for each column of values."""
+    if values.ndim == 1:
+        return np.bincount(codes, weights=values, minlength=days)
+    return np.column_stack([np.bincount(codes, weights=column, minlength=days) for column in values.T])
 
 
-_ROW_LOSSES: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
-    "log_loss": _log_loss,
-    "rmse": lambda truth, scores: (truth - scores) ** 2,
-    "mae": lambda truth, scores: np.abs(truth - scores),
-    "accuracy": lambda truth, scores: ((scores >= 0.5) == (truth >= 0.5)).astype(float),
-}
+def _macro_f1(codes: np.ndarray, days: int, truth: np.ndarray, scores: np.ndarray) -> Sampler:
+    hits, told, there = (_daily(codes, days, counts) for counts in measures.class_counts(truth, scores))
+    return lambda draws: measures.mean_f1(draws @ hits, draws @ told, draws @ there)
+
+
+def _r2(codes: np.ndarray, days: int, truth: np.ndarray, scores: np.ndarray) -> Sampler:
+    around = truth - truth.mean()  # squares of numbers far from 0 would swallow what varies
+    parts = np.column_stack([np.ones(len(truth)), around, around**2, (truth - scores) ** 2])
+    sums = _daily(codes, days, parts)
+
+    def sample(draws: np.ndarray) -> np.ndarray:
+        rows, total, squares, errors = (draws @ sums).T
+        spread = squares - total**2 / rows
+        varies = spread > 1e-12 * np.maximum(squares, 1e-300)
+        return np.where(varies, 1 - errors / np.where(varies, spread, 1.0), np.nan)
+
+    return sample
 
 
 def _auc(codes: np.ndarray, days: int, truth: np.ndarray, scores: np.ndarray) -> Sampler:
@@ -173,17 +198,37 @@ def _auc(codes: np.ndarray, days: int, truth: np.ndarray, scores: np.ndarray) ->
     return sample
 
 
-def _average_precision(codes: np.ndarray, truth: np.ndarray, scores: np.ndarray) -> Sampler:
-    order = np.argsort(-scores, kind="stable")
-    codes, hits, ranked = codes[order], truth[order], scores[order]
-    last = np.append(np.flatnonzero(np.diff(ranked)), len(ranked) - 1)  # the last row of each group of equal scores
+def _average_precision(codes: np.ndarray, days: int, truth: np.ndarray, scores: np.ndarray) -> Sampler:
+    # Precision is looked at where recall rises: at each score that some positive has, from the highest down.
+    steps = np.unique(-scores[truth > 0.5])
+    place = np.searchsorted(steps, -scores)  # rows between two steps count from the later one on
+    within = place < len(steps)
+    spots = codes[within] * len(steps) + place[within]
 
-    def one(draw: np.ndarray) -> float:
-        weight = draw[codes]
-        found, seen = np.cumsum(weight * hits)[last], np.cumsum(weight)[last]
-        if found[-1] == 0:
-            return float("nan")
-        precision = np.divide(found, seen, out=np.zeros_like(found), where=seen > 0)
-        return float(np.sum(np.diff(found, prepend=0.0) * precision) / found[-1])
+    def running(weights: np.ndarray) -> np.ndarray:
+        counts = np.bincount(spots, weights=weights[within], minlength=days * len(steps))
+        return np.cumsum(counts.reshape(days, len(steps)), axis=1)
 
-    return lambda draws: np.array([one(draw) for draw in draws])
+    found, seen = running((truth > 0.5).astype(float)), running(np.ones(len(truth)))
+    chunk = max(1, CHUNK // max(len(steps), 1))
+
+    def some(draws: np.ndarray) -> np.ndarray:
+        caught, read = draws @ found, draws @ seen
+        precision = np.divide(caught, read, out=np.zeros_like(caught), where=read > 0)
+        gained = (np.diff(caught, axis=1, prepend=0.0) * precision).sum(axis=1)
+        return np.divide(gained, caught[:, -1], out=np.full(len(draws), np.nan), where=caught[:, -1] > 0)
+
+    def sample(draws: np.ndarray) -> np.ndarray:
+        if not len(steps):
+            return np.full(len(draws), np.nan)
+        return np.concatenate([some(draws[start : start + chunk]) for start in range(0, len(draws), chunk)])
+
+    return sample
+
+
+_OWN: dict[str, Callable[[np.ndarray, int, np.ndarray, np.ndarray], Sampler]] = {
+    "roc_auc": _auc,
+    "average_precision": _average_precision,
+    "macro_f1": _macro_f1,
+    "r2": _r2,
+}

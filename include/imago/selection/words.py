@@ -15,6 +15,8 @@ METRICS = {
     "average_precision": ("average precision", "how pure the list stays as it is read from the top; 1 is perfect"),
     "log_loss": ("log loss", "how surprised the model is by what happens; smaller is better"),
     "accuracy": ("accuracy", "the share of rows that are told right; 1 is perfect"),
+    "macro_f1": ("macro F1", "how well each class is found, rare ones counting as much as frequent ones; 1 is perfect"),
+    "r2": ("R²", "the share of what varies in the label that is explained; 0 is the mean, 1 is perfect"),
     "rmse": ("RMSE", "the typical error, in the label's unit, large errors counting more; smaller is better"),
     "mae": ("MAE", "the mean error, in the label's unit; smaller is better"),
 }

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
 
 Column = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
-Metric = Literal["roc_auc", "average_precision", "log_loss", "accuracy", "rmse", "mae"]
+Metric = Literal["roc_auc", "average_precision", "log_loss", "accuracy", "macro_f1", "rmse", "mae", "r2"]
 LOWER_IS_BETTER = frozenset({"log_loss", "rmse", "mae"})
 if TYPE_CHECKING:
     Builder = Callable[["ModelSpec", int], BaseEstimator]
@@ -32,8 +32,8 @@ else:
 
 _METRICS_OF = {
     "binary": {"roc_auc", "average_precision", "log_loss"},
-    "multiclass": {"log_loss", "accuracy"},
-    "regression": {"rmse", "mae"},
+    "multiclass": {"log_loss", "accuracy", "macro_f1"},
+    "regression": {"rmse", "mae", "r2"},
 }
 
 
@@ -145,7 +145,8 @@ class Schedules(_Part):
 class ModelSpec(_Part):
     """One model: everything that Imago needs to run its life.
 
-    `label` is a column of the outcome model (0/1 for `binary`), null where the outcome never came. The outcome of day
+    `label` is a column of the outcome model, null where the outcome never came: 0/1 for `binary`, one of `classes` for
+    `multiclass`, a number for `regression`. `decision_threshold` and `business` are for `binary`. The outcome of day
     D is complete at the end of day D + `label_delay_days`. `first_day` and `last_day` bound the days that the clock
     may fire for.
     """
@@ -157,6 +158,7 @@ class ModelSpec(_Part):
     event_time: Column = "event_time"
     problem: Literal["binary", "multiclass", "regression"]
     label: Column
+    classes: tuple[Annotated[str, Field(pattern=r"^[a-z0-9_]+$")], ...] = ()
     label_delay_days: Annotated[int, Field(ge=0)]
     first_day: str
     last_day: str | None = None
@@ -240,6 +242,18 @@ class ModelSpec(_Part):
             raise ValueError("guardrails: the ceiling must be better than the floor")
         if self.last_day is not None and self.last_day < self.first_day:
             raise ValueError("last_day: it lies before first_day")
+        return self
+
+    @model_validator(mode="after")
+    def _fits_its_problem(self) -> Self:
+        if self.problem == "multiclass" and (len(self.classes) < 3 or len(set(self.classes)) < len(self.classes)):
+            raise ValueError(f"classes: multiclass needs three or more, each once, given {self.classes}")
+        if self.problem != "multiclass" and self.classes:
+            raise ValueError(f"classes: allowed for multiclass only, the problem is {self.problem}")
+        if self.problem != "binary" and self.business is not None:
+            raise ValueError(f"business: prices of yes and no are for binary only, the problem is {self.problem}")
+        if self.problem != "binary" and self.decision_threshold != 0.5:
+            raise ValueError(f"decision_threshold: allowed for binary only, the problem is {self.problem}")
         return self
 
     @property

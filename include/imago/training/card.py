@@ -11,7 +11,7 @@ import numpy as np
 from imago.specs import Baseline, Candidate, ModelSpec
 from imago.training.evaluation import METRICS
 from imago.training.fitting import Fitted, libraries, role_of
-from imago.training.snapshot import Snapshot
+from imago.training.snapshot import Snapshot, label_words
 
 TRIALS = "trials.json"
 _PARTS = {
@@ -84,7 +84,7 @@ def markdown(
         f"Owner: {spec.owner}. Training of {where.training_ds}.",
         "## Data",
         *_table(
-            ("part", "days", "rows", "mean label"),
+            ("part", "days", "rows", "label"),
             [
                 ("train", f"{where.train_first} to {where.train_last}", *_size(manifest, "train")),
                 *([("tuning", f"{where.tuning_first} to {where.trained_until}", *_size(manifest, "tuning"))]
@@ -123,8 +123,7 @@ def markdown(
 
 def _size(manifest: Mapping[str, Any], part: str) -> tuple[str, str]:
     told = manifest["parts"][part]
-    mean = told.get("label_mean")
-    return f"{told['rows']:,}", "" if mean is None else f"{mean:.4f}"
+    return f"{told['rows']:,}", label_words(told)
 
 
 def _metrics(spec: ModelSpec, fitted: Fitted) -> list[str]:

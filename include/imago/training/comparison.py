@@ -15,7 +15,7 @@ from imago.registry import load_model
 from imago.specs import ModelSpec
 from imago.training import plots
 from imago.training.evaluation import METRICS
-from imago.training.snapshot import Snapshot, labels
+from imago.training.snapshot import Snapshot, label_words, labels
 
 _STYLE = """body{font:15px/1.5 system-ui,sans-serif;color:#1f2328;max-width:60rem;margin:2rem auto;padding:0 1rem}
 h1{font-size:1.5rem}table{border-collapse:collapse;width:100%}
@@ -51,7 +51,7 @@ def files(
 ) -> dict[str, bytes]:
     """The page and the pictures, by name."""
     truth = labels(frozen.part("holdout"), spec)
-    made = plots.pictures(spec.problem, truth, scores)
+    made = plots.pictures(spec.problem, truth, scores, spec.classes)
     return {
         "comparison.html": _page(spec, frozen, results).encode(),
         **{f"plots/{name}": data for name, data in made.items()},
@@ -87,7 +87,7 @@ def _page(spec: ModelSpec, frozen: Snapshot, results: Sequence[Mapping[str, Any]
         f"<style>{_STYLE}</style><h1>{escape(spec.name)}: training {where.training_ds}</h1>"
         f"<p>Learns from {where.train_first} to {where.trained_until}, judged on "
         f"{where.holdout_first} to {where.holdout_last} "
-        f"({parts['holdout']['rows']:,} rows, mean label {parts['holdout']['label_mean']:.3f}). "
+        f"({parts['holdout']['rows']:,} rows, {label_words(parts['holdout'])}). "
         f"Metrics are those of the holdout.</p>"
         f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table></html>"
     )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from sklearn import metrics
+
+from imago import measures
 
 METRICS = {
     "binary": ("roc_auc", "average_precision", "log_loss", "brier", "calibration_error"),
+    "multiclass": ("accuracy", "macro_f1", "log_loss"),
     "regression": ("rmse", "mae", "r2"),
 }
 
@@ -18,23 +20,9 @@ def measure(problem: str, truth: np.ndarray, scores: np.ndarray) -> dict[str, fl
 
 def metric(name: str, truth: np.ndarray, scores: np.ndarray) -> float:
     """One metric; NaN where it is not defined (no rows, one class, scores that are not finite)."""
-    if not len(truth) or not np.isfinite(scores).all():
-        return float("nan")
-    if name in ("roc_auc", "average_precision") and len(np.unique(truth)) < 2:
-        return float("nan")
-    clipped = np.clip(scores, 1e-15, 1 - 1e-15)
-    compute = {
-        "roc_auc": lambda: metrics.roc_auc_score(truth, scores),
-        "average_precision": lambda: metrics.average_precision_score(truth, scores),
-        "log_loss": lambda: -np.mean(truth * np.log(clipped) + (1 - truth) * np.log1p(-clipped)),
-        "brier": lambda: np.mean((truth - scores) ** 2),
-        "calibration_error": lambda: calibration_error(truth, scores),
-        "accuracy": lambda: np.mean((scores >= 0.5) == (truth >= 0.5)),
-        "rmse": lambda: np.sqrt(np.mean((truth - scores) ** 2)),
-        "mae": lambda: np.mean(np.abs(truth - scores)),
-        "r2": lambda: metrics.r2_score(truth, scores),
-    }
-    return float(compute[name]())
+    if name == "calibration_error":
+        return calibration_error(truth, scores) if len(truth) and np.isfinite(scores).all() else float("nan")
+    return measures.metric(name, truth, scores)
 
 
 def calibration_error(truth: np.ndarray, scores: np.ndarray, bins: int = 10) -> float:

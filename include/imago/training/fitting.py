@@ -29,6 +29,7 @@ from imago.specs import Baseline, Candidate, ModelSpec
 from imago.specs.search import Value
 from imago.training import search
 from imago.training.evaluation import measure
+from imago.training.importance import Importance, permuted
 from imago.training.snapshot import Snapshot, labels
 
 log = logging.getLogger(__name__)
@@ -38,7 +39,8 @@ LIBRARIES = ("scikit-learn", "numpy", "scipy", "pandas", "pyarrow", "skops", "on
 @dataclass(frozen=True)
 class Fitted:
     """A contestant after its fit. `metrics` are named `{part}_{metric}`; `columns` and `scores` are those of the
-    holdout. `seconds` are those of all its fits, `found` is what its search gave, None without tuning days."""
+    holdout. `seconds` are those of all its fits. None without tuning days: `found`, what its search gave, and `needed`,
+    what each feature is worth there."""
 
     pipeline: Any
     metrics: dict[str, float]
@@ -48,6 +50,7 @@ class Fitted:
     seconds: float
     memory_mb: float
     found: search.Found | None
+    needed: Importance | None = None
 
 
 def contestants(spec: ModelSpec) -> dict[str, Candidate | Baseline]:
@@ -101,16 +104,23 @@ def fit(spec: ModelSpec, snapshot: Snapshot, one: Candidate | Baseline, book: se
     train metrics are those of the model on all rows that it learned from. `book` keeps the trials of a search.
     """
     metrics: dict[str, float] = {}
-    found = None
+    found, needed = None, None
+    early: dict[str, Any] = {}
     if snapshot.cut.tuning_first:
         train, tuning = _inputs(spec, snapshot.part("train")), _inputs(spec, snapshot.part("tuning"))
 
         def attempt(settings: Mapping[str, Value]) -> dict[str, float]:
-            early = _fitted(spec, one, train, settings)
-            return _named("tuning", spec, tuning.truth, _scores(spec, early, tuning))
+            early["settings"], early["model"] = settings, _fitted(spec, one, train, settings)
+            return _named("tuning", spec, tuning.truth, _scores(spec, early["model"], tuning))
 
         found = search.run(spec, one, attempt, book)
         metrics |= found.best.metrics
+        # Of a search only the last trial's model is at hand, which need not be the best; on record there is none.
+        known = early.get("settings") == found.changes
+        chosen = early["model"] if known else _fitted(spec, one, train, found.changes)
+        with threadpool_limits(limits=1):
+            needed = permuted(chosen, tuning.frame, tuning.truth, spec.primary_metric, spec.training.seed,
+                              problem=spec.problem)  # fmt: skip
         log.info("%s: fitted on the train days, %.1f s", one.name, found.seconds)
     started = time.perf_counter()
     rows = _inputs(spec, snapshot.part("fit"))
@@ -120,7 +130,8 @@ def fit(spec: ModelSpec, snapshot: Snapshot, one: Candidate | Baseline, book: se
     holdout = _inputs(spec, snapshot.part("holdout"))
     scores = _scores(spec, pipeline, holdout)
     metrics |= _named("holdout", spec, holdout.truth, scores)
-    return Fitted(pipeline, metrics, holdout.columns, holdout.truth, scores, seconds, _peak_memory_mb(), found)
+    return Fitted(pipeline, metrics, holdout.columns, holdout.truth, scores, seconds, _peak_memory_mb(), found,
+                  needed)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -136,7 +147,7 @@ def _inputs(spec: ModelSpec, rows: pa.Table) -> _Inputs:
 
 
 def _fitted(spec: ModelSpec, one: Candidate | Baseline, rows: _Inputs, changes: Mapping[str, Value]) -> Any:
-    target = rows.truth.astype(int) if spec.problem == "binary" else rows.truth
+    target = rows.truth if spec.problem == "regression" else rows.truth.astype(int)
     # Contestants are fitted side by side: with as many threads as cores each, they wait for each other (12 times slower
     # was seen), and sums would depend on the number of threads.
     with threadpool_limits(limits=1):

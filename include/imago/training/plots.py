@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from sklearn.metrics import precision_recall_curve, roc_curve
 
+from imago.measures import decided
 from imago.training.evaluation import calibration_curve, metric
+from imago.training.importance import Importance
 
 COLOURS = ("#1f6feb", "#d1571d", "#2da44e", "#8250df", "#6e7781", "#a17c00", "#bf3989", "#116329")
 
 
-def pictures(problem: str, truth: np.ndarray, scores: Mapping[str, np.ndarray]) -> dict[str, bytes]:
-    """File name to PNG, with one line per named contestant: ROC, precision-recall and calibration for a binary label,
-    predicted against seen for a number."""
-    if problem != "binary":
-        return {"predicted_vs_seen.png": _predicted(truth, scores)}
+def pictures(
+    problem: str, truth: np.ndarray, scores: Mapping[str, np.ndarray], classes: Sequence[str] = ()
+) -> dict[str, bytes]:
+    """File name to PNG, for the named contestants on the holdout: ROC, precision-recall, calibration and gain for a
+    binary label, the confusion matrix for `classes`, predicted against true and residuals for a number."""
+    if problem == "multiclass":
+        return {"confusion_matrix.png": confusion(truth, scores, classes)}
+    if problem == "regression":
+        return {"predicted_vs_true.png": predicted(truth, scores), "residuals.png": residuals(truth, scores)}
     return {"roc.png": roc(truth, scores), "precision_recall.png": precision_recall(truth, scores),
-            "calibration.png": calibration(truth, scores)}  # fmt: skip
+            "calibration.png": calibration(truth, scores), "gain.png": gain(truth, scores)}  # fmt: skip
 
 
 def roc(truth: np.ndarray, scores: Mapping[str, np.ndarray]) -> bytes:
@@ -66,32 +72,94 @@ def calibration(truth: np.ndarray, scores: Mapping[str, np.ndarray]) -> bytes:
     return _png(figure)
 
 
-def standings(
-    metric_name: str, estimates: Mapping[str, float], spans: Mapping[str, tuple[float, float]], roles: Mapping[str, str]
-) -> bytes:
-    """The contestants' metric with its interval, best at the top: the picture of the fair fight."""
-    tint = {"champion": "#d4a72c", "candidate": "#1f6feb", "baseline": "#8c959f"}
-    figure = Figure(figsize=(7.2, 0.9 + 0.38 * len(estimates)), layout="constrained")
-    axes = figure.add_subplot()
-    for place, (name, value) in enumerate(estimates.items()):
-        low, high = spans.get(name, (value, value))
-        axes.plot([low, high], [place, place], color=tint[roles[name]], linewidth=3, solid_capstyle="round", alpha=0.55)
-        axes.plot([value], [place], marker="o", color=tint[roles[name]])
-        axes.annotate(f"{value:.3f}", (high, place), xytext=(6, 0), textcoords="offset points", va="center", fontsize=8)
-    axes.set_yticks(range(len(estimates)), list(estimates), fontsize=9)
-    axes.invert_yaxis()
-    axes.set_xlabel(f"{metric_name} on the holdout, with its 95% interval", fontsize=9)
-    axes.margins(x=0.12, y=0.12)
-    _plain(axes)
+def gain(truth: np.ndarray, scores: Mapping[str, np.ndarray]) -> bytes:
+    """Cumulative gains: of all positives, the share among the highest scores. Rows of one score come together."""
+    figure, axes = _square("Gain on the holdout", "share of rows, highest scores first", "share of positives found")
+    rate = float(np.mean(truth))
+    axes.plot([0, rate, 1], [0, 1, 1], color="#8c959f", linewidth=0.8, linestyle="--", label="perfect")
+    axes.plot([0, 1], [0, 1], color="#8c959f", linewidth=0.8, linestyle=":")
+    for colour, (name, values) in zip(_colours(scores), scores.items(), strict=True):
+        x, y = gains(truth, values)
+        found = float(np.interp(0.1, x, y))
+        axes.plot(*_thin(x, y), color=colour, linewidth=1.6, label=f"{name}  {found:.0%}")
+    axes.legend(loc="lower right", fontsize=8, frameon=False, title="found in the first 10%", title_fontsize=8)
     return _png(figure)
 
 
-def _predicted(truth: np.ndarray, scores: Mapping[str, np.ndarray]) -> bytes:
-    figure, axes = _square("Predicted and seen on the holdout", "seen", "predicted")
-    step = max(1, len(truth) // 4000)
+def gains(truth: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(share of rows, share of positives among them) after each score from the highest down, beginning at 0."""
+    order = np.argsort(-scores, kind="stable")
+    last = np.append(np.flatnonzero(np.diff(scores[order])), len(order) - 1)
+    found = np.cumsum(truth[order])[last]
+    return np.append(0.0, (last + 1) / len(order)), np.append(0.0, found / found[-1])
+
+
+def confusion(truth: np.ndarray, scores: Mapping[str, np.ndarray], classes: Sequence[str]) -> bytes:
+    """One matrix a contestant: of the rows of each true class (a line), the share that was told each class."""
+    side = 1.3 + 0.55 * len(classes)
+    across = min(3, len(scores))
+    down = -(-len(scores) // across)
+    figure = Figure(figsize=(side * across, (side + 0.2) * down), layout="constrained")
+    drawn = figure.subplots(down, across, squeeze=False).ravel()
+    for axes, (name, values) in zip(drawn, scores.items(), strict=False):
+        counts = confusion_matrix(truth, values, len(classes))
+        shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+        axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+        for line, column in np.ndindex(*counts.shape):
+            axes.text(column, line, f"{shares[line, column]:.0%}\n{counts[line, column]:,}", ha="center", va="center",
+                      fontsize=7, color="white" if shares[line, column] > 0.6 else "#1f2328")  # fmt: skip
+        axes.set_title(name, fontsize=9, loc="left")
+        axes.set_xticks(range(len(classes)), classes, fontsize=8, rotation=45, ha="right")
+        axes.set_yticks(range(len(classes)), classes, fontsize=8)
+        axes.set_xlabel("told", fontsize=8)
+        axes.set_ylabel("true", fontsize=8)
+    for axes in drawn[len(scores) :]:
+        axes.set_visible(False)
+    return _png(figure)
+
+
+def confusion_matrix(truth: np.ndarray, scores: np.ndarray, classes: int) -> np.ndarray:
+    """Rows by true class (line) and told class (column)."""
+    places = truth.astype(int) * classes + decided(scores)
+    return np.bincount(places, minlength=classes * classes).reshape(classes, classes)
+
+
+def predicted(truth: np.ndarray, scores: Mapping[str, np.ndarray]) -> bytes:
+    figure, axes = _square("Predicted and true on the holdout", "true", "predicted")
+    low, high = float(truth.min()), float(truth.max())
+    axes.plot([low, high], [low, high], color="#8c959f", linewidth=0.8, linestyle=":")
+    shown = _some(len(truth))
     for colour, (name, values) in zip(_colours(scores), scores.items(), strict=True):
-        axes.scatter(truth[::step], values[::step], s=3, color=colour, alpha=0.4, label=name)
-    axes.legend(fontsize=8, frameon=False)
+        label = f"{name}  {metric('rmse', truth, values):.4g}"
+        axes.scatter(truth[shown], values[shown], s=4, color=colour, alpha=0.35, linewidths=0, label=label)
+    axes.legend(fontsize=8, frameon=False, title="RMSE", title_fontsize=8, markerscale=2)
+    return _png(figure)
+
+
+def residuals(truth: np.ndarray, scores: Mapping[str, np.ndarray]) -> bytes:
+    """Predicted minus true over the predicted value: a model that is wrong in one direction leaves the line."""
+    figure, axes = _square("Residuals on the holdout", "predicted", "predicted minus true")
+    axes.axhline(0, color="#8c959f", linewidth=0.8, linestyle=":")
+    shown = _some(len(truth))
+    for colour, (name, values) in zip(_colours(scores), scores.items(), strict=True):
+        error = values - truth
+        label = f"{name}  {error.mean():+.3g}"
+        axes.scatter(values[shown], error[shown], s=4, color=colour, alpha=0.35, linewidths=0, label=label)
+    axes.legend(fontsize=8, frameon=False, title="mean residual", title_fontsize=8, markerscale=2)
+    return _png(figure)
+
+
+def importance(found: Importance, most: int = 25) -> bytes:
+    """The features that cost most when they are shuffled, as bars with the spread of the repeats."""
+    ranked = sorted(found.mean, key=lambda name: -found.mean[name])[:most]
+    figure = Figure(figsize=(6.4, 1.0 + 0.24 * len(ranked)), layout="constrained")
+    axes = figure.add_subplot()
+    values, spread = [found.mean[name] for name in ranked], [found.std[name] for name in ranked]
+    axes.barh(ranked, values, xerr=spread, color=COLOURS[0], ecolor="#8c959f", height=0.7)
+    axes.invert_yaxis()
+    axes.set_title(f"What {found.metric} loses when a feature is shuffled", fontsize=10, loc="left")
+    axes.set_xlabel(f"{found.rows:,} rows of the tuning days, {found.repeats} times", fontsize=9)
+    _plain(axes)
     return _png(figure)
 
 
@@ -113,6 +181,10 @@ def _plain(axes) -> None:
 
 def _colours(scores: Mapping[str, np.ndarray]) -> list[str]:
     return [COLOURS[place % len(COLOURS)] for place in range(len(scores))]
+
+
+def _some(rows: int, most: int = 4000) -> slice:
+    return slice(None, None, max(1, -(-rows // most)))
 
 
 def _thin(x: np.ndarray, y: np.ndarray, points: int = 400) -> tuple[np.ndarray, np.ndarray]:

@@ -28,6 +28,7 @@ from imago.contracts import Contract
 from imago.contracts.inputs import check_inputs
 from imago.environments import Environment
 from imago.errors import ImagoError, MissingPartition
+from imago.labels import truth_of
 from imago.specs import ModelSpec
 from imago.storage import Storage
 from imago.tables import Table
@@ -72,7 +73,15 @@ def part_of(rows: pa.Table, where: Cut, name: str) -> pa.Table:
 
 
 def labels(rows: pa.Table, spec: ModelSpec) -> np.ndarray:
-    return rows.column(spec.label).to_numpy().astype(float)
+    """The truth of rows whose outcome is known; see `labels.truth_of`."""
+    return truth_of(rows.column(spec.label), spec)
+
+
+def label_words(part: Mapping[str, Any]) -> str:
+    """The label of one part in a few words, from its entry in the snapshot's manifest."""
+    if part.get("label_shares"):
+        return ", ".join(f"{share:.1%} {name}" for name, share in part["label_shares"].items())
+    return "no label" if part["label_mean"] is None else f"mean label {part['label_mean']:.4g}"
 
 
 def freeze(environment: Environment, spec: ModelSpec, ds: str, *, contract: Contract, run_id: str) -> Snapshot:
@@ -230,15 +239,34 @@ def _check_parts(rows: pa.Table, where: Cut, spec: ModelSpec) -> None:
                 next_step="check that the outcomes of these days have landed and join with the features on "
                 f"ds and {spec.entity_key}", **facts,
             )  # fmt: skip
-        if spec.problem == "binary":
-            seen = sorted(pc.unique(part.column(spec.label)).to_pylist())
-            if seen != [0, 1]:
-                raise ImagoError(
-                    f"the {name} part needs both outcomes", rule="both classes", allowed="0 and 1", seen=seen,
-                    next_step="check the label in the outcome model, or choose a longer part in the spec", **facts,
-                )  # fmt: skip
+        lacking = _lacking(name, np.unique(labels(part, spec)), spec)
+        if lacking:
+            needs, rule, allowed, seen = lacking
+            raise ImagoError(
+                f"the {name} part needs {needs}", rule=rule, allowed=allowed, seen=seen,
+                next_step="check the label in the outcome model, or choose a longer part in the spec", **facts,
+            )  # fmt: skip
+
+
+def _lacking(part: str, seen: np.ndarray, spec: ModelSpec) -> tuple[str, str, str, str] | None:
+    """(what is needed, rule, allowed, seen) where a part's label has too few values to learn from or to judge by."""
+    if spec.problem == "binary" and len(seen) < 2:
+        return "both outcomes", "both classes", "0 and 1", str(seen.astype(int).tolist())
+    if spec.problem == "regression" and len(seen) < 2:
+        return "a label that varies", "a label that varies", "two values or more", str(seen.tolist())
+    if spec.problem == "multiclass":
+        found = [spec.classes[int(place)] for place in seen]
+        # Scores have a column for each class, so each has to be learned; a shorter part may lack a rare one.
+        if len(found) < (len(spec.classes) if part == "train" else 2):
+            needs = "rows of every class" if part == "train" else "rows of two classes"
+            return needs, "classes", ", ".join(spec.classes), ", ".join(found)
+    return None
 
 
 def _describe(rows: pa.Table, spec: ModelSpec) -> dict[str, Any]:
-    mean = float(labels(rows, spec).mean()) if rows.num_rows else None
-    return {"rows": rows.num_rows, "label_mean": mean}
+    truth = labels(rows, spec)
+    if spec.problem == "multiclass":
+        counts = np.bincount(truth.astype(int), minlength=len(spec.classes))
+        shares = {name: int(count) / max(len(truth), 1) for name, count in zip(spec.classes, counts, strict=True)}
+        return {"rows": rows.num_rows, "label_mean": None, "label_shares": shares}
+    return {"rows": rows.num_rows, "label_mean": float(truth.mean()) if len(truth) else None}

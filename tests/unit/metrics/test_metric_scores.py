@@ -2,26 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sklearn import metrics as sklearn_metrics
 
 from imago.metrics import scores
-
-
-@pytest.fixture(params=[1, 2, 3])
-def told(request):
-    random = np.random.default_rng(request.param)
-    guess = np.round(random.random(500), 2)  # rounded: many ties
-    return (random.random(500) < guess).astype(float), guess
-
-
-def test_metrics_agree_with_scikit_learn(told):
-    labels, guess = told
-    assert scores.roc_auc(labels, guess) == pytest.approx(sklearn_metrics.roc_auc_score(labels, guess), abs=1e-12)
-    assert scores.average_precision(labels, guess) == pytest.approx(
-        sklearn_metrics.average_precision_score(labels, guess), abs=1e-12
-    )
-    assert scores.log_loss(labels, guess) == pytest.approx(sklearn_metrics.log_loss(labels, guess), abs=1e-9)
-    assert scores.brier(labels, guess) == pytest.approx(sklearn_metrics.brier_score_loss(labels, guess), abs=1e-12)
 
 
 def test_calibration_error_is_the_distance_between_promise_and_truth():
@@ -47,3 +29,22 @@ def test_the_noise_of_an_auc_shrinks_with_the_positives():
     few, many = scores.roc_auc_error(0.7, 20, 900), scores.roc_auc_error(0.7, 2000, 90_000)
     assert few == pytest.approx(0.066, abs=0.002)
     assert many == pytest.approx(few / 10, rel=0.05)
+
+
+def test_of_classes_their_shares_and_recalls_are_told_by_name():
+    chances = np.array([[0.8, 0.1, 0.1], [0.2, 0.5, 0.3], [0.6, 0.2, 0.2], [0.1, 0.2, 0.7]])
+    told = scores.class_metrics(np.array([0.0, 1.0, 1.0, 1.0]), chances, ("early", "on_time", "late"))
+    assert (told["label_rate_on_time"], told["decision_rate_early"], told["accuracy"]) == (0.75, 0.5, 0.5)
+    assert (told["recall_early"], told["recall_on_time"]) == (1.0, pytest.approx(1 / 3))
+    assert "recall_late" not in told  # nobody was late
+    assert told["mean_score"] == pytest.approx(0.65)
+
+
+def test_of_numbers_the_mean_error_is_told_with_its_sign():
+    told = scores.error_metrics(np.array([1.0, 2.0]), np.array([2.0, 4.0]))
+    assert (told["bias"], told["mae"], told["rmse"]) == (1.5, 1.5, pytest.approx(2.5**0.5))
+
+
+def test_no_rows_give_no_metrics():
+    assert scores.error_metrics(np.empty(0), np.empty(0)) == {}
+    assert scores.class_metrics(np.empty(0), np.empty((0, 3)), ("a", "b", "c")) == {}

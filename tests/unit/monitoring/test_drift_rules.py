@@ -6,7 +6,7 @@ import pytest
 from imago.days import days_between
 from imago.monitoring.drift import judge, verdicts
 from imago.monitoring.profiles import Profile
-from imago.monitoring.reference import Reference, fit_reference, profiled_columns, reference_kinds
+from imago.monitoring.reference import Reference, fit_reference, profiled_columns
 from imago.specs import Drift
 
 DAYS = days_between("2013-01-01", "2013-02-25")
@@ -22,7 +22,7 @@ def day(seed: int, *, shift: float = 0.0, missing: float = 0.0, rows: int = ROWS
     import pyarrow as pa
 
     table = pa.table({"calm": calm, "season": random.normal(size=rows) + season, "gate": gate})
-    return profiled_columns(table, ("calm", "season", "gate"), score, score > 0.8)
+    return profiled_columns(table, ("calm", "season", "gate"), {"score": score, "decision": pa.array(score > 0.8)})
 
 
 def joined(parts):
@@ -40,11 +40,11 @@ def joined(parts):
 @pytest.fixture(scope="module")
 def reference() -> Reference:
     parts = [day(seed, season=seed / 20) for seed in range(len(DAYS))]
-    kinds = reference_kinds({"calm": "numeric", "season": "numeric", "gate": "categorical"})
+    kinds = {"calm": "numeric", "season": "numeric", "gate": "categorical"}
     days = [ds for ds in DAYS for _ in range(ROWS)]
     columns = joined(parts)
     columns["prediction.decision"] = np.asarray(columns["prediction.decision"], dtype=str)
-    return fit_reference(identity="x", columns=columns, kinds=kinds, days=days)
+    return fit_reference(identity="x", columns=columns, kinds=kinds, decisions=("false", "true"), days=days)
 
 
 def findings_of(reference, parts, thresholds=None):

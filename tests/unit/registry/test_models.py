@@ -76,6 +76,14 @@ def test_an_export_that_gives_other_scores_is_not_kept(dev):
     assert card["onnx"]["equal"] is False
 
 
+def test_an_export_that_stumbles_leaves_the_model_as_skops(dev):
+    inner = Pipeline([("encode", trees().steps[0][1].transformers[0][1]), ("scale", "passthrough")])
+    prepare = ColumnTransformer([("c", inner, ["gate"]), ("n", "passthrough", ["risk"])])
+    artifact, _ = store(dev, Pipeline([("prepare", prepare), trees().steps[1]]))
+    assert artifact.artifact_format == "skops"
+    assert "the export failed" in json.loads(Storage(dev).read_bytes("models/m/model.json"))["onnx"]["reason"]
+
+
 def test_no_rows_give_no_scores(dev):
     artifact, _ = store(dev, trees())
     assert load_model(dev, artifact).predict(DATA.slice(0, 0)).shape == (0,)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import ClassVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -119,6 +120,8 @@ def test_a_score_that_is_not_finite_refuses_the_day(toy):
     from imago.scoring.predictions import predict
 
     class Broken:
+        card: ClassVar = {"problem": "binary"}
+
         def predict(self, data: pa.Table) -> np.ndarray:
             return np.array([0.5, np.nan])
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
+from sklearn.metrics import average_precision_score, f1_score, log_loss, r2_score, roc_auc_score
 
 from imago.selection import Difference
-from imago.selection.bootstrap import differences, expanded_tail, intervals, sampler, score
+from imago.selection.bootstrap import differences, expanded_tail, intervals, sampler, score, standard_error
 
 RANDOM = np.random.default_rng(7)
 DAYS = np.repeat([f"2013-09-0{day}" for day in range(1, 9)], [40, 30, 50, 25, 35, 20, 45, 30])
 TRUTH = RANDOM.integers(0, 2, len(DAYS)).astype(float)
+CLASSES = RANDOM.integers(0, 4, len(DAYS)).astype(float)
+CHANCES = RANDOM.dirichlet([1.0, 1.0, 0.6, 0.1], len(DAYS)) * 0.6 + 0.4 * np.eye(4)[CLASSES.astype(int)]
+NUMBERS = RANDOM.normal(1000, 2, len(DAYS))
+GUESSES = NUMBERS + RANDOM.normal(0, 1.5, len(DAYS))
 SCORES = np.round(
     np.clip(TRUTH * 0.2 + RANDOM.random(len(DAYS)) * 0.8, 0.01, 0.99), 1
 )  # rounded, so that there are ties
@@ -40,6 +44,61 @@ def test_a_draw_of_days_gives_the_metric_of_its_rows(metric, definition, draw):
     found = sampler(metric, codes, 8, TRUTH, SCORES)(np.array([draw], dtype=float))[0]
     rows = drawn(draw)
     assert found == pytest.approx(definition(TRUTH[rows], SCORES[rows]), abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    "draw", [[1] * 8, [0, 2, 1, 1, 1, 1, 1, 1], [8, 0, 0, 0, 0, 0, 0, 0], [0, 1, 3, 0, 0, 2, 0, 2]]
+)
+@pytest.mark.parametrize(
+    ("metric", "truth", "scores", "definition"),
+    [
+        ("accuracy", CLASSES, CHANCES, lambda truth, scores: np.mean(scores.argmax(axis=1) == truth)),
+        ("macro_f1", CLASSES, CHANCES, lambda truth, scores: f1_score(truth, scores.argmax(axis=1), average="macro")),
+        ("log_loss", CLASSES, CHANCES, lambda truth, scores: log_loss(truth, scores, labels=[0, 1, 2, 3])),
+        ("r2", NUMBERS, GUESSES, r2_score),
+    ],
+)
+def test_a_draw_of_days_gives_the_metric_of_classes_and_numbers_too(metric, truth, scores, definition, draw):
+    codes = np.unique(DAYS, return_inverse=True)[1]
+    found = sampler(metric, codes, 8, truth, scores)(np.array([draw], dtype=float))[0]
+    rows = drawn(draw)
+    assert found == pytest.approx(definition(truth[rows], scores[rows]), abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("metric", "higher", "truth", "scores", "worse"),
+    [
+        ("accuracy", True, CLASSES, CHANCES, np.full((len(DAYS), 4), 0.25)),
+        ("macro_f1", True, CLASSES, CHANCES, np.full((len(DAYS), 4), 0.25)),
+        ("log_loss", False, CLASSES, CHANCES, np.full((len(DAYS), 4), 0.25)),
+        ("mae", False, NUMBERS, GUESSES, NUMBERS + 3.0),
+        ("rmse", False, NUMBERS, GUESSES, NUMBERS + 3.0),
+        ("r2", True, NUMBERS, GUESSES, NUMBERS + 3.0),
+    ],
+)
+def test_the_better_of_two_is_surely_better_and_the_draws_are_paired(metric, higher, truth, scores, worse):
+    arguments = {"metric": metric, "higher_is_better": higher, "days": DAYS, "truth": truth, "seed": 1}
+    found = differences(**arguments, scores={"a": scores, "b": worse, "c": scores.copy()},
+                        pairs=[("a", "b"), ("a", "c")])  # fmt: skip
+    assert 0 < found["a", "b"].low < found["a", "b"].estimate < found["a", "b"].high
+    assert (found["a", "c"].low, found["a", "c"].high) == (0.0, 0.0)
+
+
+def test_an_r2_of_a_draw_whose_truth_does_not_vary_is_no_number():
+    truth = np.where(DAYS == "2013-09-01", 5.0, NUMBERS)
+    codes = np.unique(DAYS, return_inverse=True)[1]
+    draws = np.array([[8.0, 0, 0, 0, 0, 0, 0, 0], [7, 1, 0, 0, 0, 0, 0, 0]])
+    found = sampler("r2", codes, 8, truth, GUESSES)(draws)
+    assert np.isnan(found[0])
+    assert np.isfinite(found[1])
+
+
+def test_the_error_of_a_metric_is_that_of_a_mean_over_days():
+    days = np.array([f"d{place}" for place in range(20)])
+    errors = RANDOM.random(20)
+    found = standard_error("mae", days, np.zeros(20), errors, seed=1)
+    assert found == pytest.approx(errors.std(ddof=1) / np.sqrt(20), rel=0.03)
+    assert standard_error("mae", days[:1], np.zeros(1), errors[:1], seed=1) == 0.0
 
 
 def test_a_model_against_itself_differs_by_exactly_nothing():
@@ -110,7 +169,7 @@ def test_accuracy_counts_rows_on_the_right_side_of_one_half():
 
 
 def test_log_loss_stays_finite_for_a_sure_and_wrong_score():
-    assert score("log_loss", np.array([1.0, 0.0]), np.array([0.0, 1.0])) == pytest.approx(34.5388, abs=1e-3)
+    assert score("log_loss", np.array([1.0, 0.0]), np.array([0.0, 1.0])) == pytest.approx(36.0437, abs=1e-3)
 
 
 @pytest.mark.parametrize("days", [1, 6])

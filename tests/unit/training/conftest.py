@@ -44,6 +44,16 @@ models:
       - *number
       - {<<: *number, name: noise}
       - {<<: *number, name: final_status}
+  - name: recent_features
+    config: {contract: {enforced: true}}
+    columns:
+      - {name: gate, data_type: varchar, config: {meta: {values: [A, B, C]}}}
+      - *number
+      - {<<: *number, name: noise}
+      - &recent {name: lately, data_type: double precision, config: {meta: {at_least: 0, at_most: 200}}}
+      - {<<: *recent, name: often_early}
+      - {<<: *recent, name: often_on_time}
+      - {<<: *recent, name: often_late}
 """
 
 
@@ -53,7 +63,7 @@ def toy_project(tmp_path_factory):
     folder = tmp_path_factory.mktemp("toy-dbt") / "dbt_project"
     (folder / "models").mkdir(parents=True)
     files = {"dbt_project.yml": PROJECT, "profiles.yml": PROFILES, "models/toy.yml": MODELS}
-    files |= {f"models/{name}_features.sql": "select 1 as never_run" for name in ("toy", "leaking")}
+    files |= {f"models/{name}_features.sql": "select 1 as never_run" for name in ("toy", "leaking", "recent")}
     for name, text in files.items():
         (folder / name).write_text(text)
     return folder
