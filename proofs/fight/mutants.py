@@ -29,8 +29,8 @@ SOURCES = ROOT / "include/imago/selection"
 TESTS = ROOT / "tests/unit/selection"
 # What is mutated, and the unit tests that have to notice it.
 MODULES: dict[str, tuple[str, ...]] = {
-    "rule": ("test_rule.py", "test_contest.py"),
-    "terms": ("test_rule.py", "test_contest.py"),
+    "rule": ("test_rule.py", "test_rulings.py", "test_contest.py", "test_rule_generated.py"),
+    "terms": ("test_rule.py", "test_rulings.py", "test_contest.py", "test_rule_generated.py"),
     "bootstrap": ("test_bootstrap.py", "test_contest.py"),
     "slices": ("test_contest.py",),
     "contest": ("test_contest.py",),
@@ -63,7 +63,8 @@ class Mutant:
 
     @property
     def text(self) -> str:
-        return f"{self.module}.py:{self.line} {self.where}: {self.was} -> {self.now}"
+        was, now = (" ".join(text.split()) for text in (self.was, self.now))
+        return f"{self.module}.py:{self.line} {self.where}: {was:.90} -> {now:.90}"
 
     @property
     def key(self) -> tuple[str, str, str, str]:
@@ -84,6 +85,7 @@ def run(every: int = 1, only: str = "") -> Report:
     killed: Counter[str] = Counter()
     survived: Counter[str] = Counter()
     for (module, mutant), noticed in _noticed(tried):
+        assert mutant is not None
         explained = mutant.key in EQUIVALENT
         (killed if noticed else survived)[module] += 1
         seen = "it stands among the equivalent ones, yet a test notices it" if noticed else "no test notices it"
@@ -154,7 +156,7 @@ def _changes(node: ast.AST) -> Iterator[Any]:
         yield lambda twin: twin.orelse
     elif isinstance(node, ast.If):
         yield lambda twin: _attribute(twin, "test", ast.Constant(False))
-    elif isinstance(node, ast.Return) and node.value is not None:
+    elif isinstance(node, ast.Return) and not _is_nothing(node.value):
         yield lambda twin: _attribute(twin, "value", ast.Constant(None))
     elif _is_statement(node):
         yield lambda twin: ast.Pass()
@@ -164,6 +166,10 @@ def _changes(node: ast.AST) -> Iterator[Any]:
         name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
         if name in _CALLS:
             yield lambda twin, name=name: _renamed(twin, _CALLS[name])
+
+
+def _is_nothing(value: ast.expr | None) -> bool:
+    return value is None or (isinstance(value, ast.Constant) and value.value is None)
 
 
 def _is_statement(node: ast.AST) -> bool:
@@ -238,7 +244,8 @@ class _Exchanged(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
 def _noticed(tried: Iterable[tuple[str, Mutant | None]]) -> Iterator[tuple[tuple[str, Mutant | None], bool]]:
     """Whether a test fails on each (module, mutant), in the order in which their processes end."""
-    waiting, running = list(tried), {}
+    waiting = list(tried)
+    running: dict[int, tuple[tuple[str, Mutant | None], float]] = {}
     while waiting or running:
         while waiting and len(running) < WORKERS:
             module, mutant = waiting.pop(0)
