@@ -1,0 +1,86 @@
+"""The real year of flights that chance, power and the whole fights are tried on: landed, built by dbt, published."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from functools import cache
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from imago.environments import Environment
+from imago.jobs.landing import land
+from imago.ledger import migrate
+from imago.specs import ModelSpec, get_model
+from imago.tables import Table
+from proofs.gates.world import CONTEXT, FIRST, LAST, TABLES, make_world
+
+SPEC: ModelSpec = get_model("flight_delays")
+
+
+def build(url: str, folder: Path) -> None:
+    """Builds the year in an environment of its own, and keeps both tables as files for all who read them."""
+    world = make_world(url, folder / "year")
+    land(world.env, FIRST, LAST, CONTEXT)
+    for name in TABLES:
+        world.refresh(name, FIRST, LAST)
+        pq.write_table(world.table(name).read([info.ds for info in world.table(name).partitions()]), _file(folder, name))
+
+
+def table(folder: Path, name: str) -> pa.Table:
+    """The features or the outcomes of the year."""
+    return pq.read_table(_file(folder, name))
+
+
+@cache
+def rows(folder: Path) -> pa.Table:
+    """What a snapshot of the whole year would hold: features and labels, ordered by day and key."""
+    from imago.training.snapshot import join
+
+    return join(table(folder, "features"), table(folder, "outcomes"), SPEC)
+
+
+def environment(url: str, folder: Path, mlflow: str) -> Environment:
+    """An empty environment dev: a ledger schema and a storage root of its own."""
+    name = uuid.uuid4().hex[:10]
+    env = Environment.model_validate(
+        {
+            "name": "dev",
+            "storage_root": str(folder / f"storage-{name}"),
+            "ledger_url": url,
+            "ledger_schema": f"p_{name}",
+            "mlflow_uri": mlflow,
+            "registry_prefix": f"{name}.",
+            "dbt_target": "dev",
+            "alert_channel": "#imago-dev",
+        }
+    )
+    migrate(env)
+    return env
+
+
+def publish(env: Environment, name: str, data: pa.Table) -> None:
+    """Publishes rows of the year, or what a case made of them, as the table's newest version."""
+    found = Table(env, SPEC.name, name)
+    days = sorted(set(data.column("ds").to_pylist()))
+    found.publish(data, days=days, key=(SPEC.entity_key,), fence=found.draw_fence(), context=CONTEXT)
+
+
+def mlflow_store(url: str) -> str:
+    """A database for MLflow on the same server, with MLflow's own tables."""
+    from mlflow.tracking import MlflowClient
+    from sqlalchemy import create_engine, text
+
+    with create_engine(url, isolation_level="AUTOCOMMIT").connect() as connection:
+        connection.execute(text("CREATE DATABASE mlflow"))
+    head, _, query = url.partition("?")
+    store = f"{head.rsplit('/', 1)[0]}/mlflow" + (f"?{query}" if query else "")
+    MlflowClient(tracking_uri=store).search_experiments()
+    return store
+
+
+def _file(folder: Path, name: str) -> Path:
+    os.makedirs(folder, exist_ok=True)
+    return folder / f"{name}.parquet"
