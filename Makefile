@@ -5,12 +5,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 HOSTED_CLI := $(BIN)/imago
 SIZE ?= full
+BENCHMARKS ?= features publish training
 
 # Byte code is worth its disk: without it every process compiles every import anew.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up down status doctor test unit proof-gates lint lock clean
+.PHONY: help install demo up down status doctor test unit proof-gates bench lint lock clean
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +50,9 @@ unit: install ## The tests that need no Airflow
 
 proof-gates: install ## Prove the gates: bad data, sabotages and kills are stopped, a year of good data is not (SIZE=small|full)
 	@$(BIN)/python -m proofs.gates --size $(SIZE)
+
+bench: install ## Measure beside what one would run instead: each script of benchmarks/ prints its table
+	@for script in $(BENCHMARKS); do $(BIN)/python -m benchmarks.$$script || exit 1; done
 
 lint: install ## Style, types and the direction of imports
 	@$(BIN)/ruff check .

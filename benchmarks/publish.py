@@ -28,11 +28,10 @@ import pyarrow.parquet as pq
 from imago.context import RunContext
 from imago.days import days_between
 from imago.environments import Environment
-from imago.ledger import migrate
 from imago.specs import get_model
 from imago.tables import Table
 from imago.tables.files import COMPRESSION
-from proofs.postgres import postgres
+from proofs.postgres import new_environment, postgres
 
 SPEC = get_model("flight_delays")
 CONTEXT = RunContext(run_id="benchmark", code_commit="benchmark")
@@ -117,27 +116,9 @@ def main(given: list[str] | None = None) -> int:
         for rows in told.rows:
             rounds = told.rounds or ROUNDS.get(rows, 11)
             with tempfile.TemporaryDirectory(prefix="imago-bench-") as folder:
-                seconds = measure(environment(url, Path(folder), f"bench_{rows}"), rows, rounds, told.history)
+                seconds = measure(new_environment(url, Path(folder)), rows, rounds, told.history)
             missed |= report(seconds, rows, rounds, told.history)
     return int(missed)
-
-
-def environment(url: str, folder: Path, schema: str) -> Environment:
-    """An empty environment in a folder."""
-    env = Environment.model_validate(
-        {
-            "name": "dev",
-            "storage_root": str(folder),
-            "ledger_url": url,
-            "ledger_schema": schema,
-            "mlflow_uri": f"sqlite:///{folder}/mlflow.db",
-            "registry_prefix": "dev.",
-            "dbt_target": "dev",
-            "alert_channel": "#bench",
-        }
-    )
-    migrate(env)
-    return env
 
 
 def report(seconds: dict[str, list[float]], rows: int, rounds: int, history: int) -> bool:

@@ -24,8 +24,17 @@ if TYPE_CHECKING:
     from pyarrow import fs
 
 IDENTITY = "_imago/environment.json"
-# What follows a raw file's name in the name of its checksum: the hex sha256 of its bytes.
 CHECKSUM = ".sha256"
+
+
+def checksum_of(rel: str) -> str:
+    """Where the checksum of a raw file lies: beside it, under a name that readers of a folder of Parquet skip.
+
+    >>> checksum_of("raw/planes/20121231T230000Z.parquet")
+    'raw/planes/_20121231T230000Z.parquet.sha256'
+    """
+    folder, _, name = rel.rpartition("/")
+    return f"{folder}/_{name}{CHECKSUM}"
 
 
 class Storage:

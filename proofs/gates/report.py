@@ -120,7 +120,10 @@ def table(found: Facts) -> str:
     lines += [f"| {family} | {len(good[family])} | {_passed(good[family])} |" for family in sorted(good)]
     lines += ["", "| sabotage of the gate | stopped by |", "|---|---|"]
     for outcome in found.of("sabotage"):
-        by = ": ".join(part for part in (outcome.column, outcome.rule) if part) or outcome.seen[:80]
+        by = (
+            ": ".join(part for part in (outcome.column, outcome.rule) if part)
+            or outcome.seen.partition("/")[0].rstrip(" '")[:80]
+        )
         lines.append(f"| {outcome.name} | {by if outcome.passed else 'NOT STOPPED'} |")
     return "\n".join([*lines, "", f"`{summary_line(found)}`"])
 

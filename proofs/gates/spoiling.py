@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from imago.dbt.project import project_folder
 from imago.features import refresh as refresh_module
+from imago.storage import checksum_of
 from proofs.gates.cases import DAY
 from proofs.gates.mutators import Mutator, changes, put, then
 from proofs.gates.world import World
@@ -101,7 +102,7 @@ def checksum(kind: str, change: Callable[[bytes], bytes] | None) -> Spoil:
     @contextmanager
     def spoil(world: World) -> Iterator[None]:
         with world.putting_back():
-            rel = f"{world.raw(kind, DAY)}.sha256"
+            rel = checksum_of(world.raw(kind, DAY))
             if change is None:
                 world.remove(rel)
             else:
@@ -134,7 +135,7 @@ def renamed_file(kind: str, stamp: str, mutator: Mutator | None = None) -> Spoil
             rel = world.raw(kind, DAY)
             rows = world.read(rel)
             world.remove(rel)
-            world.remove(f"{rel}.sha256")
+            world.remove(checksum_of(rel))
             world.deliver(f"raw/{kind}/ds={DAY}/{stamp}.parquet", mutator(rows) if mutator else rows)
             yield
 

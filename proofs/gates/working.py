@@ -27,7 +27,7 @@ def start(url: str, home: str) -> None:
     """Begins a worker: a folder, one parsed dbt project for all, quiet logs. The world is made by the first task."""
     global _FOLDER
     warnings.simplefilter("ignore")
-    logging.disable(logging.WARNING)
+    logging.disable(logging.CRITICAL)
     _FOLDER = tempfile.TemporaryDirectory(prefix="imago-proof-", ignore_cleanup_errors=True)
     os.environ |= {"IMAGO_HOME": home, "IMAGO_PROOF_URL": url, "IMAGO_PROOF_FOLDER": _FOLDER.name}
 

@@ -6,7 +6,6 @@ import hashlib
 import io
 import os
 import shutil
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,11 +18,11 @@ import pyarrow.parquet as pq
 from imago.context import RunContext
 from imago.environments import Environment
 from imago.jobs import features, outcomes
-from imago.ledger import migrate
 from imago.specs import ModelSpec, get_model
-from imago.storage import Storage
+from imago.storage import Storage, checksum_of
 from imago.tables import Table
 from imago.tables.digest import content_digest
+from proofs.postgres import new_environment
 
 FIRST, LAST = "2013-01-01", "2013-12-31"
 TABLES = ("features", "outcomes")
@@ -99,7 +98,7 @@ class World:
     def deliver_bytes(self, rel: str, data: bytes) -> None:
         """Any bytes as a raw file, with the checksum of these bytes."""
         self.write(rel, data)
-        self.write(f"{rel}.sha256", hashlib.sha256(data).hexdigest().encode())
+        self.write(checksum_of(rel), hashlib.sha256(data).hexdigest().encode())
 
     def write(self, rel: str, data: bytes) -> None:
         """Bytes at a place below the storage root."""
@@ -145,17 +144,4 @@ class World:
 
 def make_world(url: str, folder: Path, *, name: str = "dev") -> World:
     """An empty environment: a ledger schema and a storage root of its own."""
-    env = Environment.model_validate(
-        {
-            "name": name,
-            "storage_root": str(folder / f"storage-{name}"),
-            "ledger_url": url,
-            "ledger_schema": f"p_{uuid.uuid4().hex[:10]}",
-            "mlflow_uri": f"sqlite:///{folder}/mlflow.db",
-            "registry_prefix": f"{name}.",
-            "dbt_target": name,
-            "alert_channel": f"#imago-{name}",
-        }
-    )
-    migrate(env)
-    return World(env)
+    return World(new_environment(url, folder, name))

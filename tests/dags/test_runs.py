@@ -101,6 +101,17 @@ def test_a_run_without_a_day_fails_and_says_where_to_give_one(ran):
     assert "partition key" in ran["no_day"]["calls"][0][1]
 
 
+def test_each_fit_of_a_training_carries_its_contestants_name_and_hands_its_own_result_on(ran):
+    from imago_models import FLIGHT_DELAYS
+
+    names = [one.name for one in (*FLIGHT_DELAYS.candidates, *FLIGHT_DELAYS.baselines)]
+    trained = ran["trained"]
+    assert trained["mapped"] == {str(place): name for place, name in enumerate(names)}
+    fitted = [{"contestant": name, "snapshot": "snapshots/2013-10-01"} for name in names]
+    assert trained["calls"] == [["2013-10-01", "snapshots/2013-10-01", fitted]]
+    assert trained["events"] == [["2013-10-01", "live"]]
+
+
 def test_a_kept_champion_is_not_announced(ran):
     assert ran["kept"]["tasks"] == {"judge": "success", "approve": "skipped", "promote": "skipped"}
     assert ran["kept"]["events"] == []

@@ -94,5 +94,5 @@ def world(stack_home: Path) -> Iterator[World]:
         for run in loads:
             world.succeeded(run)
         world.succeeded(airflow.trigger(world.dag("training"), partition_key=TRAINING_DAY))
-        airflow.wait_idle([world.dag("deployment"), world.dag("endpoint_deploy")], timeout=300, settle=8)
+        airflow.wait_idle([world.dag("deployment"), world.dag("endpoint_deploy")], timeout=300)
         yield world

@@ -25,7 +25,7 @@ def finished(world, stage: str, reprocess: str, *behind: str) -> Counter:
     backfill = world.airflow.backfill(world.dag(stage), DAYS[0], DAYS[-1], reprocess=reprocess)
     runs = world.airflow.wait_backfill(backfill, timeout=400)
     if backfill.keys:
-        world.airflow.wait_idle([world.dag(name) for name in behind], timeout=400, settle=8)
+        world.airflow.wait_idle([world.dag(name) for name in behind], timeout=400)
     assert [run.state for run in runs] == ["success"] * len(runs)
     made: Counter = Counter()
     for name, known in before.items():
@@ -107,7 +107,7 @@ def test_each_stage_behind_an_asset_can_be_backfilled_alone_with_every_choice(wo
         for stage, backfill in started.items():
             runs = world.airflow.wait_backfill(backfill, timeout=400)
             assert [run.state for run in runs] == ["success"] * wanted, (stage, reprocess)
-    world.airflow.wait_idle([world.dag(stage) for stage in stages], timeout=400, settle=8)
+    world.airflow.wait_idle([world.dag(stage) for stage in stages], timeout=400)
     assert {table: world.digests(table, DAYS) for table in stages.values()} == digests
     assert {table: world.table(table).version() for table in stages.values()} == versions
 
@@ -119,7 +119,7 @@ def test_backfills_of_several_stages_at_once_give_the_same_rows(world) -> None:
     started = [world.airflow.backfill(world.dag(stage), DAYS[0], DAYS[-1], reprocess="completed") for stage in stages]
     for backfill in started:
         assert {run.state for run in world.airflow.wait_backfill(backfill, timeout=400)} == {"success"}
-    world.airflow.wait_idle([world.dag(stage) for stage in stages], timeout=400, settle=8)
+    world.airflow.wait_idle([world.dag(stage) for stage in stages], timeout=400)
     assert {name: world.digests(name, DAYS) for name in tables} == digests
 
 
@@ -129,6 +129,6 @@ def test_a_backfill_of_the_deployment_moves_nothing_and_pages_nobody(world) -> N
     backfill = world.airflow.backfill(world.dag("deployment"), trained, trained, reprocess="completed")
     runs = world.airflow.wait_backfill(backfill, timeout=200)
     assert [run.state for run in runs] == ["success"] * len(runs)
-    world.airflow.wait_idle([world.dag("endpoint_deploy")], timeout=100, settle=8)
+    world.airflow.wait_idle([world.dag("endpoint_deploy")], timeout=100)
     assert champion_rows(world) == crowned
     assert alerts_by_mode(world).get("live", 0) == paged

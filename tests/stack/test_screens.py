@@ -36,7 +36,7 @@ def page(world) -> Iterator:
 @needs_browser
 def test_the_dag_list_shows_the_dags_of_the_environment(world, page, tmp_path: Path) -> None:
     page.goto(f"{world.variables['IMAGO_AIRFLOW_URL']}/dags")
-    page.get_by_text("11 Dags").wait_for()
+    page.get_by_text("13 Dags").wait_for()
     page.get_by_text(world.dag("batch_scoring")).first.wait_for()
     assert len(page.screenshot(path=tmp_path / "dags.png")) > 20_000
 
@@ -63,6 +63,16 @@ def test_the_dashboard_shows_the_champion_to_whoever_is_logged_in(world, page, t
     page.goto(f"{world.variables['IMAGO_AIRFLOW_URL']}/imago/dev/{world.spec.name}")
     page.get_by_text("Champion").first.wait_for()
     assert len(page.screenshot(path=tmp_path / "dashboard.png")) > 20_000
+
+
+@needs_browser
+def test_the_audits_of_the_data_are_listed_and_each_has_its_page(world, page, tmp_path: Path) -> None:
+    page.goto(f"{world.variables['IMAGO_AIRFLOW_URL']}/imago/audits/dev/{world.spec.name}")
+    page.get_by_text("135 of 135").first.wait_for()
+    page.screenshot(path=tmp_path / "audits.png")
+    page.locator("table a").first.click()
+    page.get_by_text("declared checks were run").wait_for()
+    assert len(page.screenshot(path=tmp_path / "audit.png")) > 20_000
 
 
 def test_the_dashboard_asks_for_airflows_login(world) -> None:

@@ -146,7 +146,7 @@ class AirflowApi:
                 )
             time.sleep(poll)
 
-    def wait_idle(self, dag_ids: list[str], *, timeout: float = 600, poll: float = 0.5, settle: int = 3) -> None:
+    def wait_idle(self, dag_ids: list[str], *, timeout: float = 600, poll: float = 0.5, settle: int = 8) -> None:
         """Waits until none of the DAGs has a queued or running run, seen `settle` times in a row.
 
         A run that an event starts appears a moment after the event, hence more than one look.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -11,13 +12,18 @@ from imago.contracts.contract import TYPES
 from imago.dbt.project import manifest, project_digest, project_folder
 from imago.errors import SpecError
 
+_META = frozenset({"key", "day", "checksum", "rows", "rules"})
+# What a file by itself cannot say: it has no history, and a file is refused or taken.
+_OF_DAYS = frozenset({"max_unseen", "warn_unseen", "warn_missing"})
+
 
 @dataclass(frozen=True, kw_only=True)
 class SourceContract:
     """What every file of one raw kind promises.
 
-    `columns` are all that it holds, `key` is unique within it, `day` names the column in which it states its own day
-    (None for a register), and `checksum` says that its sha256 lies beside it.
+    `columns` are all that it holds, with their rules; `key` is unique within it, `day` names the column in which it
+    states its own day (None for a register), `checksum` says that its sha256 lies beside it, and `rows` are the fewest
+    and the most rows. `rules` are (column, name, DuckDB SQL that holds for each row). Shares are of the file's rows.
     """
 
     kind: str
@@ -25,6 +31,8 @@ class SourceContract:
     key: tuple[str, ...]
     day: str | None
     checksum: bool
+    rows: tuple[float, float] = (1, math.inf)
+    rules: tuple[tuple[str, str, str], ...] = ()
 
 
 def source_contract(kind: str, target: str) -> SourceContract:
@@ -55,7 +63,10 @@ def _sources(digest: str, target: str) -> dict[str, tuple[dict[str, Any], tuple[
 
 
 def _contract(kind: str, said: dict[str, Any], declared: tuple[tuple[str, str | None, Any], ...]) -> SourceContract:
-    allowed = {field.name for field in fields(Column)} - {"name", "data_type"}
+    strange = sorted(set(said) - _META)
+    if strange:
+        raise _incomplete(kind, "source contract", ", ".join(sorted(_META)), ", ".join(strange))
+    allowed = {field.name for field in fields(Column)} - {"name", "data_type"} - _OF_DAYS
     columns = []
     for name, data_type, meta in declared:
         if data_type not in TYPES:
@@ -63,14 +74,23 @@ def _contract(kind: str, said: dict[str, Any], declared: tuple[tuple[str, str | 
         unknown = sorted(set(meta) - allowed)
         if unknown:
             raise _incomplete(kind, "source contract", ", ".join(sorted(allowed)), ", ".join(unknown), name)
-        columns.append(Column(name=name, data_type=data_type, **meta))
+        values = {"values": tuple(meta["values"])} if "values" in meta else {}
+        columns.append(Column(name=name, data_type=data_type, **{**meta, **values}))
     required = {column.name for column in columns if not column.nullable}
     key, day = tuple(said.get("key", ())), said.get("day")
     if not key or not required.issuperset({*key, "known_at", *([day] if day else [])}):
         raise _incomplete(kind, "key", "key, day and known_at are columns with nullable: false", ", ".join(key))
     if said.get("checksum") not in ("required", "none"):
         raise _incomplete(kind, "checksum", "required, none", said.get("checksum"))
-    return SourceContract(kind=kind, columns=tuple(columns), key=key, day=day, checksum=said["checksum"] == "required")
+    low, high = said.get("rows", (1, None))
+    rules = [(column, name, sql) for column, named in said.get("rules", {}).items() for name, sql in named.items()]
+    strangers = sorted({column for column, _, _ in rules} - {column.name for column in columns})
+    if strangers:
+        raise _incomplete(kind, "rules", ", ".join(column.name for column in columns), strangers[0])
+    return SourceContract(
+        kind=kind, columns=tuple(columns), key=key, day=day, checksum=said["checksum"] == "required",
+        rows=(low, math.inf if high is None else high), rules=tuple(rules),
+    )  # fmt: skip
 
 
 def _incomplete(kind: str, rule: str, allowed: str, seen: object, column: str | None = None) -> SpecError:

@@ -151,7 +151,7 @@ class Story:
             )
             watched = [self.dag(name) for name in behind]
             if backfill.keys:
-                self.airflow.wait_idle(watched, timeout=900, settle=8)
+                self.airflow.wait_idle(watched, timeout=900)
             # Only the newest run of each day counts: an older one may have failed and been mended since.
             newest = {(run.dag_id, run.partition_key): run for name in (stage, *behind) for run in self.runs(name)}
             states = [

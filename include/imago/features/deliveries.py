@@ -1,8 +1,5 @@
-"""The check of raw files before anything is made of them: each is whole, of its own day, and was delivered when it
-says.
-
-A file's bytes are read once. What its values mean is judged later, in the rows that are made of them.
-"""
+"""The check of raw files before anything is made of them: each is whole, of its own day, was delivered when it says,
+and holds values that its contract allows. A file's bytes are read once."""
 
 from __future__ import annotations
 
@@ -25,7 +22,8 @@ from imago.days import day_key, parse_day
 from imago.dbt.sources import SourceContract, source_contract
 from imago.errors import ImagoError, MissingPartition, RefusedPartition, shown
 from imago.features.raw import RawFiles, day_of, made_of
-from imago.storage import CHECKSUM, Storage
+from imago.features.raw_values import first_broken
+from imago.storage import Storage, checksum_of
 
 # Reads wait for the network, not for the processor.
 _READERS = 16
@@ -136,6 +134,7 @@ class _Check:
         self._day(rows)
         self._known_at(rows, moment)
         self._key(rows)
+        self._values(rows)
 
     def _refuse(self, what: str, *, missing: bool = False, **facts: Any) -> ImagoError:
         kind = MissingPartition if missing else RefusedPartition
@@ -159,8 +158,8 @@ class _Check:
             if attempt == 2 and not promised:
                 raise self._refuse(
                     "it came without its checksum, so nobody can tell whether it is whole", rule="checksum",
-                    allowed=f"{self.name.rsplit('/', 1)[-1]}{CHECKSUM} beside it", seen="none",
-                    next_step=f"have it delivered again together with its {CHECKSUM}",
+                    allowed=f"{checksum_of(self.name).rsplit('/', 1)[-1]} beside it", seen="none",
+                    next_step="have it delivered again together with its checksum",
                 )  # fmt: skip
         raise self._refuse(
             "its bytes are not those that its checksum promises: half a file, or a damaged one", rule="checksum",
@@ -169,7 +168,7 @@ class _Check:
 
     def _promised(self) -> list[str]:
         try:
-            return self.storage.read_bytes(self.name + CHECKSUM).decode("ascii", "replace").split()
+            return self.storage.read_bytes(checksum_of(self.name)).decode("ascii", "replace").split()
         except FileNotFoundError:
             return []
 
@@ -256,6 +255,15 @@ class _Check:
             raise self._refuse(
                 "keys stand twice", column=", ".join(key), rule="unique key", allowed=0, seen=repeated, rows=repeated
             )
+
+    def _values(self, rows: pa.Table) -> None:
+        broken = first_broken(self.source, rows, correction=not self.is_first)
+        if broken is not None:
+            seen = "not shown: the column is a key" if broken.column in self.source.key else broken.seen
+            raise self._refuse(
+                f"{broken.column or 'the file'}: {broken.rule} does not hold", column=broken.column, rule=broken.rule,
+                allowed=broken.allowed, seen=seen, rows=broken.rows,
+            )  # fmt: skip
 
 
 def _is_of(seen: pa.DataType, column: Column) -> bool:

@@ -15,6 +15,9 @@ from imago.features.suite import day_column
 
 COUNTED = "checks run = checks declared"
 SHOWN = 5
+# In the order in which they explain one another.
+_EXPLAINS = {COUNTED: 0, "only the asked days": 1, "rows > 0": 2, "volume": 4, "of_weekday": 5}
+_ROWS, _SHARES = 3, 6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +93,7 @@ def _seen(name: str, ds: str, numbers: Days) -> str:
 
 
 def worst_first(finding: Finding) -> tuple[int, int]:
-    """An unchecked rule before a broken one, a day without rows next, columns by broken rows, volumes last."""
-    if finding.rule in (COUNTED, "rows > 0"):
-        return (0 if finding.rule == COUNTED else 1), 0
-    return (2, -(finding.rows or 0)) if finding.column else (3, 0)
+    """What explains most comes first: an unchecked rule, rows of other days, no rows, rows that break a rule, too few
+    or too many of them, and shares of missing or unseen values, which may come of all that; equal ones by rows."""
+    place = _SHARES if finding.rule.startswith("max_") else _EXPLAINS.get(finding.rule, _ROWS)
+    return place, -(finding.rows or 0)

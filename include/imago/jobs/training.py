@@ -24,8 +24,9 @@ def freeze(environment: Environment, spec: ModelSpec, ds: str, context: RunConte
     """Freezes the snapshot of the training `ds` with the features' contract; names it and those who are to be fitted on
     it."""
     from imago.dbt import contract_of
-    from imago.training import fitting, snapshot
+    from imago.training import fitting, search, snapshot
 
+    search.check(spec)
     contract = contract_of(spec.feature_model, environment.dbt_target)
     frozen = snapshot.freeze(environment, spec, ds, contract=contract, run_id=context.run_id)
     log.info("snapshot %s: %s rows, %s", frozen.folder, frozen.rows.num_rows, json.dumps(frozen.manifest["parts"]))
@@ -49,7 +50,7 @@ def fit(
     from imago.registry import save
     from imago.registry.tracking import Tracker
     from imago.storage import Storage
-    from imago.training import fitting, plots
+    from imago.training import card, fitting, plots, search
     from imago.training import snapshot as snapshots
 
     one = fitting.contestant(spec, contestant)
@@ -78,10 +79,12 @@ def fit(
         "mlflow.note.content": f"{one.why}\n\nTraining {ds}: learns until {frozen.cut.trained_until}, judged on "
         f"{frozen.cut.holdout_first} to {frozen.cut.holdout_last}.",
     }
+    tracker.end_abandoned(identity)
     run_id = tracker.start(f"{ds} {contestant}", tags)
     finished = False
     try:
-        fitted = fitting.fit(spec, frozen, one)
+        book = search.Book(environment, f"{frozen.folder}/search/{contestant}-{identity}")
+        fitted = fitting.fit(spec, frozen, one, book)
         artifact = save(
             environment,
             f"{tracker.artifact_folder(run_id)}/model",
@@ -104,11 +107,14 @@ def fit(
         )
         drawn = plots.pictures(spec.problem, fitted.truth, {contestant: fitted.scores})
         tracker.write(run_id, {f"plots/{name}": picture for name, picture in drawn.items()})
+        own = {"code_commit": context.code_commit, "model_format": artifact.artifact_format, "mlflow_run": run_id}
+        papers = card.files(spec, frozen, one, fitted, own)
+        tracker.write(run_id, papers)
         version = None
         if role == "candidate":
             labels = {"imago.contestant": contestant, "imago.stage": "larva", "imago.training_ds": ds}
             version = tracker.register(run_id, artifact.artifact_uri, labels)
-        result = {
+        result: dict[str, Any] = {
             "contestant": contestant,
             "role": role,
             "run_id": run_id,
@@ -119,10 +125,13 @@ def fit(
             "memory_mb": round(fitted.memory_mb),
             "link": tracker.run_link(run_id),
         }
+        if card.TRIALS in papers and fitted.found is not None:
+            result["search"] = fitted.found.as_dict()
         tracker.record(
             run_id,
             params={
                 **fitting.settings(fitted.pipeline),
+                **{f"search_{name}": value for name, value in result.get("search", {}).items()},
                 "seed": spec.training.seed,
                 "snapshot_digest": frozen.digest,
                 "features_version": frozen.manifest["versions"]["features"],
@@ -134,6 +143,10 @@ def fit(
             tags={
                 "imago.result": json.dumps(result),
                 "imago.artifact_sha256": artifact.artifact_sha256,
+                # By this MLflow knows the file as a table.
+                "mlflow.loggedArtifacts": json.dumps([{"path": card.TRIALS, "type": "table"}])
+                if card.TRIALS in papers
+                else None,
                 **{f"imago.lib.{name}": value for name, value in fitting.libraries().items()},
             },
         )

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from imago.landing.flights import Delivery
-from imago.storage import CHECKSUM, Storage
+from imago.storage import Storage, checksum_of
 
 Progress = Callable[[int, int], None]
 
@@ -20,7 +20,7 @@ _WRITERS = 8
 
 
 def write_delivery(storage: Storage, rel: str, rows: pa.Table) -> bool:
-    """Writes a raw file and, beside it, `{rel}.sha256` with the hex digest of its bytes; whether anything was written.
+    """Writes a raw file and its checksum, the hex sha256 of its bytes, beside it; whether anything was written.
 
     What is there with the same bytes and the same checksum is left alone.
     """
@@ -38,18 +38,18 @@ def _write(storage: Storage, rel: str, rows: pa.Table, *, there: bool) -> bool:
         # reader in between finds nothing yet. While a file is replaced its checksum promises the new bytes beside the
         # old ones, so the file is whole to its readers before and after, a broken one stays broken, and a writer that
         # dies in between leaves what was there as good as it was.
-        storage.write_bytes(rel + CHECKSUM, "\n".join(dict.fromkeys((digest, *promised))).encode())
+        storage.write_bytes(checksum_of(rel), "\n".join(dict.fromkeys((digest, *promised))).encode())
         storage.write_bytes(rel, data)
     elif promised == [digest]:
         return False
     if there:
-        storage.write_bytes(rel + CHECKSUM, digest.encode())
+        storage.write_bytes(checksum_of(rel), digest.encode())
     return True
 
 
 def _promised(storage: Storage, rel: str) -> list[str]:
     try:
-        return storage.read_bytes(rel + CHECKSUM).decode("ascii", "replace").split()
+        return storage.read_bytes(checksum_of(rel)).decode("ascii", "replace").split()
     except FileNotFoundError:
         return []
 

@@ -95,6 +95,12 @@ class Tracker:
             raise self._down(error) from error
         return str(run.info.run_id)
 
+    def end_abandoned(self, identity: str) -> None:
+        """Ends the runs with this `imago.identity` whose process was killed, before another attempt starts its own."""
+        left = f"tags.`imago.identity` = '{identity}' and attributes.status = 'RUNNING'"
+        for run in self.client.search_runs([self.experiment_id], left):
+            self.client.set_terminated(run.info.run_id, status="KILLED")
+
     def artifact_folder(self, run_id: str) -> str:
         """Where the files of a run lie, relative to the storage root."""
         return f"{self.folder}/{run_id}/artifacts"

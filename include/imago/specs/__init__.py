@@ -12,16 +12,20 @@ from imago.specs.model import (
     Training,
     get_model,
 )
+from imago.specs.search import Choice, Range, Search
 
 __all__ = [
     "Baseline",
     "BusinessMetric",
     "Candidate",
+    "Choice",
     "Drift",
     "Feature",
     "Guardrails",
     "ModelSpec",
+    "Range",
     "Schedules",
+    "Search",
     "Training",
     "get_model",
 ]

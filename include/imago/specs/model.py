@@ -10,11 +10,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from zoneinfo import available_timezones
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from imago.days import parse_day
 from imago.errors import ImagoError, SpecError
 from imago.names import check_model_name
+from imago.specs.part import Part as _Part
+from imago.specs.search import Search
 
 if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
@@ -35,28 +37,6 @@ _METRICS_OF = {
 }
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-    def __init__(self, **values: Any) -> None:
-        try:
-            super().__init__(**values)
-        except ValidationError as error:
-            raise _refusal(type(self).__name__, error) from None
-
-
-def _refusal(kind: str, error: ValidationError) -> SpecError:
-    lines = []
-    for problem in error.errors():
-        field = ".".join(str(part) for part in problem["loc"]) or "the spec"
-        message = problem["msg"].removeprefix("Value error, ")
-        seen = "" if problem["type"] == "missing" else f", given {problem['input']!r:.80}"
-        lines.append(f"{field}: {message}{seen}")
-    return SpecError(
-        f"{kind} is not valid: " + "; ".join(lines), next_step="correct the named fields in include/imago_models"
-    )
-
-
 class Feature(_Part):
     """One input column of the model, as the dbt contract offers it."""
 
@@ -66,11 +46,12 @@ class Feature(_Part):
 
 class Candidate(_Part):
     """A model that may become champion. `build(spec, seed)` gives an unfitted scikit-learn pipeline; `why` says in a
-    sentence what this candidate is there to find out."""
+    sentence what this candidate is there to find out; `search` has other settings tried on the tuning days."""
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
     build: Builder
     why: Annotated[str, Field(min_length=1)]
+    search: Search | None = None
 
 
 class Baseline(_Part):
@@ -79,6 +60,13 @@ class Baseline(_Part):
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
     build: Builder
     why: Annotated[str, Field(min_length=1)]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_no_search(cls, values: Any) -> Any:
+        if isinstance(values, dict) and "search" in values:
+            raise ValueError("search: allowed for candidates only, a baseline is a naive rule")
+        return values
 
 
 class Training(_Part):
@@ -115,7 +103,7 @@ class Drift(_Part):
     js_critical: Annotated[float, Field(gt=0, le=1)] = 0.35
     missing_rise: Annotated[float, Field(gt=0, le=1)] = 0.1
     # Columns with their own bounds for PSI (warning, critical), for those that follow the season.
-    seasonal: dict[str, tuple[float, float]] = {}
+    seasonal: dict[str, tuple[float, float]] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _warning_comes_first(self) -> Self:
@@ -244,6 +232,9 @@ class ModelSpec(_Part):
         if self.primary_metric not in _METRICS_OF[self.problem]:
             allowed = ", ".join(sorted(_METRICS_OF[self.problem]))
             raise ValueError(f"primary_metric: allowed for {self.problem}: {allowed}, given {self.primary_metric}")
+        searching = [one.name for one in self.candidates if one.search is not None]
+        if searching and not self.training.tuning_days:
+            raise ValueError(f"training.tuning_days: {', '.join(searching)} search on the tuning days, given 0")
         better = (self.guardrails.floor < self.guardrails.ceiling) != self.lower_is_better
         if not better:
             raise ValueError("guardrails: the ceiling must be better than the floor")

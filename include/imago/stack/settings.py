@@ -40,6 +40,7 @@ PRELOAD = (
     "dbt.cli.main",
     "dbt.adapters.duckdb",
     "dbt.task.build",
+    "imago.dbt.preload",
     "daff",
     "great_expectations.expectations",
     "great_expectations.render.renderer",
@@ -48,6 +49,8 @@ PRELOAD = (
     "sklearn.ensemble",
     "sklearn.linear_model",
     "sklearn.pipeline",
+    "skl2onnx",
+    "matplotlib.backends.backend_agg",
     "mlflow",
 )
 _QUIET = {

@@ -1,4 +1,7 @@
-"""Fitting one contestant: on the train days to see how it does on the tuning days, then on both for the holdout."""
+"""Fitting one contestant: on the train days to see how it does on the tuning days, then on both for the holdout.
+
+A candidate with a search is fitted on the train days once for each of its trials, and the best goes on.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,13 @@ import platform
 import resource
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
@@ -21,17 +26,19 @@ from imago.errors import SpecError
 from imago.registry.inputs import columns_of, frame_of
 from imago.registry.outputs import scores_of
 from imago.specs import Baseline, Candidate, ModelSpec
+from imago.specs.search import Value
+from imago.training import search
 from imago.training.evaluation import measure
 from imago.training.snapshot import Snapshot, labels
 
 log = logging.getLogger(__name__)
-LIBRARIES = ("scikit-learn", "numpy", "pandas", "pyarrow", "skops", "onnx", "onnxruntime", "skl2onnx")
+LIBRARIES = ("scikit-learn", "numpy", "scipy", "pandas", "pyarrow", "skops", "onnx", "onnxruntime", "skl2onnx")
 
 
 @dataclass(frozen=True)
 class Fitted:
     """A contestant after its fit. `metrics` are named `{part}_{metric}`; `columns` and `scores` are those of the
-    holdout."""
+    holdout. `seconds` are those of all its fits, `found` is what its search gave, None without tuning days."""
 
     pipeline: Any
     metrics: dict[str, float]
@@ -40,6 +47,7 @@ class Fitted:
     scores: np.ndarray
     seconds: float
     memory_mb: float
+    found: search.Found | None
 
 
 def contestants(spec: ModelSpec) -> dict[str, Candidate | Baseline]:
@@ -78,6 +86,7 @@ def identity(spec: ModelSpec, snapshot: Snapshot, one: Candidate | Baseline, cod
         snapshot.manifest.get("contract"),
         one.name,
         _settings(pipeline),
+        one.search.plain() if isinstance(one, Candidate) and one.search else None,
         spec.training.seed,
         code_commit,
         libraries(),
@@ -85,46 +94,58 @@ def identity(spec: ModelSpec, snapshot: Snapshot, one: Candidate | Baseline, cod
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
 
 
-def fit(spec: ModelSpec, snapshot: Snapshot, one: Candidate | Baseline) -> Fitted:
+def fit(spec: ModelSpec, snapshot: Snapshot, one: Candidate | Baseline, book: search.Book | None = None) -> Fitted:
     """Fits a contestant with the spec's seed. The same snapshot and seed give the same scores, bit by bit.
 
-    The tuning metrics come from a fit that has not seen the tuning days; the model itself learns from them too.
+    The tuning metrics come from a fit that has not seen the tuning days; the model itself learns from them too. The
+    train metrics are those of the model on all rows that it learned from. `book` keeps the trials of a search.
     """
-    started = time.perf_counter()
     metrics: dict[str, float] = {}
+    found = None
     if snapshot.cut.tuning_first:
-        tuning = snapshot.part("tuning")
-        early = _fitted(spec, one, snapshot.part("train"))
-        metrics |= _named("tuning", spec, labels(tuning, spec), _scores(spec, early, tuning))
-        log.info("%s: fitted on the train days, %.1f s", one.name, time.perf_counter() - started)
-    rows = snapshot.part("fit")
-    pipeline = _fitted(spec, one, rows)
-    seconds = time.perf_counter() - started
-    metrics |= _named("train", spec, labels(rows, spec), _scores(spec, pipeline, rows))
-    holdout = snapshot.part("holdout")
-    columns = columns_of(holdout, _features(spec))
-    truth, scores = labels(holdout, spec), scores_of(pipeline, frame_of(columns), spec.problem)
-    metrics |= _named("holdout", spec, truth, scores)
-    return Fitted(pipeline, metrics, columns, truth, scores, seconds, _peak_memory_mb())
+        train, tuning = _inputs(spec, snapshot.part("train")), _inputs(spec, snapshot.part("tuning"))
+
+        def attempt(settings: Mapping[str, Value]) -> dict[str, float]:
+            early = _fitted(spec, one, train, settings)
+            return _named("tuning", spec, tuning.truth, _scores(spec, early, tuning))
+
+        found = search.run(spec, one, attempt, book)
+        metrics |= found.best.metrics
+        log.info("%s: fitted on the train days, %.1f s", one.name, found.seconds)
+    started = time.perf_counter()
+    rows = _inputs(spec, snapshot.part("fit"))
+    pipeline = _fitted(spec, one, rows, found.changes if found else {})
+    seconds = time.perf_counter() - started + (found.seconds if found else 0.0)
+    metrics |= _named("train", spec, rows.truth, _scores(spec, pipeline, rows))
+    holdout = _inputs(spec, snapshot.part("holdout"))
+    scores = _scores(spec, pipeline, holdout)
+    metrics |= _named("holdout", spec, holdout.truth, scores)
+    return Fitted(pipeline, metrics, holdout.columns, holdout.truth, scores, seconds, _peak_memory_mb(), found)
 
 
-def _features(spec: ModelSpec) -> list[tuple[str, str]]:
-    return [(feature.name, feature.kind) for feature in spec.features]
+@dataclass(frozen=True)
+class _Inputs:
+    columns: dict[str, np.ndarray]
+    frame: pd.DataFrame
+    truth: np.ndarray
 
 
-def _fitted(spec: ModelSpec, one: Candidate | Baseline, rows: pa.Table) -> Any:
-    target = labels(rows, spec)
+def _inputs(spec: ModelSpec, rows: pa.Table) -> _Inputs:
+    columns = columns_of(rows, [(feature.name, feature.kind) for feature in spec.features])
+    return _Inputs(columns, frame_of(columns), labels(rows, spec))
+
+
+def _fitted(spec: ModelSpec, one: Candidate | Baseline, rows: _Inputs, changes: Mapping[str, Value]) -> Any:
+    target = rows.truth.astype(int) if spec.problem == "binary" else rows.truth
     # Contestants are fitted side by side: with as many threads as cores each, they wait for each other (12 times slower
     # was seen), and sums would depend on the number of threads.
     with threadpool_limits(limits=1):
-        frame = frame_of(columns_of(rows, _features(spec)))
-        return one.build(spec, spec.training.seed).fit(
-            frame, target.astype(int) if spec.problem == "binary" else target
-        )
+        return one.build(spec, spec.training.seed).set_params(**changes).fit(rows.frame, target)
 
 
-def _scores(spec: ModelSpec, pipeline: Any, rows: pa.Table) -> np.ndarray:
-    return scores_of(pipeline, frame_of(columns_of(rows, _features(spec))), spec.problem)
+def _scores(spec: ModelSpec, pipeline: Any, rows: _Inputs) -> np.ndarray:
+    with threadpool_limits(limits=1):
+        return scores_of(pipeline, rows.frame, spec.problem)
 
 
 def _named(part: str, spec: ModelSpec, truth: np.ndarray, scores: np.ndarray) -> dict[str, float]:

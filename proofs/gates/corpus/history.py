@@ -18,7 +18,9 @@ def cases() -> Iterable[Case]:
     yield case("renamed column", TEN_DAYS_AGO, m.rename("arr_delay", "delay"), "arr_delay delay", "shape")
     yield case("empty", TWO_DAYS_AGO, m.empty, None, "empty")
     yield case("duplicated rows", LAST_WEEK, m.repeat(), "flight_key known_at", "unique")
-    yield case("all-null column", TWO_DAYS_AGO, m.null("arr_delay"), "arr_delay origin_late_rate_1d", "missing")
+    yield case(
+        "all-null column", TWO_DAYS_AGO, m.null("arr_delay"), "arr_delay origin_late_rate_1d", "missing", "consistent"
+    )
     yield case(
         "times 1000", LAST_WEEK, m.scale("arr_delay", 1000), "arr_delay route_mean_delay_28d", "range", what="arr_delay"
     )

@@ -16,9 +16,10 @@ class Sabotage:
     """The gate turned down: inside of `act` no run may publish.
 
     The rows of the run are good and new (a corrected schedule), so that a gate that does not notice would publish them.
-    `bad` are rows that the part of the gate that is left must still stop. `target` is the dbt target of the run. `run`
-    stands in for the refresh where it cannot run in this process; it raises when the run was stopped. Where the
-    sabotage is itself an error of the code (`crashes`), the run may end with just that error.
+    `bad` makes bad rows of those that dbt wrote, which the part of the gate that is left must still stop. `target` is
+    the dbt target of the run. `run` stands in for the refresh where it cannot run in this process; it raises when the
+    run was stopped. Where the sabotage is itself an error of the code (`crashes`), the run may end with just that
+    error.
     """
 
     name: str

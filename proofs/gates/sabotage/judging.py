@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 from typing import Any
 
 import pyarrow as pa
@@ -12,6 +13,7 @@ from proofs.gates import mutators as m
 from proofs.gates.cases import DAY, Outcome
 from proofs.gates.judging import moved, short
 from proofs.gates.sabotage.base import Sabotage
+from proofs.gates.spoiling import written
 from proofs.gates.world import World
 
 TABLE = "features"
@@ -27,8 +29,9 @@ def judge(world: World, sabotage: Sabotage) -> Outcome:
     try:
         with world.putting_back():
             rel = world.raw("schedule", DAY)
-            world.deliver(rel, _news(world.read(rel), sabotage.bad))
-            with sabotage.act(world):
+            world.deliver(rel, _news(world.read(rel)))
+            spoiled = written(TABLE, sabotage.bad)(world) if sabotage.bad else nullcontext()
+            with sabotage.act(world), spoiled:
                 try:
                     summary = _run(world, sabotage)
                 except Exception as caught:
@@ -57,7 +60,6 @@ def _run(world: World, sabotage: Sabotage) -> Any:
     return world.refresh(TABLE, DAY, env=env)
 
 
-def _news(rows: pa.Table, bad: m.Mutator | None) -> pa.Table:
+def _news(rows: pa.Table) -> pa.Table:
     """The day's plan with five distances told anew: good rows that a run would publish as a new version."""
-    changed = m.added("distance", 1, share=0.005)(rows)
-    return bad(changed) if bad else changed
+    return m.added("distance", 1, share=0.005)(rows)

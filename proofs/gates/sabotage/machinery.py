@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -23,7 +24,7 @@ from proofs.gates.sabotage.base import Sabotage
 from proofs.gates.spoiling import Spoil, written
 from proofs.gates.world import World
 
-_TIMES_1000 = m.scale("distance", 1000)
+_TIMES_1000 = m.scale("distance_miles", 1000)
 
 
 def sabotages() -> Iterable[Sabotage]:
@@ -224,5 +225,5 @@ def _killed(world: World) -> None:
 
 
 def _plain(world: World) -> str:
-    secret = world.env.ledger_url.get_secret_value()
-    return world.env.model_copy(update={"ledger_url": secret}).model_dump_json(warnings=False)
+    told = world.env.model_dump(mode="json")
+    return json.dumps({**told, "ledger_url": world.env.ledger_url.get_secret_value()})

@@ -43,6 +43,12 @@ def correct(env, spec, table, context):
 
 fake("features", refresh=note("features"))
 fake("corrections", correct=correct)
+fake(
+    "training",
+    freeze=lambda env, spec, day, context: {"snapshot": f"snapshots/{day}"},
+    fit=lambda env, spec, snapshot, contestant, context: {"contestant": contestant, "snapshot": snapshot},
+    report=lambda env, spec, day, snapshot, fitted, context: CALLS.append([day, snapshot, fitted]) or {},
+)
 fake("scoring", score=note("score"))
 fake("serving", deploy=note("deploy"))
 fake("deployment", judge=note("judge"))
@@ -98,7 +104,9 @@ def run(stage, conf):
         pending = set(session.scalars(select(AssetPartitionDagRun.id)))
     # A fresh parse for each run, as in a task's own process: `dag.test()` writes the form into the DAG's params.
     dag_run = DagBag(os.environ["AIRFLOW__CORE__DAGS_FOLDER"]).dags[NAME + stage].test(run_conf=conf)
-    tasks = {ti.task_id: str(ti.state) for ti in dag_run.get_task_instances()}
+    instances = dag_run.get_task_instances()
+    tasks = {ti.task_id: str(ti.state) for ti in instances}
+    mapped = {ti.map_index: ti.rendered_map_index for ti in instances if ti.map_index >= 0}
     with create_session() as session:
         events = session.scalars(
             select(AssetEvent).where(AssetEvent.id.not_in(before)).order_by(AssetEvent.partition_key)
@@ -107,6 +115,7 @@ def run(stage, conf):
         return {
             "state": str(dag_run.state),
             "tasks": tasks,
+            "mapped": mapped,
             "calls": list(CALLS),
             "events": [[event.partition_key, event.extra.get("mode")] for event in events],
             "starts": sorted([entry.target_dag_id.removeprefix(NAME), entry.partition_key] for entry in queued),
@@ -131,6 +140,7 @@ result["corrected"] = run("corrections", {})
 CORRECTED["outcomes"] = []
 result["nothing_corrected"] = run("corrections", {})
 result["no_day"] = run("batch_scoring", {})
+result["trained"] = run("training", {"ds": "2013-10-01"})
 result["kept"] = run("deployment", {"ds": "2013-10-01"})
 VERDICT.update(moved=True, outcome="promoted")
 result["promoted"] = run("deployment", {"ds": "2013-10-01"})

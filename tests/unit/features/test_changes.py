@@ -20,7 +20,7 @@ from imago.jobs import features, outcomes
 from imago.jobs.corrections import correct, spans, split
 from imago.landing.deliver import write_delivery
 from imago.ledger import connect
-from imago.storage import Storage
+from imago.storage import Storage, checksum_of
 from imago.tables import Table
 
 CONTEXT = RunContext(run_id="test")
@@ -131,7 +131,7 @@ def test_a_refused_day_stays_is_told_once_and_tried_again_only_when_its_files_ch
     storage = Storage(published)
     key = corrected(published, datetime(2013, 3, 20))
     corrected(published, datetime(2013, 3, 21), ds=D2)
-    storage.delete(CORRECTION + ".sha256")
+    storage.delete(checksum_of(CORRECTION))
 
     first = correct(published, spec, "outcomes", run("first"))
     again = correct(published, spec, "outcomes", run("again"))

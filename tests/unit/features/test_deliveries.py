@@ -9,12 +9,12 @@ import pyarrow as pa
 import pytest
 
 from imago.contracts import Contract, Raw
-from imago.dbt.sources import source_contract
-from imago.errors import MissingPartition, RefusedPartition
+from imago.dbt.sources import _contract, source_contract
+from imago.errors import MissingPartition, RefusedPartition, SpecError
 from imago.features.deliveries import check_deliveries
 from imago.features.raw import raw_files
 from imago.landing.deliver import write_delivery
-from imago.storage import Storage
+from imago.storage import Storage, checksum_of
 
 D1, D2, D3 = "2013-03-01", "2013-03-02", "2013-03-03"
 WHERE = {"environment": "dev", "model": "flight_delays", "table": "features"}
@@ -95,21 +95,21 @@ def test_one_flipped_bit_is_refused_by_its_checksum(landed, file):
 def test_half_a_file_with_a_fresh_checksum_is_refused_as_unreadable(landed, file):
     half = file.storage.read_bytes(file.rel)[:5000]
     file.storage.write_bytes(file.rel, half)
-    file.storage.write_bytes(file.rel + ".sha256", hashlib.sha256(half).hexdigest().encode())
+    file.storage.write_bytes(checksum_of(file.rel), hashlib.sha256(half).hexdigest().encode())
     assert refused(landed)["rule"] == "readable Parquet"
 
 
 def test_a_file_without_its_checksum_is_refused(landed, file):
-    file.storage.delete(file.rel + ".sha256")
+    file.storage.delete(checksum_of(file.rel))
 
     facts = refused(landed)
     assert (facts["rule"], facts["seen"]) == ("checksum", "none")
-    assert facts["allowed"] == "20130301T230000Z.parquet.sha256 beside it"
+    assert facts["allowed"] == "_20130301T230000Z.parquet.sha256 beside it"
 
 
 def test_an_old_file_that_is_being_replaced_is_whole(landed, file):
-    promised = file.storage.read_bytes(file.rel + ".sha256").decode()
-    file.storage.write_bytes(file.rel + ".sha256", f"{'0' * 64}\n{promised}".encode())
+    promised = file.storage.read_bytes(checksum_of(file.rel)).decode()
+    file.storage.write_bytes(checksum_of(file.rel), f"{'0' * 64}\n{promised}".encode())
     assert check(landed, D2, D2) == 3
 
 
@@ -268,3 +268,50 @@ def test_every_shipped_raw_kind_has_a_contract_with_a_checksum():
         source = source_contract(kind, "dev")
         assert source.checksum
         assert source.columns[-1].name == "known_at"
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "rule", "seen"),
+    [
+        ("tailnum", "'; drop table features; --", "pattern", '"\'; drop table features; --"'),
+        ("origin", "PHL", "allowed values", "'PHL'"),
+        ("distance", -719, "range", "-719 to -719"),
+        ("flight_key", "2013-03-02-UA1-EWR-0000", "tells its row", "not shown: the column is a key"),
+        (
+            "event_time",
+            datetime(2014, 3, 2, 12),
+            "lies within its day",
+            "within 2013-03-02 10:15:00 to 2014-03-02 12:00:00",
+        ),
+    ],
+)
+def test_a_value_that_its_column_does_not_allow_is_refused_by_file_and_column(landed, file, column, value, rule, seen):
+    values = file.rows[column].to_pylist()
+    file.deliver(file.with_column(column, pa.array([value, *values[1:]], file.rows[column].type)))
+
+    facts = refused(landed)
+    assert (facts["file"], facts["column"], facts["rule"], facts["rows"]) == (file.rel, column, rule, 1)
+    assert facts["seen"] == seen
+
+
+def test_a_register_is_refused_when_half_of_it_is_missing_but_may_be_corrected_row_by_row(landed):
+    storage = Storage(landed)
+    rel = next(name for name in storage.list("raw/planes") if name.endswith(".parquet"))
+    rows = storage.read_parquet(rel)
+    boeing = rows.slice(0, 1).set_column(rows.column_names.index("known_at"), "known_at", [[datetime(2013, 3, 1)]])
+    boeing = boeing.cast(rows.schema)
+    write_delivery(storage, "raw/planes/20130301T000000Z.parquet", boeing)
+    check(landed)
+
+    write_delivery(storage, rel, rows.slice(0, rows.num_rows // 2))
+    facts = refused(landed)
+    assert (facts["rule"], facts["rows"], facts.get("column")) == ("volume", rows.num_rows // 2, None)
+
+
+def test_a_rule_that_a_file_cannot_answer_by_itself_is_refused_in_its_contract():
+    with pytest.raises(SpecError, match="airlines has a hole at carrier") as error:
+        _contract("airlines", {"key": ["carrier"], "checksum": "none"}, (("carrier", "varchar", {"max_unseen": 0.1}),))
+    assert error.value.facts["seen"] == "max_unseen"
+    with pytest.raises(SpecError, match="airlines has a hole") as error:
+        _contract("airlines", {"key": ["carrier"], "checksum": "none", "volume": [1, 2]}, ())
+    assert error.value.facts["seen"] == "volume"

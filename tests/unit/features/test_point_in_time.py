@@ -25,7 +25,7 @@ from imago.jobs import features, outcomes
 from imago.landing.deliver import write_delivery
 from imago.landing.flights import known_at, new_york
 from imago.specs import get_model
-from imago.storage import Storage
+from imago.storage import Storage, checksum_of
 from imago.tables import Table
 
 CONTEXT = RunContext(run_id="test")
@@ -187,13 +187,13 @@ def without_row(env: Environment, kind: str, ds: str) -> dict[str, pa.Table]:
 def landed(env: Environment, files: dict[str, pa.Table | None]) -> Iterator[None]:
     """Writes files as deliveries are written (None takes one away), and afterwards puts back what was there."""
     storage = Storage(env)
-    names = [f"{name}{ending}" for name in files for ending in ("", ".sha256")]
+    names = [path for name in files for path in (name, checksum_of(name))]
     there = {name: storage.read_bytes(name) for name in names if storage.exists(name)}
     try:
         for name, rows in files.items():
             if rows is None:
                 storage.delete(name)
-                storage.delete(f"{name}.sha256")
+                storage.delete(checksum_of(name))
             else:
                 write_delivery(storage, name, rows)
         yield

@@ -10,7 +10,7 @@ import pytest
 from imago.errors import ImagoError
 from imago.landing.deliver import deliver, write_delivery
 from imago.landing.flights import FlightsWorld, known_at, new_york
-from imago.storage import Storage
+from imago.storage import Storage, checksum_of
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +93,7 @@ def test_landing_again_writes_nothing_and_a_changed_file_is_put_right(dev, world
     again = deliver(storage, deliveries)
     path = deliveries[-1].path
     storage.write_bytes(path, b"half a file")
-    storage.delete(deliveries[0].path + ".sha256")
+    storage.delete(checksum_of(deliveries[0].path))
     mended = deliver(storage, deliveries)
 
     assert first == {"files": 6, "written": 6, "unchanged": 0, "rows": sum(d.rows.num_rows for d in deliveries)}
@@ -109,7 +109,7 @@ def test_a_delivery_lies_beside_the_checksum_of_its_bytes(dev, world):
 
     assert write_delivery(storage, delivery.path, delivery.rows)
     assert not write_delivery(storage, delivery.path, delivery.rows)
-    promised = storage.read_bytes(delivery.path + ".sha256").decode()
+    promised = storage.read_bytes(checksum_of(delivery.path)).decode()
     assert promised == hashlib.sha256(storage.read_bytes(delivery.path)).hexdigest()
 
 
@@ -131,12 +131,12 @@ def test_a_writer_that_dies_leaves_the_old_file_or_the_new_one_and_never_a_broke
         write_delivery(storage, delivery.path, delivery.rows.slice(1))
     monkeypatch.undo()
 
-    promised = storage.read_bytes(delivery.path + ".sha256").decode().split()
+    promised = storage.read_bytes(checksum_of(delivery.path)).decode().split()
     rows = storage.read_parquet(delivery.path).num_rows
     assert hashlib.sha256(storage.read_bytes(delivery.path)).hexdigest() in promised
     assert rows == delivery.rows.num_rows - (dies_at == "third")
     assert write_delivery(storage, delivery.path, delivery.rows.slice(1))
-    assert len(storage.read_bytes(delivery.path + ".sha256").split()) == 1
+    assert len(storage.read_bytes(checksum_of(delivery.path)).split()) == 1
 
 
 def test_a_broken_file_is_not_called_whole_while_it_is_replaced(dev, world, monkeypatch):

@@ -8,7 +8,19 @@ import pytest
 
 from imago.environments import load_environment
 from imago.errors import SettingsError, SpecError
-from imago.specs import BusinessMetric, Drift, Guardrails, ModelSpec, Schedules, get_model
+from imago.specs import (
+    Baseline,
+    BusinessMetric,
+    Choice,
+    Drift,
+    Guardrails,
+    ModelSpec,
+    Range,
+    Schedules,
+    Search,
+    Training,
+    get_model,
+)
 
 GOOD = {
     "IMAGO_DEV_STORAGE_ROOT": "s3://imago-dev",
@@ -59,6 +71,37 @@ def test_a_spec_that_is_not_valid_is_refused_with_its_field(field: str, value: A
 def test_a_part_of_a_spec_that_is_not_valid_is_refused(part: Any, fields: dict[str, Any]) -> None:
     with pytest.raises(SpecError, match=r"allowed|finite|bound|critical"):
         part(**fields)
+
+
+SPACE = (Choice(setting="model__max_iter", values=(50, 100)),)
+
+
+@pytest.mark.parametrize(
+    ("part", "fields", "named"),
+    [
+        (Search, {"space": (), "trials": 3, "seconds": 60}, "space"),
+        (Search, {"space": SPACE, "trials": 0, "seconds": 60}, "trials"),
+        (Search, {"space": SPACE, "trials": 3, "seconds": 0}, "seconds"),
+        (Search, {"space": SPACE * 2, "trials": 3, "seconds": 60}, "model__max_iter stand twice"),
+        (Choice, {"setting": "model__max_iter", "values": (50,)}, "values"),
+        (Choice, {"setting": "model__max_iter", "values": (50, 50)}, "each value once"),
+        (Choice, {"setting": "model.max_iter", "values": (50, 100)}, "setting"),
+        (Range, {"setting": "model__l2", "low": 1.0, "high": 1.0}, "above low"),
+        (Range, {"setting": "model__l2", "low": 0.0, "high": 1.0, "log": True}, "above 0"),
+        (Baseline, {"name": "rule", "build": print, "why": "w", "search": None}, "candidates only"),
+    ],
+)
+def test_a_search_that_cannot_be_made_is_refused_with_its_field(part: Any, fields: dict[str, Any], named: str) -> None:
+    with pytest.raises(SpecError, match=named):
+        part(**fields)
+
+
+def test_a_search_without_tuning_days_is_refused() -> None:
+    spec = changed()
+    search = Search(space=SPACE, trials=1, seconds=60)
+    searching = spec.candidates[0].model_copy(update={"search": search})
+    with pytest.raises(SpecError, match=r"tuning_days.*logistic_regression"):
+        changed(candidates=(searching, *spec.candidates[1:]), training=Training(tuning_days=0))
 
 
 def test_a_valid_spec_is_frozen() -> None:

@@ -1,0 +1,33 @@
+"""What every part of a spec is: frozen, strict, and refused with the field, the value and what is allowed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from imago.errors import SpecError
+
+
+class Part(BaseModel):
+    """The base of a spec and its parts. An invalid value raises SpecError."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise _refusal(type(self).__name__, error) from None
+
+
+def _refusal(kind: str, error: ValidationError) -> SpecError:
+    lines = []
+    for problem in error.errors():
+        field = ".".join(str(part) for part in problem["loc"]) or "the spec"
+        message = problem["msg"].removeprefix("Value error, ")
+        seen = "" if problem["type"] == "missing" else f", given {problem['input']!r:.80}"
+        lines.append(f"{field}: {message}{seen}")
+    return SpecError(
+        f"{kind} is not valid: " + "; ".join(lines), next_step="correct the named fields in include/imago_models"
+    )
