@@ -1,15 +1,18 @@
-"""Does luck promote, and does merit? Fights whose truth is known, through the real `decide`, on real flights.
+"""Does luck promote, and does merit? Fights through the real `decide`, on the real flights.
 
 - Retrains: a model is trained again and again on days drawn from its own training days; champion and challenger are two
   such retrains, so a promotion is luck. The holdout is the one that a training of that week would judge on.
-- Chance alone: two disturbances of one model's scores that come from the same draw, so that neither is better; with the
-  smallest effect next to nothing, only the interval stands between luck and a promotion.
-- Power: a champion that lacks a part of what the challenger knows, mixed so that the challenger is better by exactly
-  twice the smallest effect over the days that the holdouts are drawn from.
+- Chance alone: contestants are one model, each blurred by a draw of its own, so that nobody is better; with a smallest
+  effect next to nothing, only the interval stands between luck and a promotion.
+- Power: the champion is blurred until the challenger is better by exactly twice the smallest effect. A blur is drawn
+  for each row, and for each airline and day, as a late morning of one airline would have it.
+- Beyond sight: the champion lacks the weather instead, a lead that comes and goes with single days. No rule can see
+  twice the smallest effect then on so few days; this one has to say so, and must not promote by luck.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -26,6 +29,7 @@ from imago.selection import Contestant, Verdict, decide
 from imago.specs import Candidate, ModelSpec
 from imago.training import fitting, snapshot
 from imago.training.cut import Cut, cut
+from imago_models.flight_delays import WEATHER
 from proofs.fight.flights import SPEC, rows
 
 GROUPS = 50  # of retrains: each has a week, a model and RETRAINS of it
@@ -33,30 +37,37 @@ RETRAINS = 8
 WINDOW = 60  # days that a retrain learns from
 HOLDOUT = SPEC.training.holdout_days
 WEEKS = days_between("2013-04-03", "2013-12-25")[::7]
-_WEATHER = ("temperature_f", "humidity_pct", "wind_mph", "gust_mph", "precip_in", "visibility_miles", "pressure_mb")
 
 
 @dataclass(frozen=True)
 class Fights:
-    """How fights of one kind ended. `sure` counts those in which a lower bound lay above 0, whatever its size."""
+    """How fights of one kind ended. `sure` counts those in which a candidate's lower bound lay above 0, `warned` those
+    in which the smallest effect was said to be too small for the holdout, `errors` are the standard errors."""
 
     kind: str
     fought: int = 0
     promoted: int = 0
     sure: int = 0
-    spread: tuple[float, ...] = ()  # the estimated differences
+    warned: int = 0
+    errors: tuple[float, ...] = ()
 
     def __add__(self, other: Fights) -> Fights:
         return Fights(
             self.kind, self.fought + other.fought, self.promoted + other.promoted, self.sure + other.sure,
-            (*self.spread, *other.spread),
+            self.warned + other.warned, (*self.errors, *other.errors),
         )  # fmt: skip
 
     def with_one(self, verdict: Verdict) -> Fights:
         gaps = [one.difference for one in verdict.rulings if one.role == "candidate" and one.difference]
         sure = any(gap.low is not None and gap.low > 0 for gap in gaps)
-        told = tuple(float(gap.estimate) for gap in gaps if gap.estimate is not None)
-        return self + Fights(self.kind, 1, verdict.outcome == "promoted", sure, told)
+        warned = any("standard errors" in text for text in verdict.warnings)
+        errors = tuple(gap.error for gap in gaps if gap.error is not None)
+        return self + Fights(self.kind, 1, verdict.outcome == "promoted", sure, warned, errors)
+
+    @property
+    def error(self) -> float:
+        """The mean standard error of a difference on these holdouts."""
+        return float(np.mean(self.errors)) if self.errors else float("nan")
 
 
 def share(hits: int, tries: int) -> str:
@@ -89,9 +100,7 @@ def retrains(folder: Path, group: int) -> list[Fights]:
     return [pairs, fours]
 
 
-def _retrained(
-    spec: ModelSpec, folder: Path, where: Cut, one: Candidate, random: np.random.Generator
-) -> np.ndarray:
+def _retrained(spec: ModelSpec, folder: Path, where: Cut, one: Candidate, random: np.random.Generator) -> np.ndarray:
     """The holdout scores of a true fit on days that were drawn, with replacement, from the training days."""
     year, days = rows(folder), where.days("fit")
     ends = _ends(year)
@@ -141,40 +150,120 @@ def _days(year: pa.Table, days: tuple[str, ...]) -> pa.Table:
 
 @dataclass(frozen=True)
 class Pool:
-    """Every day from April on, scored by models that had not seen it: one that knows all columns, one that knows no
-    weather, and the share of late flights by airline and hour. Scores of models are log-odds."""
+    """Every day from the end of April on, scored by models that had not seen it: the spec's trees, trees that know no
+    weather, and the share of late flights by airline and hour. Scores of trees are log-odds; `group` numbers the
+    airline's day."""
 
     days: np.ndarray
     truth: np.ndarray
-    carrier: np.ndarray
-    strong: np.ndarray
-    weak: np.ndarray
+    group: np.ndarray
+    trees: np.ndarray
+    blind: np.ndarray
     naive: np.ndarray
+
+    def drawn(self, random: np.random.Generator) -> np.ndarray:
+        """The rows of as many different days as a holdout has."""
+        return np.flatnonzero(np.isin(self.days, random.choice(np.unique(self.days), HOLDOUT, replace=False)))
+
+    def blurred(self, amount: float, random: np.random.Generator) -> np.ndarray:
+        """The trees' scores under a blur, half of it for each row and half for each airline and day."""
+        shared = random.normal(size=int(self.group.max()) + 1)[self.group]
+        return self.trees + amount * (random.normal(size=len(self.trees)) + shared)
+
+    def lead(self, other: np.ndarray) -> float:
+        """How much better the trees are than other scores, over all days."""
+        return float(roc_auc_score(self.truth, self.trees) - roc_auc_score(self.truth, other))
 
 
 @cache
 def pool(folder: Path) -> Pool:
-    parts: list[tuple[Any, ...]] = []
+    plan = SPEC.training.model_copy(update={"window_days": WINDOW, "tuning_days": 0, "holdout_days": 7})
+    spec = SPEC.model_copy(update={"training": plan})
+    trees, hours = _named("gradient_boosting", SPEC.candidates), _named("carrier_and_hour", SPEC.baselines)
+    blind = Candidate(name="blind", build=_without_weather, why="knows no weather")
+    parts = []
     for ds in ("2013-05-01", "2013-07-10", "2013-09-18", "2013-11-27"):
-        plan = SPEC.training.model_copy(update={"window_days": WINDOW, "tuning_days": 0, "holdout_days": 70})
-        spec = SPEC.model_copy(update={"training": plan})
-        where = replace(cut(SPEC.model_copy(update={"training": plan.model_copy(update={"holdout_days": 7})}), ds))
-        where = replace(where, holdout_first=shift(ds, -7), holdout_last=min(shift(ds, 62), "2013-12-30"))
+        where = cut(spec, ds)
+        where = replace(where, holdout_last=min(shift(where.holdout_first, 69), "2013-12-30"))
         frozen = _snapshot(rows(folder), where)
-        trees, hours = SPEC.candidates[1], SPEC.baselines[1]
-        blind = Candidate(name="blind", build=_without_weather, why="knows no weather")
-        strong, weak, naive = (fitting.fit(spec, frozen, one).scores for one in (trees, blind, hours))
         held = frozen.part("holdout")
-        parts.append((held.column("ds").to_numpy(), snapshot.labels(held, spec), held.column("carrier").to_numpy(),
-                      _odds(strong), _odds(weak), naive))  # fmt: skip
-    return Pool(*(np.concatenate(values) for values in zip(*parts, strict=True)))
+        scores = [fitting.fit(spec, frozen, one).scores for one in (trees, blind, hours)]
+        group = np.char.add(held.column("ds").to_numpy().astype(str), held.column("carrier").to_numpy().astype(str))
+        parts.append((held.column("ds").to_numpy(), snapshot.labels(held, spec), group,
+                      _odds(scores[0]), _odds(scores[1]), scores[2]))  # fmt: skip
+    days, truth, group, *scores = (np.concatenate(values) for values in zip(*parts, strict=True))
+    return Pool(days, truth, np.unique(group, return_inverse=True)[1], *scores)
+
+
+def chance_alone(folder: Path, fights: int, challengers: int, seed: int) -> Fights:
+    """Fights among equals."""
+    found, held, random = Fights(f"chance-{challengers}"), pool(folder), np.random.default_rng([seed, challengers])
+    for _ in range(fights):
+        scores = {name: held.blurred(0.3, random) for name in ("champion", *_challengers(challengers))}
+        found = found.with_one(_known(held, scores, random, smallest_effect=1e-6))
+    return found
+
+
+def power(folder: Path, fights: int, challengers: int, seed: int) -> Fights:
+    """Fights of a challenger that is better by twice the smallest effect; further challengers are the champion's
+    equals."""
+    found, held, random = Fights(f"power-{challengers}"), pool(folder), np.random.default_rng([seed, challengers, 7])
+    amount = _amount(lambda part: held.blurred(part, np.random.default_rng(99)), held)
+    for _ in range(fights):
+        scores = {name: held.blurred(amount, random) for name in ("champion", *_challengers(challengers))}
+        scores["challenger-0"] = held.trees
+        found = found.with_one(_known(held, scores, random, smallest_effect=SPEC.smallest_effect))
+    return found
+
+
+def beyond_sight(folder: Path, fights: int, seed: int) -> Fights:
+    """Fights for the same lead over a champion that knows less of the weather."""
+    found, held, random = Fights("blind"), pool(folder), np.random.default_rng([seed, 13])
+    amount = _amount(lambda part: _mix(held, part), held)
+    for _ in range(fights):
+        scores = {"champion": _mix(held, amount), "challenger-0": held.trees}
+        found = found.with_one(_known(held, scores, random, smallest_effect=SPEC.smallest_effect))
+    return found
+
+
+def _known(held: Pool, scores: dict[str, np.ndarray], random: np.random.Generator, smallest_effect: float) -> Verdict:
+    """A fight on drawn days, against the floor of the spec and without its ceiling."""
+    chosen = held.drawn(random)
+    seen = {name: values[chosen] for name, values in {**scores, "naive": held.naive}.items()}
+    entrants = [Contestant("champion", "champion", None), Contestant("naive", "baseline", None)]
+    entrants += [Contestant(name, "candidate", None) for name in scores if name != "champion"]
+    return decide(
+        entrants, bar=replace(bar_of(SPEC), ceiling=None, smallest_effect=smallest_effect), days=held.days[chosen],
+        truth=held.truth[chosen], scores=seen, seed=SPEC.training.seed,
+    )  # fmt: skip
+
+
+def _amount(made: Callable[[float], np.ndarray], held: Pool) -> float:
+    """How much of a fault costs twice the smallest effect over all days."""
+    low, high = 0.0, 2.0
+    for _ in range(12):
+        middle = (low + high) / 2
+        low, high = (middle, high) if held.lead(made(middle)) < 2 * SPEC.smallest_effect else (low, middle)
+    return (low + high) / 2
+
+
+def _mix(held: Pool, part: float) -> np.ndarray:
+    return (1 - part) * held.trees + part * held.blind
+
+
+def _challengers(count: int) -> list[str]:
+    return [f"challenger-{place}" for place in range(count)]
+
+
+def _named(name: str, among: Any) -> Any:
+    return next(one for one in among if one.name == name)
 
 
 def _without_weather(spec: ModelSpec, seed: int) -> Any:
-    pipeline = SPEC.candidates[1].build(spec, seed)
+    pipeline = _named("gradient_boosting", SPEC.candidates).build(spec, seed)
     prepare = pipeline.steps[0][1]
     prepare.transformers = [
-        (name, step, [column for column in columns if column not in _WEATHER])
+        (name, step, [column for column in columns if column not in WEATHER])
         for name, step, columns in prepare.transformers
     ]
     return pipeline
@@ -183,72 +272,3 @@ def _without_weather(spec: ModelSpec, seed: int) -> Any:
 def _odds(scores: np.ndarray) -> np.ndarray:
     clipped = np.clip(scores, 1e-6, 1 - 1e-6)
     return np.log(clipped / (1 - clipped))
-
-
-def chance_alone(folder: Path, fights: int, challengers: int, seed: int) -> Fights:
-    """Fights among equals: every score is the strong model's, disturbed per row and per airline and day alike."""
-    found, held = Fights(f"chance-{challengers}"), pool(folder)
-    random = np.random.default_rng([seed, challengers])
-    for _ in range(fights):
-        chosen = _drawn(held, random)
-        _, group = np.unique(np.char.add(held.days[chosen].astype(str), held.carrier[chosen].astype(str)),
-                             return_inverse=True)  # fmt: skip
-        scores = {
-            name: held.strong[chosen] + 0.5 * random.normal(size=len(chosen))
-            + 0.5 * random.normal(size=group.max() + 1)[group]
-            for name in ("champion", *(f"challenger-{place}" for place in range(challengers)))
-        }  # fmt: skip
-        found = found.with_one(_known(held, chosen, scores, smallest_effect=1e-6))
-    return found
-
-
-def power(folder: Path, fights: int, challengers: int, seed: int) -> Fights:
-    """Fights of a challenger that is better by twice the smallest effect; further challengers are the champion's
-    equals."""
-    found, held = Fights(f"power-{challengers}"), pool(folder)
-    lead = 2 * SPEC.smallest_effect
-    part = _mixed_for(folder, lead)
-    random = np.random.default_rng([seed, challengers, 7])
-    for _ in range(fights):
-        chosen = _drawn(held, random)
-        less = _mix(held, part)[chosen]
-        scores = {"champion": less, "challenger-0": held.strong[chosen]}
-        scores |= {
-            f"challenger-{place}": less + 0.1 * random.normal(size=len(chosen)) for place in range(1, challengers)
-        }
-        found = found.with_one(_known(held, chosen, scores, smallest_effect=SPEC.smallest_effect))
-    return found
-
-
-def _known(held: Pool, chosen: np.ndarray, scores: dict[str, np.ndarray], smallest_effect: float) -> Verdict:
-    entrants = [Contestant("champion", "champion", None), Contestant("naive", "baseline", None)]
-    entrants += [Contestant(name, "candidate", None) for name in scores if name != "champion"]
-    return decide(
-        entrants, bar=replace(bar_of(SPEC), ceiling=None, smallest_effect=smallest_effect), days=held.days[chosen],
-        truth=held.truth[chosen], scores={**scores, "naive": held.naive[chosen]}, seed=SPEC.training.seed,
-    )  # fmt: skip
-
-
-def _drawn(held: Pool, random: np.random.Generator) -> np.ndarray:
-    """The rows of as many different days as a holdout has."""
-    days = np.unique(held.days)
-    return np.flatnonzero(np.isin(held.days, random.choice(days, HOLDOUT, replace=False)))
-
-
-def _mix(held: Pool, part: float) -> np.ndarray:
-    return (1 - part) * held.strong + part * held.weak
-
-
-@cache
-def _mixed_for(folder: Path, lead: float) -> float:
-    """How much of the weaker model makes the strong one better by `lead` on the mean holdout, to within 0.00005."""
-    held, random = pool(folder), np.random.default_rng(99)
-    holdouts = [_drawn(held, random) for _ in range(200)]
-    strong = np.mean([roc_auc_score(held.truth[chosen], held.strong[chosen]) for chosen in holdouts])
-    low, high = 0.0, 1.0
-    while high - low > 1e-3:
-        part = (low + high) / 2
-        mixed = _mix(held, part)
-        gap = strong - np.mean([roc_auc_score(held.truth[chosen], mixed[chosen]) for chosen in holdouts])
-        low, high = (part, high) if gap < lead else (low, part)
-    return (low + high) / 2

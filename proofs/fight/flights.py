@@ -10,23 +10,26 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from imago.days import days_between
 from imago.environments import Environment
 from imago.jobs.landing import land
-from imago.ledger import migrate
 from imago.specs import ModelSpec, get_model
 from imago.tables import Table
-from proofs.gates.world import CONTEXT, FIRST, LAST, TABLES, make_world
+from proofs.gates.world import CONTEXT, FIRST, LAST, TABLES, World
+from proofs.postgres import new_environment
 
 SPEC: ModelSpec = get_model("flight_delays")
 
 
 def build(url: str, folder: Path) -> None:
     """Builds the year in an environment of its own, and keeps both tables as files for all who read them."""
-    world = make_world(url, folder / "year")
+    world = World(new_environment(url, folder / "year"))
     land(world.env, FIRST, LAST, CONTEXT)
     for name in TABLES:
         world.refresh(name, FIRST, LAST)
-        pq.write_table(world.table(name).read([info.ds for info in world.table(name).partitions()]), _file(folder, name))
+        pq.write_table(
+            world.table(name).read([info.ds for info in world.table(name).partitions()]), _file(folder, name)
+        )
 
 
 def table(folder: Path, name: str) -> pa.Table:
@@ -43,22 +46,9 @@ def rows(folder: Path) -> pa.Table:
 
 
 def environment(url: str, folder: Path, mlflow: str) -> Environment:
-    """An empty environment dev: a ledger schema and a storage root of its own."""
+    """An empty environment dev, with a storage root and a model registry of its own."""
     name = uuid.uuid4().hex[:10]
-    env = Environment.model_validate(
-        {
-            "name": "dev",
-            "storage_root": str(folder / f"storage-{name}"),
-            "ledger_url": url,
-            "ledger_schema": f"p_{name}",
-            "mlflow_uri": mlflow,
-            "registry_prefix": f"{name}.",
-            "dbt_target": "dev",
-            "alert_channel": "#imago-dev",
-        }
-    )
-    migrate(env)
-    return env
+    return new_environment(url, folder / name, mlflow_uri=mlflow, registry_prefix=f"{name}.")
 
 
 def publish(env: Environment, name: str, data: pa.Table) -> None:
