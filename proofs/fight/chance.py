@@ -179,8 +179,8 @@ class Pool:
 def pool(folder: Path) -> Pool:
     plan = SPEC.training.model_copy(update={"window_days": WINDOW, "tuning_days": 0, "holdout_days": 7})
     spec = SPEC.model_copy(update={"training": plan})
-    trees, hours = _named("gradient_boosting", SPEC.candidates), _named("carrier_and_hour", SPEC.baselines)
-    blind = Candidate(name="blind", build=_without_weather, why="knows no weather")
+    trees, hours = named("gradient_boosting", SPEC.candidates), named("carrier_and_hour", SPEC.baselines)
+    blind = Candidate(name="blind", build=without_weather, why="knows no weather")
     parts = []
     for ds in ("2013-05-01", "2013-07-10", "2013-09-18", "2013-11-27"):
         where = cut(spec, ds)
@@ -255,12 +255,12 @@ def _challengers(count: int) -> list[str]:
     return [f"challenger-{place}" for place in range(count)]
 
 
-def _named(name: str, among: Any) -> Any:
+def named(name: str, among: Any) -> Any:
     return next(one for one in among if one.name == name)
 
 
-def _without_weather(spec: ModelSpec, seed: int) -> Any:
-    pipeline = _named("gradient_boosting", SPEC.candidates).build(spec, seed)
+def without_weather(spec: ModelSpec, seed: int) -> Any:
+    pipeline = named("gradient_boosting", SPEC.candidates).build(spec, seed)
     prepare = pipeline.steps[0][1]
     prepare.transformers = [
         (name, step, [column for column in columns if column not in WEATHER])

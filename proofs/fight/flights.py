@@ -27,9 +27,7 @@ def build(url: str, folder: Path) -> None:
     land(world.env, FIRST, LAST, CONTEXT)
     for name in TABLES:
         world.refresh(name, FIRST, LAST)
-        pq.write_table(
-            world.table(name).read([info.ds for info in world.table(name).partitions()]), _file(folder, name)
-        )
+        pq.write_table(world.table(name).read(days_between(FIRST, LAST)), _file(folder, name))
 
 
 def table(folder: Path, name: str) -> pa.Table:
