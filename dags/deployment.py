@@ -8,7 +8,9 @@ champion is announced.
 day.
 
 **Approval.** Where the environment asks for it (prod does), a challenger that won waits for a person: *Required
-actions* in the UI. No answer within three days means no promotion. A champion that changed meanwhile voids the verdict.
+actions* in the UI. No answer within three days means no promotion: *approve* and *promote* are skipped, and one alert
+says so; clear *approve* to ask again, or use `imago champion approve`. A champion that changed meanwhile voids the
+verdict. Who answered, and when, stands in the ledger.
 
 **When.** When training announces its day. Its days can be backfilled; a backfill renders the recorded verdict
 again and moves nothing.
@@ -24,7 +26,6 @@ from __future__ import annotations
 
 import datetime
 
-from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import DAG
 
 from imago.environments import hosted_environments
@@ -32,6 +33,7 @@ from imago.specs import ModelSpec
 from imago_airflow.assets import asset
 from imago_airflow.defaults import POOLS, by_asset, stage_dag
 from imago_airflow.operators import JudgeOperator, PromoteOperator
+from imago_airflow.operators.approval import AskOperator
 from imago_models import MODELS
 
 
@@ -49,14 +51,14 @@ def build(environment: str, spec: ModelSpec) -> DAG:
         judge = JudgeOperator(
             task_id="judge", environment=environment, model=spec.name, outlets=[champion], pool=POOLS["train"]
         )
-        approve = ApprovalOperator(
+        approve = AskOperator(
             task_id="approve",
+            environment=environment,
+            model=spec.name,
+            verdict=judge.output,
             subject=f"Promote the new champion of {spec.name} in {environment}?",
             body="{{ ti.xcom_pull(task_ids='judge')['markdown'] }}",
-            # The answer's own limit; a shared execution_timeout would silently take its place.
             response_timeout=datetime.timedelta(days=3),
-            execution_timeout=None,
-            retries=0,
         )
         promote = PromoteOperator(
             task_id="promote",

@@ -1,7 +1,8 @@
 """# Watchdog
 
 **What.** Looks for what should have happened and did not: a day that was not published by its deadline, alerts that
-nobody delivers, runs that never ended.
+nobody delivers, runs that never ended. Then it compares MLflow with the ledger: an alias that was moved by hand is put
+back, a deleted version of a champion is reported.
 
 **Why.** Silence is a signal. No callback fires for a task that was killed, nor for a run that never started.
 

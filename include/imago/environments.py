@@ -32,7 +32,8 @@ class Environment(BaseModel):
     (`postgresql+psycopg2://...`), `ledger_schema` the schema inside it. `registry_prefix` stands before the names of
     the registered models. `airflow_url` is where a person's browser finds Airflow (for links). `keep_versions_days`,
     `keep_staging_days` and `keep_audits_days` are how long old table versions, the staged rows of attempts that did not
-    end well, and the pages of audits stay.
+    end well, and the pages of audits stay. The models that reigned within the last `keep_reigns` promotions are
+    protected: a rollback can return to each of them.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -56,6 +57,7 @@ class Environment(BaseModel):
     keep_versions_days: int = Field(default=30, ge=1)
     keep_staging_days: int = Field(default=14, ge=1)
     keep_audits_days: int = Field(default=365, ge=1)
+    keep_reigns: int = Field(default=5, ge=2)
 
     @field_validator("storage_root")
     @classmethod

@@ -17,12 +17,12 @@ from imago_airflow.connections import environment_for
 from imago_models import MODELS
 
 _LOGGED_IN = [Depends(requires_access_view(AccessView.WEBSITE))]
-# Audit pages are files of the storage root, shown on Airflow's own origin: whatever they hold, nothing of it runs.
+# Audits and dossiers are files of the storage root, shown on Airflow's own origin: whatever they hold, none of it runs.
 _NO_SCRIPTS = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}
 
 
 def build_app() -> FastAPI:
-    """The application below `/imago`: the dashboard of each hosted environment and model, and its audits."""
+    """The application below `/imago`: the dashboard of each hosted environment and model, its audits, its dossiers."""
     app = FastAPI(title="Imago", docs_url=None, redoc_url=None, openapi_url=None)
 
     @app.get("/", dependencies=_LOGGED_IN)
@@ -55,6 +55,19 @@ def build_app() -> FastAPI:
             found = page(env, spec, table, which)
             if found is None:
                 raise HTTPException(404, f"no audit of {table} for {which} has a page")
+            return found
+
+        return _page(environment, model, stored, headers=_NO_SCRIPTS)
+
+    @app.get("/dossiers/{environment}/{model}/{ds}", dependencies=_LOGGED_IN)
+    def dossier(environment: str, model: str, ds: str) -> Response:
+        """The page of the newest decision on the training of `ds`."""
+        from imago.jobs.dossiers import page
+
+        def stored(env: Environment, spec: ModelSpec) -> str:
+            found = page(env, spec, ds)
+            if found is None:
+                raise HTTPException(404, f"no training of {ds} was judged")
             return found
 
         return _page(environment, model, stored, headers=_NO_SCRIPTS)

@@ -96,10 +96,11 @@ class Bait:
         changed = change(card)
         self.write("model.json", json.dumps(card if changed is None else changed).encode())
 
-    def seal(self) -> None:
-        """Lets the ledger's digests be those of the files as they lie there."""
+    def seal(self, folder: Path | None = None) -> None:
+        """Lets the ledger's digests be those of the files as they lie there (or in `folder`, for good)."""
+        self.sealed = folder is None
         for name in self.facts["artifacts"]:
-            path = self.folder / name
+            path = (folder or self.folder) / name
             if path.is_file():
                 self.facts["artifacts"][name] = hashlib.sha256(path.read_bytes()).hexdigest()
         preferred = {"onnx": "model.onnx", "skops": "model.skops"}[self.facts["artifact_format"]]
@@ -112,6 +113,13 @@ def zipped(members: dict[str, bytes]) -> bytes:
         for name, data in members.items():
             target.writestr(name, data)
     return made.getvalue()
+
+
+def frame() -> Any:
+    """The rows as a pipeline wants them."""
+    from imago.registry.inputs import columns_of, frame_of
+
+    return frame_of(columns_of(rows(), FEATURES))
 
 
 def rows(count: int = 300) -> pa.Table:

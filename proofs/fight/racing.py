@@ -27,6 +27,7 @@ from imago.ledger.schema import decisions as decisions_table
 from proofs.fight.report import Report
 
 MODEL = "toy"
+SIZES = {"small": (4, 10), "full": (16, 100)}  # processes, promotions of each
 KILLED = 0.08  # drawn; a loser is refused before most of the points, so about 5% die
 POINTS = ("locked", "decided", "crowned", "committed", "any moment")
 _SLOWEST = 0.004  # seconds that a transaction takes at most, so that "any moment" lies inside of it

@@ -71,8 +71,11 @@ def test_the_alert_links_to_the_audit_the_run_and_its_log(refused):
     assert links["log"] == links["run"] + "/tasks/refresh"
 
 
-@pytest.mark.parametrize(("page", "status"), [("day", 200), ("list", 200), ("no day", 404), ("no table", 404)])
-def test_the_audit_pages_ask_for_a_login(refused, page, status):
+@pytest.mark.parametrize(
+    ("page", "status"),
+    [("day", 200), ("list", 200), ("no day", 404), ("no table", 404), ("dossier", 200), ("no dossier", 404)],
+)
+def test_the_pages_ask_for_a_login(refused, page, status):
     assert refused["pages"][page][:2] == [401, status]
 
 
@@ -82,3 +85,9 @@ def test_the_day_leads_to_its_audit_in_which_nothing_can_run(refused):
     assert ">refused<" in text
     assert policy.startswith("default-src 'none'")
     assert "refused</td>" in refused["pages"]["list"][2]
+
+
+def test_a_training_leads_to_its_dossier_in_which_nothing_can_run(refused):
+    _, _, text, policy = refused["pages"]["dossier"]
+    assert "The dossier" in text
+    assert policy.startswith("default-src 'none'")

@@ -13,3 +13,11 @@ def run_links(env: Environment, *, dag_id: str, run_id: str, task_id: str | None
         return {}
     run = f"{env.airflow_url.rstrip('/')}/dags/{quote(dag_id)}/runs/{quote(run_id, safe='')}"
     return {"run": run, **({"log": f"{run}/tasks/{quote(task_id)}"} if task_id else {})}
+
+
+def dossier_address(env: Environment, model: str, ds: str, *, path: str) -> str:
+    """Where a person finds a training's dossier: in Airflow where its address is known, else in the storage, at
+    `path`."""
+    if not env.airflow_url:
+        return f"{env.storage_root}/{path}"
+    return f"{env.airflow_url.rstrip('/')}/imago/dossiers/{env.name}/{quote(model)}/{quote(ds)}"

@@ -82,10 +82,16 @@ _ALL = (
     ),
     Rule(
         name="champion_alias_moved",
-        summary="the registry's champion alias was moved past the ledger",
+        summary="an alias of the registry was moved past the ledger",
         severity="critical",
         owner="platform",
     ),
+    Rule(
+        name="champion_version_deleted",
+        summary="a version that reigns, or may have to again, was deleted",
+        owner="platform",
+    ),
+    Rule(name="approval_ended", summary="a challenger that waited for approval was not promoted", kind="event"),
     Rule(name="drift", summary="inputs or scores no longer look as they did in training"),
     Rule(name="missing_values", summary="a column's missing or unseen values rose", severity="critical"),
     Rule(name="volume", summary="a day has far more or fewer rows than usual"),

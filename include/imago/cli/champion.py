@@ -66,23 +66,21 @@ def verify(
     env: EnvironmentOption = "dev",
     as_json: JsonOption = False,
 ) -> None:
-    """Checks the hash chain of all promotions, and that each decision that promoted has its row. Exit code 1 when
-    something is wrong. Note the newest hash elsewhere, and pass it as --head next time: a chain cannot show by itself
-    that its end was cut off."""
-    from imago import ledger
-    from imago.ledger import champions
+    """Checks the hash chain of all promotions, that each decision that promoted has its row, and that the files of the
+    protected versions are whole. Exit code 1 when something is wrong. Note the newest hash elsewhere, and pass it as
+    --head next time: a chain cannot show by itself that its end was cut off."""
+    from imago.jobs import champions
 
-    name = _spec(model).name
-    with ledger.connect(environment(env)).connect() as connection:
-        problems = champions.verify(connection, name, head=head)
-        rows = champions.history(connection, name)
-    newest = rows[-1].row_hash if rows else None
+    found = champions.verify(environment(env), _spec(model).name, head=head)
     if as_json:
-        print_json({"model": name, "rows": len(rows), "newest": newest, "problems": problems})
-    elif not problems:
-        console.print(f"[bold]{escape(name)}[/]: {len(rows)} rows, the chain is whole, newest hash {newest or 'none'}")
-    if problems:
-        raise _broken(problems)
+        print_json(found)
+    elif not found["problems"]:
+        console.print(
+            f"[bold]{escape(found['model'])}[/]: {found['rows']} rows, the chain and the protected models are whole, "
+            f"newest hash {found['newest'] or 'none'}"
+        )
+    if found["problems"]:
+        raise _broken(found["problems"])
 
 
 @area.command()
@@ -106,11 +104,47 @@ def rollback(
         environment(env), _spec(model), RunContext.local(), to_version=to, effective_ds=effective, reason=reason
     )
     _say(done, as_json)
+    if done["mlflow"] != "follows" and not as_json:
+        console.print("MLflow does not answer; the watchdog lets its alias follow.")
+
+
+@area.command()
+def approve(
+    decision: Annotated[int, typer.Argument(help="The number of a decision that waits; the alert names it.")],
+    model: ModelOption = None,
+    env: EnvironmentOption = "dev",
+    as_json: JsonOption = False,
+) -> None:
+    """Promotes a challenger that waits for approval, also after the time to answer has passed. Your name goes into the
+    ledger. Refused when another champion reigns by now, or somebody declined."""
+    from imago.context import RunContext
+    from imago.jobs import approval, champions
+
+    here, spec, context = environment(env), _spec(model), RunContext.local()
+    approval.approve(here, spec, decision, context.actor, context)
+    _say(champions.show(here, spec.name), as_json)
+
+
+@area.command()
+def forget(
+    version: Annotated[str, typer.Argument(help="A version that is neither protected nor the challenger.")],
+    model: ModelOption = None,
+    env: EnvironmentOption = "dev",
+    as_json: JsonOption = False,
+) -> None:
+    """Deletes a version in MLflow and the files of its model. One that reigned lately (KEEP_REIGNS) is refused."""
+    from imago.jobs import projection
+
+    done = projection.forget(environment(env), _spec(model), version)
+    if as_json:
+        print_json(done)
+    else:
+        console.print(f"[bold]{escape(done['model'])}[/] version {escape(version)}: deleted {escape(done['deleted'])}")
 
 
 def _broken(problems: list[str]) -> ImagoError:
     return ImagoError(
-        "the chain is broken: " + "; ".join(problems),
+        "the history of champions is not whole: " + "; ".join(problems),
         rule="hash chain",
         next_step="compare with a backup of the ledger before anything else is promoted",
     )

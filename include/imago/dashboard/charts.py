@@ -10,9 +10,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 
+from imago.pages import round_ticks
+
 NARROW, WIDE, HEIGHT = 560, 1140, 220
 LEFT, RIGHT, TOP, BOTTOM = 56, 14, 14, 30
-TICKS = 4
 
 Format = Callable[[float], str]
 
@@ -129,19 +130,6 @@ def lines(
             for x, y, said in points
         )
     return frame.picture(parts, label, shown) + legend(series)
-
-
-def round_ticks(low: float, high: float) -> tuple[float, ...]:
-    """Round numbers, evenly apart, that enclose both.
-
-    >>> round_ticks(-15.0, 77.0)
-    (-25.0, 0.0, 25.0, 50.0, 75.0, 100.0)
-    """
-    span = (high - low) or abs(high) or 1.0
-    power = 10.0 ** math.floor(math.log10(span / TICKS))
-    step = next(step * power for step in (1.0, 2.0, 2.5, 5.0, 10.0) if step * power >= span / TICKS)
-    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-    return tuple(round(place * step, 12) for place in range(first, max(last, first + 1) + 1))
 
 
 def legend(series: Sequence[Series]) -> str:

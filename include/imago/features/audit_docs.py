@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, select
 
-from imago import ledger
+from imago import ledger, pages
 from imago.environments import Environment
 from imago.errors import ImagoError, shown
 from imago.ledger.schema import publications
@@ -29,6 +29,7 @@ from imago.storage import Storage
 if TYPE_CHECKING:
     from imago.features.audit import AuditResult
 
+HERE = Path(__file__).parent
 PAGE, RESULT = "index.html", "result.json"
 TABLES = ("features", "outcomes")
 LISTED = 40
@@ -80,7 +81,7 @@ def write(
     storage.write_bytes(f"{rel}/{RESULT}", json.dumps(said, indent=1, default=str).encode())
     suites = [_suite(validation) for validation in result.validations]
     storage.write_bytes(
-        f"{rel}/{PAGE}", _template("audit_page.html").render(said=said, suites=suites, shown=shown).encode()
+        f"{rel}/{PAGE}", pages.template(HERE, "audit_page.html").render(said=said, suites=suites, shown=shown).encode()
     )
     return f"{rel}/{PAGE}"
 
@@ -136,7 +137,7 @@ def overview(env: Environment, spec: ModelSpec) -> str:
         ]
         for table, found in tables.items()
     }
-    return _template("audit_list.html").render(environment=env.name, spec=spec, tables=listed)
+    return pages.template(HERE, "audit_list.html").render(environment=env.name, spec=spec, tables=listed)
 
 
 def _folder(model: str, table: str) -> str:
@@ -241,10 +242,3 @@ def _words(block: Any) -> str:
         {name: shown(str(value)) for name, value in template.get("params", {}).items()}
     )
     return "\n".join(line.strip() for line in text.split("<br>") if line.strip())
-
-
-def _template(name: str) -> Any:
-    from jinja2 import Environment as Jinja
-    from jinja2 import FileSystemLoader
-
-    return Jinja(loader=FileSystemLoader(Path(__file__).parent), autoescape=True).get_template(name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection
@@ -11,6 +11,7 @@ from imago.alerts.outbox import Alert, raise_alert, resolve
 from imago.context import RunContext
 from imago.ledger.champions import Champion
 from imago.selection import Verdict
+from imago.selection.causes import Cause, sentence
 from imago.specs import ModelSpec
 
 SUBJECT = "fair fight"
@@ -27,9 +28,11 @@ def announce(
     facts: Mapping[str, Any],
     links: Mapping[str, str],
     context: RunContext,
+    causes: Sequence[Cause] = (),
 ) -> None:
-    """Writes the alert of an outcome in the decision's own transaction; a good outcome ends what was open before."""
-    raise_alert(connection, _alert(spec, ds, outcome, verdict, facts, links), context)
+    """Writes the alert of an outcome in the decision's own transaction; a good outcome ends what was open before.
+    `causes` are those of a blocked release, the likeliest first."""
+    raise_alert(connection, _alert(spec, ds, outcome, verdict, facts, links, causes), context)
     if outcome in ("promoted", "awaiting", "kept"):
         for rule in _TROUBLES:
             resolve(connection, spec.name, rule, SUBJECT, context, ds=ds)
@@ -69,16 +72,29 @@ def announce_rollback(connection: Connection, *, spec: ModelSpec, entry: Champio
 
 
 def _alert(
-    spec: ModelSpec, ds: str, outcome: str, verdict: Verdict, facts: Mapping[str, Any], links: Mapping[str, str]
+    spec: ModelSpec,
+    ds: str,
+    outcome: str,
+    verdict: Verdict,
+    facts: Mapping[str, Any],
+    links: Mapping[str, str],
+    causes: Sequence[Cause],
 ) -> Alert:
     rule, title, did, step = _words(spec, outcome, verdict)
+    why = verdict.reason
+    if outcome == "blocked":
+        why = f"{why}; {sentence(causes)}"
+    if causes:
+        # A message shows ten facts: the numbers of the cause come before the scores.
+        facts = {"likely cause": causes[0].title, **causes[0].numbers, **facts}
+        step = causes[0].step
     return Alert(
         model=spec.name,
         rule=rule,
         subject=SUBJECT,
         ds=ds,
         title=title,
-        why=verdict.reason,
+        why=why,
         did=did,
         next_step=step,
         facts=facts,
@@ -107,8 +123,7 @@ def _words(spec: ModelSpec, outcome: str, verdict: Verdict) -> tuple[str, str, s
         return (
             "baseline_not_beaten", f"{spec.name}: release blocked, the baseline {verdict.best_baseline} is not beaten",
             "nobody was promoted, and the deployment run failed on purpose",
-            "look for a constant or missing feature, a lost join, or a label that shifted, in the "
-            "exploration report of this training",
+            "read the dossier, and look at the exploration report of this training",
         )  # fmt: skip
     if verdict.gate == "leak":
         return (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 from imago.context import RunContext
 from imago.environments import Environment
 from imago.specs import ModelSpec
+
+log = logging.getLogger(__name__)
 
 
 def show(environment: Environment, model: str) -> dict[str, Any]:
@@ -45,6 +48,28 @@ def history(environment: Environment, model: str) -> dict[str, Any]:
     return {"rows": [row.as_dict() for row in rows], "problems": champions.broken_links(rows)}
 
 
+def verify(environment: Environment, model: str, *, head: str | None = None) -> dict[str, Any]:
+    """What is wrong with the chain, its decisions, and the files of the protected versions, whose digests are taken
+    anew; nothing, when all is whole. `head` is a row's hash that was noted earlier."""
+    from imago import ledger
+    from imago.errors import ModelRefused
+    from imago.ledger import champions
+    from imago.registry import folders
+
+    with ledger.connect(environment).connect() as connection:
+        problems = champions.verify(connection, model, head=head)
+        rows = champions.history(connection, model)
+    for version, row in champions.protected(rows, environment.keep_reigns).items():
+        try:
+            folders.check(environment, row.artifact_uri, row.artifacts)
+            for name, digest in row.artifacts.items():
+                folders.read(environment, row.artifact_uri, name, digest)
+        except ModelRefused as error:
+            problems.append(f"version {version}: {error.message} ({error.facts.get('seen')})")
+    newest = rows[-1].row_hash if rows else None
+    return {"model": model, "rows": len(rows), "newest": newest, "problems": problems}
+
+
 def rollback(
     environment: Environment,
     spec: ModelSpec,
@@ -58,13 +83,15 @@ def rollback(
 
     Its model is loaded first, so that a rollback never ends with a champion that cannot score. It takes effect on the
     first day that is not scored yet, unless `effective_ds` names another; stored predictions stay what they are.
+    MLflow may be down: the champion moves, and the watchdog lets MLflow follow later (`mlflow` says so).
     Raises NoChampion when there is nothing to return to, ModelRefused when its files are not whole.
     """
     from imago import ledger
+    from imago.errors import StackError
     from imago.jobs.announcements import announce_rollback
+    from imago.jobs.projection import follow
     from imago.ledger import champions
     from imago.registry import load_model
-    from imago.registry.tracking import Tracker
 
     with ledger.connect(environment).connect() as connection:
         rows = champions.history(connection, spec.name)
@@ -84,8 +111,12 @@ def rollback(
     with ledger.connect(environment).begin() as connection:
         entry = champions.crown(connection, entry, expected=current.id)
         announce_rollback(connection, spec=spec, entry=entry, context=context)
-    Tracker(environment, spec.name).crown(champion=entry.version, challenger=None)
-    return entry.as_dict()
+    try:
+        follow(environment, spec, context)
+    except StackError as error:
+        log.warning("the champion has moved, but MLflow does not follow yet: %s", error)
+        return {**entry.as_dict(), "mlflow": "not yet"}
+    return {**entry.as_dict(), "mlflow": "follows"}
 
 
 def _first_unscored_day(environment: Environment, spec: ModelSpec, earliest: str) -> str:

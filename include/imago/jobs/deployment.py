@@ -51,14 +51,7 @@ def judge(environment: Environment, spec: ModelSpec, ds: str, context: RunContex
     moved = _project(environment, spec, recorded, context)
     summary = _summary(recorded, moved=moved, ds=ds)
     if recorded["outcome"] in ("blocked", "rejected"):
-        raise ReleaseBlocked(
-            f"{recorded['outcome']}: {recorded['verdict']['reason']}; the champion stays",
-            environment=environment.name,
-            model=spec.name,
-            partition=ds,
-            rule=recorded["verdict"]["gate"],
-            next_step=f"read the dossier {recorded['verdict']['facts'].get('dossier', '')}",
-        )
+        raise _blocked(environment, spec, ds, recorded)
     return summary
 
 
@@ -68,6 +61,7 @@ def promote(
     """Moves the champion after a person approved an `awaiting` decision. Raises ChampionChanged when the incumbent that
     the verdict was made against no longer reigns. Approving twice moves once."""
     from imago import ledger
+    from imago.jobs import approval
     from imago.jobs.announcements import announce_promotion
     from imago.ledger import champions, decisions
 
@@ -91,16 +85,46 @@ def promote(
         if entry is None and context.mode != "live":
             return _summary(recorded, moved=False, ds=recorded["training_ds"])
         if entry is None:
+            approval.check_open(connection, recorded)
             entry = champions.crown(
                 connection, _entry(recorded, decided_by=approved_by.strip()), expected=recorded["incumbent_id"]
             )
             announce_promotion(connection, spec=spec, entry=entry, approved_by=approved_by.strip(), context=context)
     _project(environment, spec, recorded, context)
+    _sign(environment, spec, recorded, entry)
     return {
         **_summary(recorded, moved=True, ds=recorded["training_ds"]),
         "outcome": "promoted",
         "approved_by": entry.decided_by,
     }
+
+
+def _sign(environment: Environment, spec: ModelSpec, recorded: dict[str, Any], entry: Champion) -> None:
+    """Writes who approved into the dossier. Comes last: the champion has moved, and a retry ends here again."""
+    from imago.jobs import dossiers
+
+    dossiers.approve(environment, spec, recorded["verdict"]["facts"], by=entry.decided_by, at=entry.decided_at)
+
+
+def _blocked(environment: Environment, spec: ModelSpec, ds: str, recorded: dict[str, Any]) -> ReleaseBlocked:
+    """The error of a recorded verdict that stops the run: with the likely cause, where one was looked for."""
+    from imago.selection.causes import Cause, sentence
+
+    verdict = recorded["verdict"]
+    causes = [Cause(**{name: cause[name] for name in ("kind", "weight", "said", "numbers")})
+              for cause in verdict.get("causes", ())]  # fmt: skip
+    reason = verdict["reason"]
+    facts: dict[str, Any] = {}
+    if recorded["outcome"] == "blocked":
+        reason = f"{reason}; {sentence(causes)}"
+    step = f"read the dossier {verdict['facts'].get('page', '')}"
+    if causes:
+        facts = {"column": next(iter(causes[0].numbers.get("columns", ())), None), "seen": causes[0].title}
+        step = f"{causes[0].step}; {step}"
+    return ReleaseBlocked(
+        f"{recorded['outcome']}: {reason}; the champion stays", environment=environment.name, model=spec.name,
+        partition=ds, rule=verdict["gate"], next_step=step, **facts,
+    )  # fmt: skip
 
 
 def _fight_name(word: dict[str, Any]) -> str:
@@ -130,7 +154,7 @@ def _decide(
         if recorded is not None:
             return recorded
         verdict = {**fought.verdict.as_dict(), "fight": name, "facts": fought.facts, "entry": fought.entry,
-                   "markdown": fought.markdown}  # fmt: skip
+                   "markdown": fought.markdown, "causes": [cause.as_dict() for cause in fought.causes]}  # fmt: skip
         decision_id = decisions.record(
             connection,
             model=spec.name,
@@ -146,7 +170,7 @@ def _decide(
         if fought.outcome == "promoted":
             entry = _entry(recorded, decided_by=f"fair fight ({context.actor})")
             champions.crown(connection, entry, expected=incumbent.id if incumbent else None)
-        announce(connection, spec=spec, ds=ds, outcome=fought.outcome, verdict=fought.verdict,
+        announce(connection, spec=spec, ds=ds, outcome=fought.outcome, verdict=fought.verdict, causes=fought.causes,
                  facts={**fought.scores, "decision": decision_id}, links=fought.links, context=context)  # fmt: skip
     return recorded
 
@@ -174,13 +198,12 @@ def _project(environment: Environment, spec: ModelSpec, recorded: dict[str, Any]
     """
     from imago import ledger
     from imago.jobs import monitoring
+    from imago.jobs.projection import follow
     from imago.ledger import champions
-    from imago.registry.tracking import Tracker
 
     with ledger.connect(environment).connect() as connection:
         now = champions.reigning(connection, spec.name)
-    challenger = recorded["challenger_version"]
-    Tracker(environment, spec.name).crown(champion=now.version if now else None, challenger=challenger)
+    follow(environment, spec, context)
     moved = now is not None and now.decision_id == recorded["id"]
     if now is not None and moved:
         # What drift is measured against; written here so that the first day that is scored does not pay for it.

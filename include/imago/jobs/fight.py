@@ -13,16 +13,15 @@ import pyarrow as pa
 from imago.days import shift
 from imago.environments import Environment
 from imago.errors import ModelRefused
+from imago.jobs import diagnosing, dossiers
 from imago.ledger.champions import Champion
 from imago.registry import load_model
 from imago.registry.inputs import columns_of
-from imago.registry.tracking import Tracker
 from imago.selection import Bar, Contestant, Verdict, judge, out_of_order
-from imago.selection.bootstrap import differences, intervals
-from imago.selection.dossier import Dossier
+from imago.selection.bootstrap import differences
+from imago.selection.causes import Cause
 from imago.specs import ModelSpec
-from imago.storage import Storage
-from imago.training import plots, snapshot
+from imago.training import snapshot
 from imago.training.cut import Cut
 from imago.training.evaluation import metric, telling_columns
 
@@ -42,6 +41,7 @@ class Fought:
     scores: dict[str, float | None]
     links: dict[str, str]
     markdown: str
+    causes: tuple[Cause, ...] = ()  # why no candidate beat the baselines, the likeliest first
 
 
 def fight(
@@ -82,23 +82,18 @@ def fight(
     if verdict.gate == "leak":
         verdict = _naming_columns(verdict, spec, holdout, truth)
     outcome = "awaiting" if verdict.outcome == "promoted" and environment.requires_approval else str(verdict.outcome)
-    folder = f"trainings/{spec.name}/{ds}"
-    digest = frozen.holdout_digest(spec)
-    dossier = _dossier(spec, ds, outcome, verdict, contestants, predictions, truth, holdout, cut, digest)
-    page = dossier.html().encode()
-    Storage(environment).write_bytes(f"{folder}/dossier.html", page)
-    tracker = Tracker(environment, spec.name)
-    tracker.write(word["training_run"], {"dossier.html": page})
-    link = tracker.run_link(word["training_run"])
+    causes = diagnosing.causes_of(spec, frozen, verdict, predictions)
+    page = dossiers.write(environment, spec, ds, word, frozen, verdict, outcome, predictions, causes=causes)
     return Fought(
         verdict=verdict,
         outcome=outcome,
-        holdout_digest=digest,
+        holdout_digest=frozen.holdout_digest(spec),
         entry=_entry(word, verdict, cut),
-        facts={"dossier": f"{folder}/dossier.html", "training_run": word["training_run"], "link": link},
+        facts=page.facts,
         scores={one.name: None if one.score is None else round(one.score, 4) for one in contestants},
-        links={"Training run with dossier": link},
-        markdown=dossier.markdown(),
+        links=page.links,
+        markdown=page.markdown,
+        causes=causes,
     )
 
 
@@ -163,61 +158,3 @@ def _entry(word: dict[str, Any], verdict: Verdict, cut: Cut) -> dict[str, Any] |
         "trained_until": cut.trained_until,
         "effective_ds": cut.effective_ds,
     }
-
-
-def _dossier(
-    spec: ModelSpec,
-    ds: str,
-    outcome: str,
-    verdict: Verdict,
-    contestants: list[Contestant],
-    predictions: dict[str, np.ndarray],
-    truth: np.ndarray,
-    holdout: pa.Table,
-    cut: Cut,
-    digest: str,
-) -> Dossier:
-    sign = 1.0 if spec.lower_is_better else -1.0
-    ranked = sorted((one for one in contestants if one.score is not None and np.isfinite(one.score)),
-                    key=lambda one: sign * float(one.score or 0.0))  # fmt: skip
-    shown = {one.name: predictions[one.name] for one in ranked}
-    spans = intervals(metric=spec.primary_metric, days=holdout.column("ds").to_numpy(), truth=truth, scores=shown,
-                      seed=spec.training.seed)  # fmt: skip
-    estimates = {one.name: float(one.score or 0.0) for one in ranked}
-    pictures = {"The contestants with their intervals": plots.standings(
-        spec.primary_metric, estimates, spans, {one.name: one.role for one in ranked})} if ranked else {}  # fmt: skip
-    if ranked:
-        made = plots.pictures(spec.problem, truth, shown)
-        pictures |= {name.removesuffix(".png").replace("_", " "): data for name, data in made.items()}
-    positives = f", {truth.mean():.1%} positive" if spec.problem == "binary" else ""
-    return Dossier(
-        title=f"{spec.name}, training of {ds}",
-        outcome=outcome,
-        verdict=verdict,
-        facts={
-            "learned from": f"{cut.train_first} to {cut.trained_until}",
-            "judged on": f"{cut.holdout_first} to {cut.holdout_last}",
-            "rows judged": f"{len(truth):,}{positives}",
-            "best baseline": verdict.best_baseline or "none",
-            "smallest worthwhile effect": f"{spec.smallest_effect} {spec.primary_metric}",
-            "holdout digest": digest[:16],
-        },
-        intervals=spans,
-        money={name: _worth(spec, truth, values) for name, values in shown.items()} if _has_price(spec) else {},
-        unit=spec.business.unit if spec.business else "",
-        pictures=pictures,
-    )
-
-
-def _has_price(spec: ModelSpec) -> bool:
-    return spec.business is not None and spec.problem == "binary"
-
-
-def _worth(spec: ModelSpec, truth: np.ndarray, scores: np.ndarray) -> float:
-    """What the decisions at the spec's threshold would have been worth on the holdout."""
-    prices = spec.business
-    assert prices is not None
-    warned, late = scores >= spec.decision_threshold, truth > 0.5
-    counts = ((warned & late, prices.caught), (warned & ~late, prices.false_alarm), (~warned & late, prices.missed),
-              (~warned & ~late, prices.quiet))  # fmt: skip
-    return float(sum(int(rows.sum()) * price for rows, price in counts))

@@ -113,6 +113,7 @@ def crown(connection: Connection, entry: Champion, *, expected: int | None) -> C
             next_step="judge again: clear the deployment run, or start a new training",
         )
     parse_day(entry.effective_ds)
+    _check_name(connection, entry)
     linked = replace(entry, previous_id=now.id if now else None, prev_hash=now.row_hash if now else GENESIS, id=None)
     linked = replace(linked, row_hash=row_hash(linked))
     values = {field.name: getattr(linked, field.name) for field in fields(linked) if field.name != "id"}
@@ -214,13 +215,44 @@ def rollback_target(rows: Iterable[Champion], to_version: str | None) -> Champio
     return wanted[-1]
 
 
-def lock(connection: Connection, model: str) -> None:
-    """Verdicts and promotions of one model stand in line until the transaction ends. The schema's name keeps
-    environments apart."""
+def protected(rows: Sequence[Champion], keep: int) -> dict[str, Champion]:
+    """The versions that reigned within the last `keep` promotions, newest first, each with its newest row.
+
+    A rollback brings its version back among them, and pushes none out. `rows` is the whole history, oldest first.
+    """
+    found: dict[str, Champion] = {}
+    promotions = 0
+    for row in reversed(rows):
+        found.setdefault(row.version, row)
+        promotions += row.action == "promote"
+        if promotions == keep:
+            break
+    return found
+
+
+def lock(connection: Connection, model: str, what: Literal["champion", "projection"] = "champion") -> None:
+    """Verdicts and promotions of one model stand in line until the transaction ends; so do, apart from them, those who
+    let MLflow follow. The schema's name keeps environments apart."""
     connection.execute(
-        text("select pg_advisory_xact_lock(hashtextextended(current_schema() || ':champion:' || :model, 0))"),
-        {"model": model},
+        text("select pg_advisory_xact_lock(hashtextextended(current_schema() || :what || :model, 0))"),
+        {"what": f":{what}:", "model": model},
     )
+
+
+def _check_name(connection: Connection, entry: Champion) -> None:
+    """A version's number names one model for good; MLflow counts from 1 again once its registered model was deleted."""
+    query = select(champions.c.run_id).where(champions.c.model == entry.model, champions.c.version == entry.version)
+    other = connection.execute(query.where(champions.c.run_id != entry.run_id).limit(1)).scalar_one_or_none()
+    if other is not None:
+        raise ImagoError(
+            f"version {entry.version} is the name of another model that reigned",
+            model=entry.model,
+            rule="one version, one model",
+            allowed=f"run {other}",
+            seen=f"run {entry.run_id}",
+            next_step="the registered model was deleted in MLflow, which counts from 1 again: give it another name "
+            "with the setting REGISTRY_PREFIX, or train until the number is a new one",
+        )
 
 
 def _champion(row: RowMapping) -> Champion:

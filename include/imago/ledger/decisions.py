@@ -1,15 +1,23 @@
 """Verdicts, written once. A decision says what was judged and how; whether it moved the champion is a row in
-`champions`."""
+`champions`.
+
+A verdict that waited for a person and did not become a promotion gets a second row, its answer: `declined` by a person,
+`expired` since nobody answered in time, `voided` since another champion reigned meanwhile.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import Connection, select
 
 from imago.errors import ImagoError
 from imago.ledger.schema import decisions
+
+Answer = Literal["declined", "expired", "voided"]
+# The outcomes whose challenger has beaten the baselines and the floor.
+_WITH_CHALLENGER = ("promoted", "awaiting", "kept", "declined", "expired", "voided")
 
 
 def record(
@@ -58,3 +66,29 @@ def get(connection: Connection, decision_id: int) -> dict[str, Any]:
             f"there is no decision {decision_id}", next_step="look at the deployment run's log for its number"
         )
     return dict(row)
+
+
+def answer(connection: Connection, recorded: Mapping[str, Any], outcome: Answer, *, by: str, reason: str) -> int:
+    """Appends the answer to an `awaiting` decision (as `get` gives it) in the caller's transaction; its id."""
+    copied = ("model", "training_ds", "incumbent_id", "challenger_version", "holdout_digest")
+    verdict = {**recorded["verdict"], "reason": reason, "answers": recorded["id"], "answered_by": by}
+    values = {name: recorded[name] for name in copied}
+    return record(connection, **values, run_id=recorded["run_id"], outcome=outcome, verdict=verdict)
+
+
+def answer_to(connection: Connection, decision_id: int) -> dict[str, Any] | None:
+    """The newest answer to a decision; None when it has none."""
+    query = select(decisions).where(decisions.c.verdict["answers"].astext == str(decision_id))
+    row = connection.execute(query.order_by(decisions.c.id.desc()).limit(1)).mappings().one_or_none()
+    return None if row is None else dict(row)
+
+
+def challenger(connection: Connection, model: str) -> dict[str, Any] | None:
+    """The newest decision that names a challenger; None when there is none."""
+    query = select(decisions).where(
+        decisions.c.model == model,
+        decisions.c.outcome.in_(_WITH_CHALLENGER),
+        decisions.c.challenger_version.is_not(None),
+    )
+    row = connection.execute(query.order_by(decisions.c.id.desc()).limit(1)).mappings().one_or_none()
+    return None if row is None else dict(row)

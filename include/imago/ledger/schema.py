@@ -5,10 +5,12 @@ from __future__ import annotations
 from sqlalchemy import (
     BigInteger,
     Boolean,
+    CheckConstraint,
     Column,
     DateTime,
     Double,
     ForeignKey,
+    ForeignKeyConstraint,
     Identity,
     Index,
     Integer,
@@ -45,7 +47,7 @@ decisions = Table(
     Column("model", Text, nullable=False),
     Column("training_ds", Text, nullable=False),
     Column("run_id", Text, nullable=False),
-    Column("outcome", Text, nullable=False),  # promoted, kept, blocked, rejected, awaiting
+    Column("outcome", Text, nullable=False),  # of a fight, or the answer to one that waited for a person
     Column("incumbent_id", BigInteger),
     Column("challenger_version", Text),
     Column("holdout_digest", Text),
@@ -54,9 +56,9 @@ decisions = Table(
 )
 Index("decisions_by_model", decisions.c.model, decisions.c.training_ds, decisions.c.id)
 
-# Append-only and chained: each row's hash covers its content and the hash of the model's row before it. The champion
-# is the newest row, so there is at most one by construction, and two promotions against the same predecessor cannot
-# both be written.
+# Append-only and chained: each row's hash covers its content and the hash of the model's row before it. The rows of a
+# model form one line, which the constraints keep: one first row, and every other follows an earlier row of the model
+# that no other row follows. The champion is the end of the line, so there is at most one.
 champions = Table(
     "champions",
     metadata,
@@ -80,6 +82,13 @@ champions = Table(
     Column("prev_hash", Text, nullable=False),
     Column("row_hash", Text, nullable=False),
     UniqueConstraint("model", "previous_id", postgresql_nulls_not_distinct=True, name="champions_one_successor"),
+    UniqueConstraint("model", "id", name="champions_of_model"),
+    ForeignKeyConstraint(
+        ["model", "previous_id"], ["champions.model", "champions.id"], name="champions_follow_own_line"
+    ),
+    CheckConstraint("previous_id < id", name="champions_follow_earlier"),
+    UniqueConstraint("decision_id", name="champions_one_per_decision"),
+    CheckConstraint("action in ('promote', 'rollback')", name="champions_action"),
 )
 
 publications = Table(

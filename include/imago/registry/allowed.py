@@ -12,8 +12,6 @@ import zipfile
 from collections.abc import Iterator
 from typing import Any
 
-import skops.io
-
 from imago.errors import ModelRefused
 
 LARGEST_FILE = 512 * 1024 * 1024
@@ -107,6 +105,8 @@ def check(data: bytes) -> None:
 
 def load(data: bytes) -> Any:
     """The pipeline in a skops file, after `check`. The bytes' digest is the caller's to check before this."""
+    import skops.io  # brings scikit-learn along, which an ONNX file does not need
+
     check(data)
     # Every type of the file is on our own list by now, so the library's question is answered with our list.
     try:

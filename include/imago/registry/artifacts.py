@@ -14,10 +14,10 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
-import skops.io
 
 from imago.environments import Environment
-from imago.registry import allowed, exporting
+from imago.errors import ModelRefused
+from imago.registry import allowed, exporting, graphs
 from imago.storage import Storage
 
 MODEL_JSON = "model.json"
@@ -55,10 +55,14 @@ def save(
     features). Raises ModelRefused when the pipeline holds a type that the production loader would refuse, so that this
     shows at training and not at night.
     """
+    import skops.io
+
     storage = Storage(environment)
     files = {"model.skops": skops.io.dumps(pipeline)}
     allowed.check(files["model.skops"])
     exported = exporting.export(pipeline, features, problem)
+    if isinstance(exported, bytes):
+        exported = _if_allowed(exported, [name for name, _ in features])
     if isinstance(exported, bytes):
         proof = exporting.prove(exported, columns, scores, problem)
         if proof.equal:
@@ -78,3 +82,12 @@ def save(
     files[MODEL_JSON] = json.dumps(card, indent=1, sort_keys=True).encode()
     digests = {name: storage.write_bytes(f"{folder}/{name}", data) for name, data in files.items()}
     return Artifact(storage.uri(folder), digests[FILES[chosen]], chosen, digests)
+
+
+def _if_allowed(model: bytes, features: Sequence[str]) -> bytes | str:
+    """The ONNX file, or why production would not load it; the model is then kept as skops alone."""
+    try:
+        graphs.check(model, features)
+    except ModelRefused as error:
+        return f"{error.message} ({error.facts.get('seen')})"
+    return model

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,12 +13,11 @@ import pyarrow as pa
 
 from imago.contracts import Contract
 from imago.environments import Environment
-from imago.errors import ImagoError, ModelRefused
-from imago.registry import allowed, exporting
+from imago.errors import ModelRefused
+from imago.registry import allowed, exporting, folders, graphs
 from imago.registry.artifacts import FILES, MODEL_JSON
 from imago.registry.inputs import columns_of, frame_of
 from imago.registry.outputs import scores_of
-from imago.storage import Storage
 
 BATCH_ROWS = 65_536
 
@@ -86,10 +83,12 @@ def load_model(environment: Environment, champion: Any, *, format: str | None = 
             next_step="look at the row with `imago champion history`, and roll back to a version that is whole",
         )
     folder = facts["artifact_uri"]
-    card = json.loads(_read(environment, folder, MODEL_JSON, digests.get(MODEL_JSON)))
+    folders.check(environment, folder, digests)
+    card = folders.card(environment, folder, digests)
     contract = _contract(environment, folder, card)
-    data = _read(environment, folder, FILES[chosen], digests[FILES[chosen]])
-    model = exporting.session_of(data, threads) if chosen == "onnx" else allowed.load(data)
+    data = folders.read(environment, folder, FILES[chosen], digests[FILES[chosen]])
+    names = [name for name, _ in card["features"]]
+    model = graphs.session(data, names, threads) if chosen == "onnx" else allowed.load(data)
     return Scorer(model, chosen, digests[FILES[chosen]], card, contract)
 
 
@@ -106,29 +105,6 @@ def _contract(environment: Environment, folder: str, card: Mapping[str, Any]) ->
             seen=f"{folder}/{MODEL_JSON}",
             next_step="run the code that trained it or a later one, or train again",
         ) from error
-
-
-def _read(environment: Environment, folder: str, name: str, digest: str | None) -> bytes:
-    where: dict[str, Any] = {"environment": environment.name, "seen": f"{folder}/{name}"}
-    step = "train again, or roll back with `imago champion rollback` to a version whose files are whole"
-    storage = Storage(environment)
-    try:
-        data = storage.read_bytes(storage.relative(f"{folder}/{name}"))
-    except FileNotFoundError as error:
-        raise ModelRefused("a file of the model is missing", rule="model files", next_step=step, **where) from error
-    except ImagoError as error:
-        raise ModelRefused(
-            f"the model's address was refused: {error.message}", rule="model files", next_step=step, **where
-        ) from error
-    found = hashlib.sha256(data).hexdigest()
-    if found != digest:
-        raise ModelRefused(
-            f"the file's digest is {found[:12]}, the ledger says {str(digest)[:12]}; nothing was loaded",
-            rule="digest",
-            next_step=step,
-            **where,
-        )
-    return data
 
 
 def _facts(champion: Any) -> dict[str, Any]:

@@ -7,7 +7,6 @@ credentials of one environment never stand in the process's variables.
 
 from __future__ import annotations
 
-import logging
 import os
 import time
 from collections.abc import Mapping
@@ -20,9 +19,6 @@ from imago.storage import Storage
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
-
-log = logging.getLogger(__name__)
-STAGES = ("larva", "chrysalis", "butterfly")  # fitted; candidate of a finished training or former champion; champion
 
 
 class Tracker:
@@ -38,7 +34,8 @@ class Tracker:
     @cached_property
     def client(self) -> MlflowClient:
         # A server that is down should cost seconds, not the client's default of minutes.
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "1")
         from mlflow.tracking import MlflowClient
 
         return MlflowClient(tracking_uri=self.environment.mlflow_uri, registry_uri=self.environment.mlflow_uri)
@@ -58,7 +55,7 @@ class Tracker:
                 except MlflowException:  # another contestant of this training made it a moment ago
                     found = self.client.get_experiment_by_name(name)
         except MlflowException as error:
-            raise self._down(error) from error
+            raise self.down(error) from error
         if found is None or found.lifecycle_stage != "active":
             raise SettingsError(
                 f"the MLflow experiment {name} was deleted",
@@ -92,7 +89,7 @@ class Tracker:
         try:
             run = self.client.create_run(self.experiment_id, run_name=name, tags=_texts(tags))
         except MlflowException as error:
-            raise self._down(error) from error
+            raise self.down(error) from error
         return str(run.info.run_id)
 
     def end_abandoned(self, identity: str) -> None:
@@ -137,7 +134,7 @@ class Tracker:
             self.client.create_registered_model(self.registered_name)
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                raise self._down(error) from error
+                raise self.down(error) from error
         made = self.client.create_model_version(self.registered_name, source=source, run_id=run_id, tags=_texts(tags))
         return str(made.version)
 
@@ -145,31 +142,11 @@ class Tracker:
         found = self.client.search_model_versions(f"name = '{self.registered_name}' and run_id = '{run_id}'")
         return str(found[0].version) if found else None
 
-    def crown(self, *, champion: str | None, challenger: str | None) -> None:
-        """Makes the aliases and life-stage tags say what the ledger says. Safe to repeat; a version that was deleted is
-        logged and left alone, since the ledger does not depend on it."""
-        from mlflow.exceptions import MlflowException
-
-        try:
-            former = dict(self.client.get_registered_model(self.registered_name).aliases)
-            for alias, version, stage in (("challenger", challenger, "chrysalis"), ("champion", champion, "butterfly")):
-                if version is None:
-                    continue
-                if str(former.get(alias)) != version:
-                    self.client.set_registered_model_alias(self.registered_name, alias, version)
-                self.client.set_model_version_tag(self.registered_name, version, "imago.stage", stage)
-            past = former.get("champion")
-            if past is not None and champion is not None and str(past) != champion:
-                self.client.set_model_version_tag(self.registered_name, str(past), "imago.stage", "chrysalis")
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-                raise self._down(error) from error
-            log.warning("MLflow does not know a version of %s that the ledger names: %s", self.registered_name, error)
-
     def run_link(self, run_id: str) -> str:
         return f"{self.environment.mlflow_uri}/#/experiments/{self.experiment_id}/runs/{run_id}"
 
-    def _down(self, error: Exception) -> StackError:
+    def down(self, error: Exception) -> StackError:
+        """The error to raise when MLflow refuses or is silent."""
         return StackError(
             f"MLflow refused or did not answer: {str(error).splitlines()[0]:.300}",
             environment=self.environment.name,

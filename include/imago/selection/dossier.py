@@ -1,129 +1,81 @@
-"""The dossier: one page that says why the champion is the champion, for people who do not read code."""
+"""The dossier: one page that says why the champion is the champion, for people who do not read code.
+
+It is rendered from plain JSON, which is stored beside it, so that an approval can be added later without a fight.
+"""
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from html import escape
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
-from imago.selection.terms import Ruling, Verdict
+from imago import pages
+from imago.selection.words import TONES, money
 
-_HEADLINE = {
-    "promoted": "A new champion: {challenger}",
-    "awaiting": "{challenger} has won, and waits for approval",
-    "kept": "The champion stays",
-    "blocked": "Release blocked: a naive rule is not beaten",
-    "rejected": "Release refused",
-}
-_TONE = {"promoted": "#1a7f37", "awaiting": "#9a6700", "kept": "#57606a", "blocked": "#cf222e", "rejected": "#cf222e"}
-_STYLE = """body{font:16px/1.55 system-ui,sans-serif;color:#1f2328;max-width:62rem;margin:2rem auto;padding:0 1.2rem}
-h1{font-size:1.7rem;margin:.2rem 0}h2{font-size:1.1rem;margin:2rem 0 .5rem}
-table{border-collapse:collapse;width:100%;font-size:.92rem}
-td,th{padding:.45rem .6rem;border-bottom:1px solid #d8dee4;text-align:left;vertical-align:top}
-td.n,th.n{text-align:right;white-space:nowrap}
-.tag{display:inline-block;color:#fff;border-radius:1rem;padding:.05rem .7rem;font-size:.8rem;letter-spacing:.02em}
-.facts{display:flex;flex-wrap:wrap;gap:.6rem 2.2rem;margin:1rem 0;color:#57606a}
-.facts b{display:block;color:#1f2328;font-weight:600}
-.pictures{display:flex;flex-wrap:wrap;gap:1rem}
-.pictures img{max-width:100%;border:1px solid #d8dee4;border-radius:.4rem}
-img.wide{max-width:100%}.baseline td{color:#57606a}"""
+HERE = Path(__file__).parent
+_STANDINGS = {"WIN": "won", "TIE": "not proved", "LOSE": "lost", "OUT": "not admitted"}
+_WORST_SLICES = 5
 
 
-@dataclass(frozen=True)
-class Dossier:
-    """What the page shows beside the verdict. `facts` are label to text; `money` is what each contestant's decisions
-    would have been worth on the holdout, in `unit`; `pictures` are caption to PNG, the first one shown wide."""
-
-    title: str
-    outcome: str  # the verdict's, or "awaiting"
-    verdict: Verdict
-    facts: Mapping[str, str]
-    intervals: Mapping[str, tuple[float, float]]
-    money: Mapping[str, float] = field(default_factory=dict)
-    unit: str = ""
-    pictures: Mapping[str, bytes] = field(default_factory=dict)
-
-    @property
-    def headline(self) -> str:
-        return _HEADLINE[self.outcome].format(challenger=self.verdict.challenger)
-
-    def ranked(self) -> Sequence[Ruling]:
-        """Best score first; those without one come last."""
-        sign = -1.0 if self.verdict.bar.higher_is_better else 1.0
-        return sorted(self.verdict.rulings, key=lambda r: (r.score is None, sign * (r.score or 0.0)))
-
-    def markdown(self) -> str:
-        lines = [f"# {self.headline}", "", f"{self.title}. {_sentence(self.verdict.reason)}", ""]
-        lines += [f"- {label}: {text}" for label, text in self.facts.items()]
-        money = f" | {self.unit} on the holdout" if self.money else ""
-        lines += ["", f"| contestant | {self.verdict.bar.metric} | 95% interval | verdict | why{money} |"]
-        lines += ["|---|---:|---|---|---" + ("|---:" if self.money else "") + "|"]
-        for ruling in self.ranked():
-            cells = [ruling.name, _number(ruling.score), self._span(ruling.name), ruling.standing, ruling.reason]
-            if self.money:
-                cells.append(_money(self.money.get(ruling.name)))
-            lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
-        return "\n".join(lines) + "\n"
-
-    def html(self) -> str:
-        head = ["contestant", f"{self.verdict.bar.metric}", "95% interval", "verdict", "why"]
-        numeric = {1, 2, 5}
-        if self.money:
-            head.append(f"{self.unit} on the holdout")
-        header = "".join(
-            f"<th{' class=n' if place in numeric else ''}>{escape(text)}</th>" for place, text in enumerate(head)
-        )
-        rows = []
-        for ruling in self.ranked():
-            cells = [
-                ruling.name,
-                _number(ruling.score),
-                self._span(ruling.name),
-                ruling.standing,
-                _sentence(ruling.reason),
-            ]
-            if self.money:
-                cells.append(_money(self.money.get(ruling.name)))
-            row = "".join(
-                f"<td{' class=n' if place in numeric else ''}>{escape(text)}</td>" for place, text in enumerate(cells)
-            )
-            rows.append(f'<tr class="{ruling.role}">{row}</tr>')
-        facts = "".join(f"<span><b>{escape(text)}</b>{escape(label)}</span>" for label, text in self.facts.items())
-        shown = list(self.pictures.items())
-        wide = "".join(_image(caption, data, "wide") for caption, data in shown[:1])
-        rest = "".join(_image(caption, data, "") for caption, data in shown[1:])
-        return (
-            f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(self.title)}</title>'
-            f"<style>{_STYLE}</style>"
-            f'<span class="tag" style="background:{_TONE[self.outcome]}">{escape(self.outcome)}</span>'
-            f"<h1>{escape(self.headline)}</h1><p>{escape(self.title)}. {escape(_sentence(self.verdict.reason))}</p>"
-            f'<div class="facts">{facts}</div>{wide}'
-            f"<h2>Who took part, and why each won or "
-            f"lost</h2><table><thead><tr>{header}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
-            f'<h2>How they look</h2><div class="pictures">{rest}</div></html>'
-        )
-
-    def _span(self, name: str) -> str:
-        if name not in self.intervals:
-            return "none"
-        low, high = self.intervals[name]
-        return f"{low:.4f} to {high:.4f}"
-
-
-def _image(caption: str, data: bytes, style: str) -> str:
-    return (
-        f'<img class="{style}" alt="{escape(caption)}" src="data:image/png;base64,{base64.b64encode(data).decode()}">'
+def html(said: Mapping[str, Any]) -> str:
+    """The page: one file, without scripts, and without anything from another host."""
+    page: str = pages.template(HERE, "dossier_page.html").render(
+        said=said, tone=TONES[said["outcome"]], standings=_STANDINGS, money=money
     )
+    return page
 
 
-def _number(score: float | None) -> str:
-    return "none" if score is None else f"{score:.4f}"
+def markdown(said: Mapping[str, Any]) -> str:
+    """The same in words, for Airflow's pages."""
+    link = [f"[The whole page, with pictures]({said['address']})", ""] if said["address"].startswith("http") else []
+    lines = [f"# {said['headline']}", "", said["sentence"], "", *link]
+    lines += [f"- {tile['label']}: **{tile['value']}**" for tile in said["tiles"]]
+    if said["approval"]:
+        lines += [f"- {said['approval']}"]
+    if said["causes"]:
+        lines += ["", "## Likely causes", ""]
+        lines += [f"{place}. **{one['title']}**: {one['said']}" for place, one in enumerate(said["causes"], 1)]
+    lines += ["", "## Who took part", "", *_contestants(said)]
+    if said["warnings"]:
+        lines += ["", "## Warnings", "", *(f"- {warning}" for warning in said["warnings"])]
+    failed = [one for one in said["gates"] if one["state"] == "failed"]
+    if failed:
+        lines += ["", "## Gates that did not hold", ""]
+        lines += [f"- {' of '.join(filter(None, (one['gate'], one['who'])))}: {one['detail']}" for one in failed]
+    lines += _flips(said["flips"], said)
+    worst = sorted((one for one in said["slices"] if one["estimate"] is not None), key=lambda one: one["estimate"])
+    if worst:
+        lines += ["", f"## The weakest slices of {said['challenger']} against {said['against']}", ""]
+        lines += [f"- {one['label']}: {one['estimate']:+.4f} on {one['count']:,} rows, {one['standing']}"
+                  for one in worst[:_WORST_SLICES]]  # fmt: skip
+    lines += ["", "## The data", ""]
+    lines += [f"- {part['name']}: {part['first']} to {part['last']}, {part['rows']:,} rows" for part in said["parts"]]
+    lines += [f"- {one['name']}: version {one['version']}, {one['days']} days, digest {one['digest'][:16]}"
+              for one in said["tables"]]  # fmt: skip
+    lines += [f"- digest of the holdout: {said['holdout_digest'][:16]}"]
+    return "\n".join(lines) + "\n"
 
 
-def _money(value: float | None) -> str:
-    return "" if value is None else f"{value:,.0f}"
+def _contestants(said: Mapping[str, Any]) -> list[str]:
+    unit = said["unit"]
+    last = f" {unit} on the holdout |" if unit else ""
+    lines = [f"| contestant | {said['metric']} | 95% interval | verdict | why |{last}",
+             "|---|---:|---|---|---|" + ("---:|" if unit else "")]  # fmt: skip
+    for one in said["contestants"]:
+        score = "none" if one["score"] is None else f"{one['score']:.4f}"
+        around = "none" if one["range"] is None else "{:.4f} to {:.4f}".format(*one["range"])
+        cells = [one["name"], score, around, _STANDINGS[one["standing"]], one["why"]]
+        if unit:
+            cells.append("" if one["money"] is None else f"{one['money']:,.0f}")
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return lines
 
 
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")
+def _flips(flips: Mapping[str, Any] | None, said: Mapping[str, Any]) -> list[str]:
+    if not flips:
+        return []
+    lines = ["", f"## Decisions that change: {flips['rows']:,} of {flips['of']:,}", ""]
+    for one in flips["directions"]:
+        worth = f", worth {money(one['money'], said['unit'], sign=True)}" if one["money"] is not None else ""
+        lines.append(f"- {one['words']}: {one['rows']:,} rows, {one['right']:,} of them right{worth}")
+    return lines

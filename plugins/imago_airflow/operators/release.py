@@ -35,7 +35,7 @@ class JudgeOperator(StageOperator):
 class PromoteOperator(StageOperator):
     """Promotes the challenger that a person approved, unless the champion changed meanwhile.
 
-    `verdict` is what JudgeOperator returned, `approval` what the ApprovalOperator did; the approver's name goes into
+    `verdict` is what JudgeOperator returned, `approval` what AskOperator did; the approver's name goes into
     the ledger.
     """
 
@@ -47,12 +47,9 @@ class PromoteOperator(StageOperator):
         self.approval = approval
 
     def work(self, run: Run, context: Mapping[str, Any]) -> Summary:
-        from imago.jobs.deployment import promote
+        from imago.jobs.approval import approve
 
-        who = self.approval["responded_by_user"]
-        summary = promote(
-            run.environment, run.spec, self.verdict["decision_id"], str(who["name"] or who["id"]), run.context
-        )
+        summary = approve(run.environment, run.spec, self.verdict["decision_id"], name_of(self.approval), run.context)
         if summary["moved"]:
             self.announce(run, context)
         else:
@@ -84,3 +81,9 @@ class DeployEndpointOperator(StageOperator):
         from imago.jobs.serving import deploy
 
         return deploy(run.environment, run.spec, run.context)
+
+
+def name_of(answer: Mapping[str, Any]) -> str:
+    """Who answered, as the ledger names people."""
+    who = answer["responded_by_user"] or {}
+    return str(who.get("name") or who.get("id") or "")

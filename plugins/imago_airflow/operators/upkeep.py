@@ -26,24 +26,21 @@ class DeliverAlertsOperator(ImagoOperator):
 
 
 class WatchdogOperator(ImagoOperator):
-    """Reports what should have happened and did not."""
+    """Reports what should have happened and did not, and lets MLflow follow the ledger where it does not."""
 
     def execute(self, context: Mapping[str, Any]) -> Summary:
         from imago.context import RunContext, code_commit
-        from imago.jobs import watchdog
+        from imago.jobs import projection, watchdog
         from imago_airflow.facts import RestFacts
         from imago_models import MODELS
 
         env = environment_for(self.environment)
         ti = context["ti"]
+        about = RunContext(run_id=run_name(ti.dag_id, ti.run_id), code_commit=code_commit())
         with RestFacts.of(env) as facts:
-            summary = watchdog.check(
-                env,
-                MODELS,
-                datetime.datetime.now(tz=datetime.UTC),
-                facts,
-                context=RunContext(run_id=run_name(ti.dag_id, ti.run_id), code_commit=code_commit()),
-            )
+            summary = watchdog.check(env, MODELS, datetime.datetime.now(tz=datetime.UTC), facts, context=about)
+        # Last, since it fails while MLflow is down, and what is above has been written down by then.
+        summary["champions"] = {spec.name: projection.follow(env, spec, about) for spec in MODELS}
         self.log.info("watchdog\n%s", as_text(summary))
         self.done(context)
         return summary

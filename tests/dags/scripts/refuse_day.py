@@ -22,6 +22,7 @@ from imago.environments import load_environment  # noqa: E402
 from imago.jobs import alerts as alert_jobs  # noqa: E402
 from imago.jobs.landing import land  # noqa: E402
 from imago.landing.deliver import write_delivery  # noqa: E402
+from imago.ledger import decisions  # noqa: E402
 from imago.ledger.schema import alerts  # noqa: E402
 from imago.storage import Storage  # noqa: E402
 
@@ -70,8 +71,19 @@ with ledger.connect(env).connect() as connection:
     reported = is_reported(connection, f"{DAG}/{dag_run.run_id}", "partition_refused")
 
 
+def judge() -> None:
+    """Leaves a decision on the day's training, with its page."""
+    storage.write_bytes("trainings/flight_delays/dossier.html", b"<!doctype html><h1>The dossier</h1>")
+    with ledger.connect(env).begin() as connection:
+        decisions.record(
+            connection, model="flight_delays", training_ds=DS, run_id="test", outcome="kept", incumbent_id=None,
+            challenger_version=None, holdout_digest="x",
+            verdict={"facts": {"dossier": "trainings/flight_delays/dossier.html"}},
+        )  # fmt: skip
+
+
 def pages() -> dict[str, list]:
-    """Status and text of the audit pages, without and with a login."""
+    """Status and text of the pages, without and with a login."""
     from fastapi.testclient import TestClient
 
     from imago_airflow import pages as module
@@ -82,6 +94,8 @@ def pages() -> dict[str, list]:
         "list": "/audits/dev/flight_delays",
         "no day": "/audits/dev/flight_delays/features/2013-01-02",
         "no table": f"/audits/dev/flight_delays/raw/{DS}",
+        "dossier": f"/dossiers/dev/flight_delays/{DS}",
+        "no dossier": "/dossiers/dev/flight_delays/2013-01-02",
     }
     client = TestClient(app, raise_server_exceptions=False)
     outside = {name: client.get(address).status_code for name, address in addresses.items()}
@@ -93,6 +107,7 @@ def pages() -> dict[str, list]:
     }
 
 
+judge()
 print(
     json.dumps(
         {

@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 
 import pytest
+from registered_world import SPEC
 from sqlalchemy import text
 from test_champions import FIRST
 from typer.testing import CliRunner
@@ -13,6 +14,7 @@ from typer.testing import CliRunner
 from imago.cli import champion as verbs
 from imago.errors import ImagoError
 from imago.ledger import champions, connect, decisions
+from imago.storage import Storage
 
 
 def promote(environment, version, *, outcome="promoted", says=None):
@@ -88,16 +90,31 @@ def test_another_models_decisions_are_not_heard(dev):
     assert verified(dev) == []
 
 
-def test_the_command_says_that_the_chain_is_whole_and_fails_where_it_is_not(dev, monkeypatch):
-    monkeypatch.setattr(verbs, "environment", lambda name: dev)
-    monkeypatch.setattr(verbs, "_spec", lambda name: type("Spec", (), {"name": "toy"}))
-    first, second = promote(dev, "1"), promote(dev, "2")
-    done = CliRunner().invoke(verbs.area, ["verify"])
+def verify(world, monkeypatch, *options):
+    monkeypatch.setattr(verbs, "environment", lambda name: world.env)
+    monkeypatch.setattr(verbs, "_spec", lambda name: SPEC)
+    return CliRunner().invoke(verbs.area, ["verify", *options])
+
+
+def test_the_command_says_that_the_chain_is_whole_and_fails_where_it_is_not(world, monkeypatch):
+    first, second = world.promote(1), world.promote(2)
+    done = verify(world, monkeypatch)
     assert done.exit_code == 0
     assert "2 rows" in done.output
     assert second.row_hash in done.output.replace("\n", "")
-    by_force(dev, f"update champions set version = '7' where id = {first.id}")
-    done = CliRunner().invoke(verbs.area, ["verify", "--json"])
+    by_force(world.env, f"update champions set version = '7' where id = {first.id}")
+    done = verify(world, monkeypatch, "--json")
     assert done.exit_code == 1
     assert isinstance(done.exception, ImagoError)
     assert f"row {first.id}: its content was changed" in json.loads(done.output)["problems"][0]
+
+
+def test_the_command_finds_a_protected_model_whose_file_was_exchanged_or_that_got_company(world, monkeypatch):
+    rows = [world.promote(slope) for slope in (1, 2, 3)]
+    storage = Storage(world.env)
+    for row, name in zip(rows, ("model.skops", "model.skops", "code/evil.py"), strict=True):
+        storage.write_bytes(f"{storage.relative(row.artifact_uri)}/{name}", b"something else")
+    problems = json.loads(verify(world, monkeypatch, "--json").output)["problems"]
+    assert [problem.split(":")[0] for problem in problems] == ["version 3", "version 2"]  # 1 is protected no longer
+    assert "holds a folder" in problems[0]
+    assert "digest" in problems[1]

@@ -180,7 +180,7 @@ def test_a_rollback_is_a_row_and_takes_effect_on_the_first_unscored_day(world):
     with connect(world).begin() as connection:
         second = champions.crown(
             connection,
-            dataclasses.replace(first, version=str(other.version), effective_ds="2013-03-01"),
+            dataclasses.replace(first, version=str(other.version), effective_ds="2013-03-01", decision_id=None),
             expected=first.id,
         )
     back = jobs.rollback(world, spec, LIVE, reason="it was too quiet")

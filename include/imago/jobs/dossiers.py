@@ -1,0 +1,128 @@
+"""Writes the dossier of a fight, adds the approval to it, and finds it again.
+
+    trainings/{model}/{ds}/{training run}/dossier.html     the page; dossier.json beside it says the same
+
+The page also stands among the files of the training's MLflow run.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from imago.environments import Environment
+from imago.specs import ModelSpec
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from imago.selection import Check, Verdict
+    from imago.selection.causes import Cause
+    from imago.training.snapshot import Snapshot
+
+log = logging.getLogger(__name__)
+PAGE, SAID = "dossier.html", "dossier.json"
+
+
+@dataclass(frozen=True)
+class Written:
+    """Where the dossier stands, and what it says."""
+
+    facts: dict[str, str]
+    links: dict[str, str]
+    markdown: str
+
+
+def write(
+    environment: Environment,
+    spec: ModelSpec,
+    ds: str,
+    word: Mapping[str, Any],
+    frozen: Snapshot,
+    verdict: Verdict,
+    outcome: str,
+    predictions: Mapping[str, np.ndarray],
+    *,
+    causes: Sequence[Cause] = (),
+    checks: Mapping[str, Sequence[Check]] | None = None,
+) -> Written:
+    """The dossier of the fight over the training that left `word`. `predictions` are the contestants' scores on the
+    holdout; `checks` what the gates found of each candidate."""
+    from imago.alerts.links import dossier_address
+    from imago.jobs.dossier_facts import gather
+    from imago.registry.tracking import Tracker
+    from imago.selection import dossier
+
+    folder = f"trainings/{spec.name}/{ds}/{word['training_run']}"
+    tracker = Tracker(environment, spec.name)
+    run = tracker.run_link(word["training_run"])
+    address = dossier_address(environment, spec.name, ds, path=f"{folder}/{PAGE}")
+    said = {
+        **gather(environment, spec, ds, word, frozen, verdict, outcome, predictions, causes, checks or {}),
+        "address": address,
+        "run": run,
+        "folder": folder,
+        "training_run": word["training_run"],
+    }
+    _store(environment, spec, said)
+    return Written(
+        facts={"dossier": f"{folder}/{PAGE}", "page": address, "training_run": word["training_run"], "link": run},
+        links={"Dossier": address, "Training run": run},
+        markdown=dossier.markdown(said),
+    )
+
+
+def approve(environment: Environment, spec: ModelSpec, facts: Mapping[str, Any], *, by: str, at: datetime) -> None:
+    """Writes who approved into the dossier that waited. Doing it again gives the same page."""
+    from jinja2 import TemplateError
+
+    from imago.selection import words
+    from imago.storage import Storage
+
+    if not facts.get("dossier"):
+        return
+    path = str(facts["dossier"]).removesuffix(PAGE) + SAID
+    said = json.loads(Storage(environment).read_bytes(path))
+    said |= {
+        "outcome": "promoted",
+        "headline": words.HEADLINES["promoted"].format(challenger=said["challenger"]),
+        "sentence": said["sentence"].replace(" would score from ", " scores from "),
+        "approval": f"{by} approved on {at:%Y-%m-%d at %H:%M} UTC",
+    }
+    try:
+        _store(environment, spec, said)
+    except TemplateError as error:
+        # The release was changed between verdict and approval. The champion has moved, and the ledger says by whom.
+        log.warning("the dossier %s keeps its words from before the approval: %s", facts["dossier"], error)
+
+
+def page(environment: Environment, spec: ModelSpec, ds: str) -> str | None:
+    """The stored page of the newest decision on the training of `ds`; None where there is none."""
+    from imago import ledger
+    from imago.ledger import decisions
+    from imago.storage import Storage
+
+    with ledger.connect(environment).connect() as connection:
+        recorded = decisions.of_training(connection, spec.name, ds)
+    path = recorded["verdict"]["facts"].get("dossier") if recorded else None
+    if not path:
+        return None
+    try:
+        return Storage(environment).read_bytes(path).decode()
+    except FileNotFoundError:
+        return None
+
+
+def _store(environment: Environment, spec: ModelSpec, said: Mapping[str, Any]) -> None:
+    from imago.registry.tracking import Tracker
+    from imago.selection import dossier
+    from imago.storage import Storage
+
+    made, storage = dossier.html(said).encode(), Storage(environment)
+    storage.write_bytes(f"{said['folder']}/{SAID}", json.dumps(said, indent=1, default=str).encode())
+    storage.write_bytes(f"{said['folder']}/{PAGE}", made)
+    Tracker(environment, spec.name).write(said["training_run"], {PAGE: made})
