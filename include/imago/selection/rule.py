@@ -50,11 +50,11 @@ def judge(
     `ValueError`, a mistake of the caller and not a verdict.
     """
     _check(contestants)
-    everyone = sorted(contestants, key=lambda c: c.name)
+    everyone = sorted((replace(c, score=_finite(c.score)) for c in contestants), key=lambda c: c.name)
     champion = next((c for c in everyone if c.role == "champion"), None)
     candidates = [c for c in everyone if c.role == "candidate"]
     baselines = [c for c in everyone if c.role == "baseline"]
-    best_baseline = _best([c for c in baselines if _score(c) is not None], bar)
+    best_baseline = _best([c for c in baselines if c.score is not None], bar)
     opponent = champion or best_baseline
     rulings = {c.name: _ruling(c, opponent, best_baseline, differences, bar) for c in everyone}
 
@@ -72,11 +72,8 @@ def judge(
             warnings=_warnings(rulings[challenger.name], bar) if challenger else (),
         )
 
-    suspects = [c for c in [*candidates, *baselines] if _too_good(c, bar)]
-    if suspects:
-        worst = _best(suspects, bar)
-        assert worst is not None
-        assert worst.score is not None
+    worst = _best([c for c in [*candidates, *baselines] if c.score is not None and bar.beyond_ceiling(c.score)], bar)
+    if worst is not None:
         return verdict(
             "rejected",
             "leak",
@@ -88,12 +85,13 @@ def judge(
         return verdict(
             "rejected", "baselines", None, "no baseline took part, so nothing shows that a model is worth having"
         )
-    silent = [c for c in baselines if _score(c) is None]
-    if silent or best_baseline is None:
+    silent = [c for c in baselines if c.score is None]
+    if silent:
         return verdict(
             "rejected", "baselines", None, f"the baseline {silent[0].name} has no score: the comparison was not made"
         )
-    if champion is not None and (_score(champion) is None or champion.fault):
+    assert best_baseline is not None
+    if champion is not None and (champion.score is None or champion.fault):
         return verdict(
             "rejected",
             "incumbent",
@@ -101,7 +99,7 @@ def judge(
             f"the reigning champion {champion.name} cannot be compared: "
             f"{champion.fault or 'it has no score on this holdout'}",
         )
-    able = [c for c in candidates if _score(c) is not None and not c.fault]
+    able = [c for c in candidates if c.score is not None and not c.fault]
     best = _best(able, bar)
     if best is None:
         return verdict("rejected", "candidates", None, "no candidate has a score on this holdout")
@@ -114,7 +112,7 @@ def judge(
             f"no candidate beats the baseline {best_baseline.name} ({best_baseline.score:.4f}) by more than "
             f"chance and by at least {bar.smallest_effect}; the best is {best.name} ({best.score:.4f})",
         )
-    worthy = [c for c in worthy if not bar.below_floor(float(c.score or 0.0))]
+    worthy = [c for c in worthy if not bar.below_floor(_value(c))]
     if not worthy:
         return verdict(
             "rejected",
@@ -174,41 +172,36 @@ def _warnings(ruling: Ruling, bar: Bar) -> tuple[str, ...]:
     )
 
 
-def _score(contestant: Contestant) -> float | None:
-    score = contestant.score
+def _finite(score: float | None) -> float | None:
     return None if score is None or not math.isfinite(score) else score
 
 
-def _too_good(contestant: Contestant, bar: Bar) -> bool:
-    score = _score(contestant)
-    return score is not None and bar.beyond_ceiling(score)
+def _value(contestant: Contestant) -> float:
+    assert contestant.score is not None
+    return contestant.score
 
 
 def _best(contestants: Sequence[Contestant], bar: Bar) -> Contestant | None:
-    sign = 1.0 if bar.higher_is_better else -1.0
-    return max(contestants, key=lambda c: sign * float(c.score or 0.0), default=None)
-
-
-def _gain(ours: Contestant, theirs: Contestant, bar: Bar) -> float:
-    mine, other = _score(ours), _score(theirs)
-    return -math.inf if mine is None or other is None else bar.gain(mine, other)
+    """The first among equals; all have a score."""
+    return max(contestants, key=lambda c: _value(c) if bar.higher_is_better else -_value(c), default=None)
 
 
 def _at_least(gain: float, smallest_effect: float) -> bool:
-    """Above 0 and at least the smallest effect. The allowance lets 0.71 - 0.70 count as 0.01 in floating point."""
-    return gain > 0 and gain >= smallest_effect - 1e-12
+    """The allowance lets 0.71 - 0.70 count as 0.01 in floating point."""
+    return gain >= smallest_effect - 1e-12
 
 
 def _beats(ours: Contestant, theirs: Contestant, differences: Mapping[tuple[str, str], Difference], bar: Bar) -> bool:
-    low = _low(differences.get((ours.name, theirs.name)))
-    return low is not None and low > 0 and _at_least(_gain(ours, theirs, bar), bar.smallest_effect)
+    ends = _ends(differences.get((ours.name, theirs.name)))
+    return ends is not None and ends[0] > 0 and _at_least(bar.gain(_value(ours), _value(theirs)), bar.smallest_effect)
 
 
-def _low(difference: Difference | None) -> float | None:
-    """The lower end of an interval, None unless both ends are finite."""
-    if difference is None or difference.low is None or difference.high is None:
+def _ends(difference: Difference | None) -> tuple[float, float] | None:
+    """An interval's ends, None unless both are finite: half an interval proves nothing."""
+    if difference is None:
         return None
-    return difference.low if math.isfinite(difference.low) and math.isfinite(difference.high) else None
+    low, high = _finite(difference.low), _finite(difference.high)
+    return None if low is None or high is None else (low, high)
 
 
 def _ruling(
@@ -219,9 +212,9 @@ def _ruling(
     bar: Bar,
 ) -> Ruling:
     def say(standing: Standing, reason: str, difference: Difference | None = None) -> Ruling:
-        return Ruling(contestant.name, contestant.role, _score(contestant), standing, reason, difference)
+        return Ruling(contestant.name, contestant.role, contestant.score, standing, reason, difference)
 
-    score = _score(contestant)
+    score = contestant.score
     if contestant.fault:
         return say("OUT", contestant.fault)
     if score is None:
@@ -234,7 +227,7 @@ def _ruling(
         return say("LOSE", "a baseline is compared and never promoted")
     if bar.below_floor(score):
         return say("OUT", f"it does not meet the floor of {bar.floor}")
-    if opponent is None or _score(opponent) is None:
+    if opponent is None or opponent.score is None:
         return say("OUT", "there is no opponent with a score")
     return _compare(say, contestant, opponent, best_baseline, differences, bar)
 
@@ -248,11 +241,13 @@ def _compare(
     bar: Bar,
 ) -> Ruling:
     difference = differences.get((contestant.name, opponent.name))
-    gain, low = _gain(contestant, opponent, bar), _low(difference)
-    if difference is None or low is None or difference.high is None:
+    ends = _ends(difference)
+    if ends is None:
         return say("TIE", f"its difference to {opponent.name} has no interval, so nothing is proved", difference)
-    span = f"{gain:+.4f} against {opponent.name}, interval {low:+.4f} to {difference.high:+.4f}"
-    if difference.high < 0:
+    low, high = ends
+    gain = bar.gain(_value(contestant), _value(opponent))
+    span = f"{gain:+.4f} against {opponent.name}, interval {low:+.4f} to {high:+.4f}"
+    if high < 0:
         return say("LOSE", f"it is worse: {span}", difference)
     if (
         best_baseline is not None

@@ -1,0 +1,74 @@
+"""The real year of flights that chance, power and the whole fights are tried on: landed, built by dbt, published."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from functools import cache
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from imago.days import days_between
+from imago.environments import Environment
+from imago.jobs.landing import land
+from imago.specs import ModelSpec, get_model
+from imago.tables import Table
+from proofs.gates.world import CONTEXT, FIRST, LAST, TABLES, World
+from proofs.postgres import new_environment
+
+SPEC: ModelSpec = get_model("flight_delays")
+
+
+def build(url: str, folder: Path) -> None:
+    """Builds the year in an environment of its own, and keeps both tables as files for all who read them."""
+    world = World(new_environment(url, folder / "year"))
+    land(world.env, FIRST, LAST, CONTEXT)
+    for name in TABLES:
+        world.refresh(name, FIRST, LAST)
+        pq.write_table(world.table(name).read(days_between(FIRST, LAST)), _file(folder, name))
+
+
+def table(folder: Path, name: str) -> pa.Table:
+    """The features or the outcomes of the year."""
+    return pq.read_table(_file(folder, name))
+
+
+@cache
+def rows(folder: Path) -> pa.Table:
+    """What a snapshot of the whole year would hold: features and labels, ordered by day and key."""
+    from imago.training.snapshot import join
+
+    return join(table(folder, "features"), table(folder, "outcomes"), SPEC)
+
+
+def environment(url: str, folder: Path, mlflow: str) -> Environment:
+    """An empty environment dev, with a storage root and a model registry of its own."""
+    name = uuid.uuid4().hex[:10]
+    return new_environment(url, folder / name, mlflow_uri=mlflow, registry_prefix=f"{name}.")
+
+
+def publish(env: Environment, name: str, data: pa.Table) -> None:
+    """Publishes rows of the year, or what a case made of them, as the table's newest version."""
+    found = Table(env, SPEC.name, name)
+    days = sorted(set(data.column("ds").to_pylist()))
+    found.publish(data, days=days, key=(SPEC.entity_key,), fence=found.draw_fence(), context=CONTEXT)
+
+
+def mlflow_store(url: str) -> str:
+    """A database for MLflow on the same server, with MLflow's own tables."""
+    from mlflow.tracking import MlflowClient
+    from sqlalchemy import create_engine, text
+
+    with create_engine(url, isolation_level="AUTOCOMMIT").connect() as connection:
+        connection.execute(text("CREATE DATABASE mlflow"))
+    head, _, query = url.partition("?")
+    store = f"{head.rsplit('/', 1)[0]}/mlflow" + (f"?{query}" if query else "")
+    MlflowClient(tracking_uri=store).search_experiments()
+    return store
+
+
+def _file(folder: Path, name: str) -> Path:
+    os.makedirs(folder, exist_ok=True)
+    return folder / f"{name}.parquet"
