@@ -53,7 +53,7 @@ def shuffled_labels(url: str, mlflow: str, folder: Path, seed: int) -> Report:
     spec = world.trained(NEXT_DS, PLAIN, TREES)
 
     def attempt(number: int) -> str:
-        context = RunContext(run_id="deployment of the proof", code_commit="proof", try_number=number)
+        context = RunContext(run_id=f"deployment of the proof, attempt {number}", code_commit="proof")
         try:
             deployment.judge(world.env, spec, NEXT_DS, context)
             return "the run succeeded"
