@@ -34,6 +34,23 @@ def decided(scores: np.ndarray, threshold: float = 0.5) -> np.ndarray:
     return (scores >= threshold).astype(int)
 
 
+def calibration_error(truth: np.ndarray, scores: np.ndarray, bins: int = 10) -> float:
+    """The mean distance between promised and observed share, over groups of equal size, weighted by rows."""
+    _, promised, observed, rows = calibration_curve(truth, scores, bins)
+    return float(np.average(np.abs(promised - observed), weights=rows))
+
+
+def calibration_curve(truth: np.ndarray, scores: np.ndarray, bins: int = 10) -> tuple[np.ndarray, ...]:
+    """(group, mean score, share of positives, rows) for groups of equal size; equal scores share a group."""
+    edges = np.unique(np.quantile(scores, np.linspace(0, 1, bins + 1)[1:-1]))
+    places = np.searchsorted(edges, scores, side="left")
+    rows = np.bincount(places)
+    kept = rows > 0
+    promised = np.bincount(places, weights=scores)[kept] / rows[kept]
+    observed = np.bincount(places, weights=truth)[kept] / rows[kept]
+    return np.flatnonzero(kept), promised, observed, rows[kept]
+
+
 def roc_auc(truth: np.ndarray, scores: np.ndarray) -> float:
     """The chance that a positive row scores above a negative one, ties counting half (Mann-Whitney).
 

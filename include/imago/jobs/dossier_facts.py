@@ -7,20 +7,19 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from imago.environments import Environment
+from imago.measures import calibration_curve
 from imago.registry.tracking import Tracker
-from imago.selection import Check, Difference, Verdict, pictures, words, worth
+from imago.selection import Difference, Verdict, pictures, words, worth
 from imago.selection.bootstrap import differences, intervals
 from imago.selection.causes import Cause
 from imago.selection.slices import LEAST_ROWS
 from imago.specs import ModelSpec
 from imago.storage import Storage
 from imago.training import importance
-from imago.training.evaluation import calibration_curve
 from imago.training.fitting import contestants
-from imago.training.snapshot import Snapshot, labels
+from imago.training.snapshot import Snapshot, labels, slice_values
 
 MOST_VALUES = 20  # of a slice's column
 _TONES = {"surely better": "better", "surely worse": "worse"}
@@ -37,7 +36,6 @@ def gather(
     outcome: str,
     predictions: Mapping[str, np.ndarray],
     causes: Sequence[Cause],
-    checks: Mapping[str, Sequence[Check]],
 ) -> dict[str, Any]:
     """All that the page shows. The challenger is compared with whom it had to beat; where a baseline blocked the
     release, with that baseline."""
@@ -57,7 +55,7 @@ def gather(
         "money_name": spec.business.name if spec.business else "",
         "contestants": scene.contestants(),
         "causes": [cause.as_dict() for cause in causes],
-        "gates": words.gates(verdict, checks), "warnings": list(verdict.warnings),
+        "gates": words.gates(verdict), "warnings": list(verdict.warnings),
         "slices": scene.slices(), "calibration": scene.calibration(),
         "importance": _importance(environment, spec, word, scene.ours),
         "money": None if gain is None else _gap(gain), "flips": scene.flips(),
@@ -119,7 +117,7 @@ class Scene:
         if self.ours is None or self.theirs is None:
             return []
         made = []
-        for column, values in self._slice_values().items():
+        for column, values in slice_values(self.spec, self.rows).items():
             names, counts = np.unique(values, return_counts=True)
             for place in np.argsort(-counts, kind="stable")[:MOST_VALUES]:
                 rows = values == names[place]
@@ -154,7 +152,7 @@ class Scene:
         if self.ours is None or self.theirs is None or self.spec.problem == "regression":
             return None
         ours, theirs = (self._decided(name) for name in (self.ours, self.theirs))
-        found = worth.flips(ours, theirs, self.truth, self._slice_values(), self._gain(self.ours))
+        found = worth.flips(ours, theirs, self.truth, slice_values(self.spec, self.rows), self._gain(self.ours))
         for one in found["directions"]:
             if self.spec.classes:
                 one |= {name: self.spec.classes[int(one[name])] for name in ("before", "after")}
@@ -180,12 +178,6 @@ class Scene:
             truth=self.truth[rows], scores={name: self.predictions[name][rows] for name in names}, pairs=pairs,
             seed=self.spec.training.seed, challengers=challengers, **more,
         )  # fmt: skip
-
-    def _slice_values(self) -> dict[str, np.ndarray]:
-        return {
-            name: np.asarray(self.rows.column(name).cast(pa.string()).fill_null("").to_numpy(), dtype=object)
-            for name in self.spec.slices
-        }
 
     def _decided(self, name: str) -> np.ndarray:
         scores = self.predictions[name]

@@ -20,7 +20,7 @@ from imago.specs import ModelSpec
 if TYPE_CHECKING:
     import numpy as np
 
-    from imago.selection import Check, Verdict
+    from imago.selection import Verdict
     from imago.selection.causes import Cause
     from imago.training.snapshot import Snapshot
 
@@ -48,10 +48,9 @@ def write(
     predictions: Mapping[str, np.ndarray],
     *,
     causes: Sequence[Cause] = (),
-    checks: Mapping[str, Sequence[Check]] | None = None,
 ) -> Written:
     """The dossier of the fight over the training that left `word`. `predictions` are the contestants' scores on the
-    holdout; `checks` what the gates found of each candidate."""
+    holdout."""
     from imago.alerts.links import dossier_address
     from imago.jobs.dossier_facts import gather
     from imago.registry.tracking import Tracker
@@ -62,7 +61,7 @@ def write(
     run = tracker.run_link(word["training_run"])
     address = dossier_address(environment, spec.name, ds, path=f"{folder}/{PAGE}")
     said = {
-        **gather(environment, spec, ds, word, frozen, verdict, outcome, predictions, causes, checks or {}),
+        **gather(environment, spec, ds, word, frozen, verdict, outcome, predictions, causes),
         "address": address,
         "run": run,
         "folder": folder,

@@ -4,6 +4,7 @@ nothing."""
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,19 +14,21 @@ import pyarrow as pa
 from imago.days import shift
 from imago.environments import Environment
 from imago.errors import ModelRefused
-from imago.jobs import diagnosing, dossiers
+from imago.jobs import diagnosing, dossiers, gates
 from imago.ledger.champions import Champion
-from imago.registry import load_model
+from imago.measures import decided
+from imago.registry import Scorer, load_model
 from imago.registry.inputs import columns_of
 from imago.registry.outputs import check_outputs
-from imago.selection import Bar, Contestant, Verdict, judge, out_of_order
+from imago.selection import Bar, Contestant, Verdict, decide, out_of_order
 from imago.selection.association import associations, targets_of
-from imago.selection.bootstrap import differences
 from imago.selection.causes import Cause
+from imago.selection.gates import OF_A_MODEL
+from imago.selection.worth import worth
 from imago.specs import ModelSpec
 from imago.training import snapshot
 from imago.training.cut import Cut
-from imago.training.evaluation import metric, telling_columns
+from imago.training.evaluation import telling_columns
 
 log = logging.getLogger(__name__)
 
@@ -55,25 +58,25 @@ def fight(
     truth = snapshot.labels(holdout, spec)
     bar = bar_of(spec)
     title = f"champion v{incumbent.version}" if incumbent else None
+    scorers: dict[str, Scorer] = {}
     predictions: dict[str, np.ndarray] = {}
     contestants: list[Contestant] = []
 
-    def enter(name: str, role: Any, artifact: Any, fault: str | None = None) -> None:
+    def enter(name: str, role: Any, artifact: Any) -> None:
+        fault = None
         try:
             scorer = load_model(environment, artifact)
             check_outputs(spec, scorer.card)
-            values = scorer.predict(holdout)
+            predictions[name] = scorer.predict(holdout)
+            scorers[name] = scorer
+            fault = _has_seen(spec, cut, str(scorer.card["trained_until"]))
         except ModelRefused as error:
             log.warning("%s does not take part: %s", name, error)
-            contestants.append(Contestant(name, role, None, fault or f"it was not loaded: {error.message}"))
-            return
-        predictions[name] = values
-        contestants.append(Contestant(name, role, metric(spec.primary_metric, truth, values), fault))
+            fault = f"it was not loaded: {error.message}"
+        contestants.append(Contestant(name, role, None, fault))
 
     if incumbent is not None and title is not None:
-        seen = incumbent.trained_until >= shift(cut.holdout_first, -spec.label_delay_days)
-        fault = f"it has learned until {incumbent.trained_until}, so it knows days of this holdout" if seen else None
-        enter(title, "champion", incumbent, fault)
+        enter(title, "champion", incumbent)
     for one in word["contestants"]:
         enter(one["contestant"], one["role"], one["artifact"])
 
@@ -82,7 +85,20 @@ def fight(
             title, f"the reigning champion comes from the later training {incumbent.training_ds}", bar
         )
     else:
-        verdict = _verdict(spec, contestants, predictions, truth, holdout, bar)
+        candidates = {one["contestant"]: one["artifact"] for one in word["contestants"] if one["role"] == "candidate"}
+        verdict = decide(
+            contestants,
+            bar=bar,
+            days=holdout.column("ds").to_numpy(),
+            truth=truth,
+            scores=predictions,
+            slices=snapshot.slice_values(spec, holdout),
+            allowed_loss=spec.guardrails.max_slice_loss,
+            worths=_worths(spec, truth, predictions),
+            allowed_cost=spec.guardrails.max_business_loss,
+            seed=spec.training.seed,
+            checks=gates.checks_of(environment, spec, candidates, scorers, truth, predictions),
+        )
     if verdict.gate == "leak":
         verdict = _naming_columns(verdict, spec, holdout, truth)
     outcome = "awaiting" if verdict.outcome == "promoted" and environment.requires_approval else str(verdict.outcome)
@@ -94,7 +110,7 @@ def fight(
         holdout_digest=frozen.holdout_digest(spec),
         entry=_entry(word, verdict, cut),
         facts=page.facts,
-        scores={one.name: None if one.score is None else round(one.score, 4) for one in contestants},
+        scores={one.name: None if one.score is None else round(one.score, 4) for one in verdict.rulings},
         links=page.links,
         markdown=page.markdown,
         causes=causes,
@@ -108,34 +124,23 @@ def bar_of(spec: ModelSpec) -> Bar:
         spec.smallest_effect,
         spec.guardrails.floor,
         spec.guardrails.ceiling,
+        OF_A_MODEL,
     )
 
 
-def _verdict(
-    spec: ModelSpec,
-    contestants: list[Contestant],
-    predictions: dict[str, np.ndarray],
-    truth: np.ndarray,
-    holdout: pa.Table,
-    bar: Bar,
-) -> Verdict:
-    """The rule needs intervals against the champion and the best baseline; who these are, it says when asked without
-    any."""
-    first = judge(contestants, {}, bar)
-    others = dict.fromkeys(
-        name for name in (first.opponent, first.best_baseline) if name is not None and name in predictions
-    )
-    pairs = [(one.name, other) for one in contestants if one.role == "candidate" for other in others]
-    found = differences(
-        metric=spec.primary_metric,
-        higher_is_better=not spec.lower_is_better,
-        days=holdout.column("ds").to_numpy(),
-        truth=truth,
-        scores=predictions,
-        pairs=pairs,
-        seed=spec.training.seed,
-    )
-    return judge(contestants, found, bar)
+def _has_seen(spec: ModelSpec, cut: Cut, trained_until: str) -> str | None:
+    """Why a model that learned until this day may not be judged on this holdout."""
+    if trained_until < shift(cut.holdout_first, -spec.label_delay_days):
+        return None
+    return f"it has learned until {trained_until}, so it knows days of this holdout"
+
+
+def _worths(spec: ModelSpec, truth: np.ndarray, predictions: Mapping[str, np.ndarray]) -> dict[str, np.ndarray] | None:
+    """The money of each contestant's decisions by row; None where decisions have no price."""
+    if spec.business is None:
+        return None
+    return {name: worth(decided(scores, spec.decision_threshold), truth, spec.business)
+            for name, scores in predictions.items()}  # fmt: skip
 
 
 def _naming_columns(verdict: Verdict, spec: ModelSpec, holdout: pa.Table, truth: np.ndarray) -> Verdict:

@@ -1,7 +1,8 @@
 """Saving a fitted pipeline as files that hold data and no code.
 
-A model's folder holds `model.skops` always, `model.onnx` where the export was proved equal, and `model.json`: inputs in
-order, problem type, the digests of the other files, and what it was trained on. The digest of `model.json` and of the
+A model's folder holds `model.skops` always, `model.onnx` where the export was proved equal, `golden.parquet` (rows of
+the holdout with the fit's own answers), and `model.json`: inputs in order, problem type, the digests of the other
+files, and what it was trained on. The digest of `model.json` and of the
 preferred file go into the ledger, so that nothing in the folder can be exchanged unnoticed.
 """
 
@@ -17,7 +18,7 @@ import numpy as np
 
 from imago.environments import Environment
 from imago.errors import ModelRefused
-from imago.registry import allowed, exporting, graphs
+from imago.registry import allowed, exporting, golden, graphs
 from imago.storage import Storage
 
 MODEL_JSON = "model.json"
@@ -69,6 +70,7 @@ def save(
             files["model.onnx"] = exported
     else:
         proof = exporting.Proof(False, len(scores), None, exporting.TOLERANCE, exported)
+    files[golden.FILE] = golden.written(columns, scores)
     digests = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
     chosen: Literal["onnx", "skops"] = "onnx" if "model.onnx" in files else "skops"
     card = {

@@ -8,8 +8,10 @@ from dataclasses import replace
 import numpy as np
 
 from imago.selection.bootstrap import RESAMPLES, differences, score
+from imago.selection.gates import BUSINESS, check_business
 from imago.selection.rule import judge
-from imago.selection.slices import GATE, check_slices
+from imago.selection.slices import GATE as SLICES
+from imago.selection.slices import check_slices
 from imago.selection.terms import Bar, Check, Contestant, Verdict
 
 
@@ -22,6 +24,8 @@ def decide(
     scores: Mapping[str, np.ndarray],
     slices: Mapping[str, np.ndarray] | None = None,
     allowed_loss: float = 0.0,
+    worths: Mapping[str, np.ndarray] | None = None,
+    allowed_cost: float = 0.0,
     seed: int,
     resamples: int = RESAMPLES,
     checks: Mapping[str, Sequence[Check]] | None = None,
@@ -30,7 +34,9 @@ def decide(
 
     Each contestant's metric is computed here, from these scores: whatever `Contestant.score` says is dropped, so a
     number that somebody stored is never used. One without scores has no metric. `slices` are the columns that a winner
-    must not be worse on by more than `allowed_loss`, see `slices`; `checks` are what other gates found.
+    must not be worse on by more than `allowed_loss`, see `slices`; `worths` the money of each contestant's decisions by
+    row, of which a winner's must not be less by more than `allowed_cost`, see `gates.check_business`; `checks` are what
+    other gates found.
     """
     entered = [replace(one, score=score(bar.metric, truth, scores[one.name]) if one.name in scores else None)
                for one in contestants]  # fmt: skip
@@ -51,8 +57,24 @@ def decide(
     )
     found = {name: list((checks or {}).get(name, ())) for name in candidates}
     warnings: list[str] = []
+    if worths:
+        bar = replace(bar, gates=tuple(dict.fromkeys((*bar.gates, BUSINESS))))
+        for name in candidates if first.opponent in worths else ():
+            if name in worths:
+                theirs = worths[str(first.opponent)]
+                found[name].append(
+                    check_business(
+                        days,
+                        worths[name],
+                        theirs,
+                        opponent=str(first.opponent),
+                        allowed=allowed_cost,
+                        seed=seed,
+                        resamples=resamples,
+                    )
+                )
     if slices:
-        bar = replace(bar, gates=tuple(dict.fromkeys((*bar.gates, GATE))))
+        bar = replace(bar, gates=tuple(dict.fromkeys((*bar.gates, SLICES))))
         if first.opponent in scores:
             seen, warnings = check_slices(
                 metric=bar.metric,
@@ -70,4 +92,5 @@ def decide(
             for name, said in seen.items():
                 found[name] += said
     verdict = judge(entered, spans, bar, found)
-    return replace(verdict, warnings=(*verdict.warnings, *warnings))
+    told = {name: tuple(said) for name, said in found.items() if said}
+    return replace(verdict, warnings=(*verdict.warnings, *warnings), checks=told)

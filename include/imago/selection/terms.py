@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -87,7 +88,8 @@ class Ruling:
 @dataclass(frozen=True)
 class Verdict:
     """The outcome of a fight. `gate` is what decided it: leak, baselines, incumbent, candidates, tripwire, floor,
-    fight, order, or the name of a gate that the best winner did not pass."""
+    fight, order, or the name of a gate that the best winner did not pass. `checks` is what the gates found of each
+    candidate."""
 
     outcome: Outcome
     gate: str
@@ -99,6 +101,7 @@ class Verdict:
     bar: Bar
     rulings: tuple[Ruling, ...] = field(default=())
     warnings: tuple[str, ...] = field(default=())
+    checks: Mapping[str, tuple[Check, ...]] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
-from imago.selection.terms import Check, Difference, Ruling, Verdict
+from imago.selection.terms import Difference, Ruling, Verdict
 
 # name: (how people call it, what it says)
 METRICS = {
@@ -90,7 +88,7 @@ def why(ruling: Ruling, verdict: Verdict) -> str:
     return f"Its {way} {opponent} of {abs(gap.estimate):.4f} may be chance: the truth lies within {span(gap)}."
 
 
-def gates(verdict: Verdict, checks: Mapping[str, Sequence[Check]]) -> list[dict[str, str]]:
+def gates(verdict: Verdict) -> list[dict[str, str]]:
     """What was asked, in order, and how it was answered; then what the gates of the spec found of each candidate."""
     stages = [name for name in STAGES if name != "order" or verdict.gate == "order"]
     decided = stages.index(verdict.gate) if verdict.gate in stages else len(stages)
@@ -102,7 +100,7 @@ def gates(verdict: Verdict, checks: Mapping[str, Sequence[Check]]) -> list[dict[
         state = "passed" if passed else "failed" if place == decided else "not reached"
         detail = _sentence(verdict.reason) if state == "failed" else seen.get(name, "") if passed else ""
         told.append({"gate": STAGES[name], "who": "", "state": state, "detail": detail})
-    for name, found in checks.items():
+    for name, found in verdict.checks.items():
         told += [{"gate": check.gate.replace("_", " ").capitalize(), "who": name,
                   "state": "passed" if check.passed else "failed", "detail": _sentence(check.reason)}
                  for check in found]  # fmt: skip

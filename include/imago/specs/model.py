@@ -82,13 +82,23 @@ class Training(_Part):
 
 
 class Guardrails(_Part):
-    """Bounds on the primary metric: below `floor` no model serves, beyond `ceiling` it is too good to be true (a leak).
+    """What a model has to keep to, or nothing is promoted.
+
+    Bounds on the primary metric: below `floor` no model serves, beyond `ceiling` it is too good to be true (a leak).
     For a metric where lower is better the two are mirrored. `max_slice_loss` is how much worse than the champion a
-    slice may be."""
+    slice may be. `max_calibration_error` is how far promise and outcome may lie apart on the holdout (see
+    `selection.gates`). `max_business_loss` is how much less than the champion's its decisions may be worth on the
+    holdout, in the business metric's unit. `max_predict_ms` is the processor time for 1,000 rows, in milliseconds,
+    `max_predict_memory_mb` the peak memory of the process that predicts, in MiB.
+    """
 
     floor: float
     ceiling: float
     max_slice_loss: Annotated[float, Field(ge=0)] = 0.02
+    max_calibration_error: Annotated[float, Field(gt=0)] = 0.1
+    max_business_loss: Annotated[float, Field(ge=0)] = 0.0
+    max_predict_ms: Annotated[float, Field(gt=0)] = 100.0
+    max_predict_memory_mb: Annotated[float, Field(gt=0)] = 2048.0
 
 
 class Drift(_Part):

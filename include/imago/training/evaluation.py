@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from imago import measures
+from imago.measures import calibration_error
 
 METRICS = {
     "binary": ("roc_auc", "average_precision", "log_loss", "brier", "calibration_error"),
@@ -23,23 +24,6 @@ def metric(name: str, truth: np.ndarray, scores: np.ndarray) -> float:
     if name == "calibration_error":
         return calibration_error(truth, scores) if len(truth) and np.isfinite(scores).all() else float("nan")
     return measures.metric(name, truth, scores)
-
-
-def calibration_error(truth: np.ndarray, scores: np.ndarray, bins: int = 10) -> float:
-    """The mean distance between promised and observed share, over groups of equal size, weighted by rows."""
-    _, promised, observed, rows = calibration_curve(truth, scores, bins)
-    return float(np.average(np.abs(promised - observed), weights=rows))
-
-
-def calibration_curve(truth: np.ndarray, scores: np.ndarray, bins: int = 10) -> tuple[np.ndarray, ...]:
-    """(group, mean score, share of positives, rows) for groups of equal size; equal scores share a group."""
-    edges = np.unique(np.quantile(scores, np.linspace(0, 1, bins + 1)[1:-1]))
-    places = np.searchsorted(edges, scores, side="left")
-    rows = np.bincount(places)
-    kept = rows > 0
-    promised = np.bincount(places, weights=scores)[kept] / rows[kept]
-    observed = np.bincount(places, weights=truth)[kept] / rows[kept]
-    return np.flatnonzero(kept), promised, observed, rows[kept]
 
 
 def telling_columns(columns: dict[str, np.ndarray], truth: np.ndarray, beyond: float) -> dict[str, float]:

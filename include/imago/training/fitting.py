@@ -9,8 +9,6 @@ import hashlib
 import json
 import logging
 import platform
-import resource
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,6 +21,7 @@ import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
 from imago.errors import SpecError
+from imago.memory import peak_mb
 from imago.registry.inputs import columns_of, frame_of
 from imago.registry.outputs import scores_of
 from imago.specs import Baseline, Candidate, ModelSpec
@@ -130,7 +129,7 @@ def fit(spec: ModelSpec, snapshot: Snapshot, one: Candidate | Baseline, book: se
     holdout = _inputs(spec, snapshot.part("holdout"))
     scores = _scores(spec, pipeline, holdout)
     metrics |= _named("holdout", spec, holdout.truth, scores)
-    return Fitted(pipeline, metrics, holdout.columns, holdout.truth, scores, seconds, _peak_memory_mb(), found,
+    return Fitted(pipeline, metrics, holdout.columns, holdout.truth, scores, seconds, peak_mb(), found,
                   needed)  # fmt: skip
 
 
@@ -171,8 +170,3 @@ def settings(pipeline: Any) -> dict[str, str]:
     """The settings of the last step, which is what people compare in MLflow."""
     last = pipeline.steps[-1][1] if hasattr(pipeline, "steps") else pipeline
     return {name: str(value) for name, value in last.get_params(deep=False).items()}
-
-
-def _peak_memory_mb() -> float:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1024 * 1024 if sys.platform == "darwin" else 1024)

@@ -10,8 +10,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from imago.measures import decided
-from imago.training.evaluation import calibration_curve, metric
+from imago.measures import calibration_curve, decided
+from imago.training.evaluation import metric
 from imago.training.importance import Importance
 
 COLOURS = ("#1f6feb", "#d1571d", "#2da44e", "#8250df", "#6e7781", "#a17c00", "#bf3989", "#116329")

@@ -164,6 +164,14 @@ def load(environment: Environment, folder: str) -> Snapshot:
     return Snapshot(folder, manifest, pq.read_table(io.BytesIO(data)))
 
 
+def slice_values(spec: ModelSpec, rows: pa.Table) -> dict[str, np.ndarray]:
+    """The spec's slices: column to each row's value as text, "" for a missing one."""
+    return {
+        name: np.asarray(rows.column(name).cast(pa.string()).fill_null("").to_numpy(), dtype=object)
+        for name in spec.slices
+    }
+
+
 def join(features: pa.Table, outcomes: pa.Table, spec: ModelSpec) -> pa.Table:
     """The rows whose outcome is known, ordered by day and key, which makes a fit independent of how files were
     written."""

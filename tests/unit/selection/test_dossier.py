@@ -3,6 +3,8 @@ markup."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -82,11 +84,11 @@ def test_gates_are_told_in_order_and_all_checks_of_the_spec_follow():
     checks = {
         "trees": [Check("calibration", True, "off by 0.01, allowed 0.05"), Check("load", False, "it did not load")]
     }
-    told = words.gates(WON, checks)
+    told = words.gates(replace(WON, checks=checks))
     assert [one["state"] for one in told] == ["passed"] * 8 + ["failed"]
     assert told[-1] == {"gate": "Load", "who": "trees", "state": "failed", "detail": "It did not load."}
     blocked = judge([Contestant("prior", "baseline", 0.7), Contestant("trees", "candidate", 0.7)], {}, BAR)
-    assert [one["state"] for one in words.gates(blocked, {})] == ["passed"] * 4 + ["failed"] + ["not reached"] * 2
+    assert [one["state"] for one in words.gates(blocked)] == ["passed"] * 4 + ["failed"] + ["not reached"] * 2
 
 
 def test_the_worth_of_decisions_and_where_they_flip_can_be_counted_by_hand():
