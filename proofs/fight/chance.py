@@ -12,7 +12,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -31,11 +31,16 @@ from imago.training import fitting, snapshot
 from imago.training.cut import Cut, cut
 from imago_models.flight_delays import WEATHER
 from proofs.fight.flights import SPEC, rows
+from proofs.fight.report import Report
 
 GROUPS = 50  # of retrains: each has a week, a model and RETRAINS of it
 RETRAINS = 8
 WINDOW = 60  # days that a retrain learns from
 HOLDOUT = SPEC.training.holdout_days
+PAIR, FOUR = "a retrain against a retrain", "a retrain against three retrains"
+EQUALS = "equals with next to no smallest effect"
+MERITED = ("better by twice the smallest effect", "the same beside two equals of the champion")
+BEYOND = "the same lead, but of single days"
 WEEKS = days_between("2013-04-03", "2013-12-25")[::7]
 
 
@@ -77,6 +82,25 @@ def share(hits: int, tries: int) -> str:
     return f"{hits} of {tries} ({hits / tries:.1%}, 95% interval {low:.1%} to {high:.1%})"
 
 
+def judged(found: Iterable[Fights]) -> Report:
+    """The report over all fights. Luck may promote in 1 of 20 (and once, where few are fought), merit has to win in 4
+    of 5, and where a lead is beyond sight, 4 of 5 verdicts have to say so."""
+    report = Report("chance and merit")
+    kinds: dict[str, Fights] = {}
+    for one in found:
+        kinds[one.kind] = kinds[one.kind] + one if one.kind in kinds else one
+    for kind, one in kinds.items():
+        promoted, warned = share(one.promoted, one.fought), share(one.warned, one.fought)
+        if kind in MERITED:
+            report.check(f"{kind}: merit wins", one.promoted >= 0.8 * one.fought, promoted)
+        elif kind == BEYOND:
+            report.check(f"{kind}: the verdicts say so", one.warned >= 0.8 * one.fought, warned)
+        else:
+            report.check(f"{kind}: luck loses", one.promoted <= max(1, 0.05 * one.fought), promoted)
+        report.say(f"{kind}: promoted {promoted}, warned {warned}, standard error {one.error:.4f}")
+    return report
+
+
 # --- retrains -------------------------------------------------------------------------------------------------------
 
 
@@ -92,7 +116,7 @@ def retrains(folder: Path, group: int) -> list[Fights]:
     frozen = _snapshot(rows(folder), where)
     holdout = frozen.part("holdout")
     naive = {rule.name: fitting.fit(spec, frozen, rule).scores for rule in SPEC.baselines[:2]}
-    pairs, fours = Fights("pair"), Fights("four")
+    pairs, fours = Fights(PAIR), Fights(FOUR)
     for first in range(0, RETRAINS, 2):
         pairs = pairs.with_one(_fight(spec, holdout, models[first], models[first + 1 : first + 2], naive))
     for first in range(0, RETRAINS, 4):
@@ -197,7 +221,11 @@ def pool(folder: Path) -> Pool:
 
 def chance_alone(folder: Path, fights: int, challengers: int, seed: int) -> Fights:
     """Fights among equals."""
-    found, held, random = Fights(f"chance-{challengers}"), pool(folder), np.random.default_rng([seed, challengers])
+    found, held, random = (
+        Fights(f"{EQUALS}, {challengers} challengers"),
+        pool(folder),
+        np.random.default_rng([seed, challengers]),
+    )
     for _ in range(fights):
         scores = {name: held.blurred(0.3, random) for name in ("champion", *_challengers(challengers))}
         found = found.with_one(_known(held, scores, random, smallest_effect=1e-6))
@@ -207,7 +235,7 @@ def chance_alone(folder: Path, fights: int, challengers: int, seed: int) -> Figh
 def power(folder: Path, fights: int, challengers: int, seed: int) -> Fights:
     """Fights of a challenger that is better by twice the smallest effect; further challengers are the champion's
     equals."""
-    found, held, random = Fights(f"power-{challengers}"), pool(folder), np.random.default_rng([seed, challengers, 7])
+    found, held, random = Fights(MERITED[challengers > 1]), pool(folder), np.random.default_rng([seed, challengers, 7])
     amount = _amount(lambda part: held.blurred(part, np.random.default_rng(99)), held)
     for _ in range(fights):
         scores = {name: held.blurred(amount, random) for name in ("champion", *_challengers(challengers))}
@@ -218,7 +246,7 @@ def power(folder: Path, fights: int, challengers: int, seed: int) -> Fights:
 
 def beyond_sight(folder: Path, fights: int, seed: int) -> Fights:
     """Fights for the same lead over a champion that knows less of the weather."""
-    found, held, random = Fights("blind"), pool(folder), np.random.default_rng([seed, 13])
+    found, held, random = Fights(BEYOND), pool(folder), np.random.default_rng([seed, 13])
     amount = _amount(lambda part: _mix(held, part), held)
     for _ in range(fights):
         scores = {"champion": _mix(held, amount), "challenger-0": held.trees}

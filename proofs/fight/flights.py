@@ -44,9 +44,9 @@ def rows(folder: Path) -> pa.Table:
 
 
 def environment(url: str, folder: Path, mlflow: str) -> Environment:
-    """An empty environment dev, with a storage root and a model registry of its own."""
+    """An empty environment dev, with a storage root of its own and a copy of the empty MLflow store."""
     name = uuid.uuid4().hex[:10]
-    return new_environment(url, folder / name, mlflow_uri=mlflow, registry_prefix=f"{name}.")
+    return new_environment(url, folder / name, mlflow_uri=_database(url, f"mlflow_{name}", mlflow))
 
 
 def publish(env: Environment, name: str, data: pa.Table) -> None:
@@ -57,16 +57,21 @@ def publish(env: Environment, name: str, data: pa.Table) -> None:
 
 
 def mlflow_store(url: str) -> str:
-    """A database for MLflow on the same server, with MLflow's own tables."""
+    """A database for MLflow on the same server, with MLflow's own tables and nothing else."""
     from mlflow.tracking import MlflowClient
-    from sqlalchemy import create_engine, text
 
-    with create_engine(url, isolation_level="AUTOCOMMIT").connect() as connection:
-        connection.execute(text("CREATE DATABASE mlflow"))
-    head, _, query = url.partition("?")
-    store = f"{head.rsplit('/', 1)[0]}/mlflow" + (f"?{query}" if query else "")
+    store = _database(url, "mlflow")
     MlflowClient(tracking_uri=store).search_experiments()
     return store
+
+
+def _database(url: str, name: str, template: str = "") -> str:
+    from sqlalchemy import create_engine, make_url, text
+
+    like = f" TEMPLATE {make_url(template).database}" if template else ""
+    with create_engine(url, isolation_level="AUTOCOMMIT").connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}{like}"))
+    return make_url(url).set(database=name).render_as_string(hide_password=False)
 
 
 def _file(folder: Path, name: str) -> Path:

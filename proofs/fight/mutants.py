@@ -33,7 +33,8 @@ MODULES: dict[str, tuple[str, ...]] = {
     "terms": ("test_rule.py", "test_rulings.py", "test_contest.py", "test_rule_generated.py"),
     "bootstrap": ("test_bootstrap.py", "test_contest.py"),
     "slices": ("test_contest.py",),
-    "contest": ("test_contest.py",),
+    "gates": ("test_gates.py",),
+    "contest": ("test_contest.py", "test_gates.py"),
 }
 LONGEST = 300  # seconds until a mutant that still runs counts as noticed
 WORKERS = 2

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+
+DOCS = Path(__file__).resolve().parents[2] / "docs/fight.md"
+BEGIN, END = "<!-- results -->", "<!-- end of results -->"
 
 
 @dataclass
@@ -30,3 +35,20 @@ class Report:
         state = "ok" if not self.failures else f"{len(self.failures)} FELL SHORT"
         head = f"{self.name}: {self.cases} cases, {state}, {time.monotonic() - self.started:.0f} s"
         return [head, *(f"  {text}" for text in self.figures), *(f"  ✗ {text}" for text in self.failures)]
+
+
+def summary_line(reports: Sequence[Report], size: str, seconds: float) -> str:
+    """The proof in one line."""
+    short = sum(len(one.failures) for one in reports)
+    state = "every promise holds" if reports and not short else f"{short} of them FELL SHORT"
+    return f"proof-fight ({size}): {sum(one.cases for one in reports)} cases in {seconds:.0f} s, {state}"
+
+
+def write_docs(reports: Sequence[Report]) -> None:
+    """Rewrites the table of results in docs/fight.md."""
+    rows = [f"| {one.name} | {one.cases:,} | {len(one.failures)} | {'<br>'.join(one.figures)} |"
+            for one in sorted(reports, key=lambda one: one.name)]  # fmt: skip
+    table = "\n".join(["| part | cases | fell short | figures |", "|---|---|---|---|", *rows])
+    text = DOCS.read_text()
+    head, rest = text.split(BEGIN)
+    DOCS.write_text(f"{head}{BEGIN}\n{table}\n{END}{rest.split(END)[1]}")
