@@ -64,50 +64,64 @@ def close(
     Nothing moves. A decision that has promoted, or was declined or voided before, keeps its first answer.
     """
     from imago import ledger
+    from imago.jobs import dossiers
+    from imago.ledger import decisions
+
+    with ledger.connect(environment).begin() as connection:
+        told = _close(connection, environment, spec, decision_id, outcome, by=by, context=context)
+        facts = decisions.get(connection, decision_id)["verdict"]["facts"]
+    if told["outcome"] != "promoted":
+        dossiers.close(environment, spec, facts, told["reason"])
+    return told
+
+
+def _close(
+    connection: Connection, environment: Environment, spec: ModelSpec, decision_id: int, outcome: Answer, *, by: str,
+    context: RunContext,
+) -> dict[str, Any]:  # fmt: skip
     from imago.alerts.outbox import Alert, raise_alert, resolve
     from imago.jobs.announcements import SUBJECT
     from imago.ledger import champions, decisions
 
-    with ledger.connect(environment).begin() as connection:
-        champions.lock(connection, spec.name)
-        recorded = decisions.get(connection, decision_id)
-        if recorded["model"] != spec.name or recorded["outcome"] != "awaiting":
-            raise ImagoError(
-                f"decision {decision_id} does not wait for approval",
-                environment=environment.name,
-                model=recorded["model"],
-                allowed="an awaiting decision of this model",
-                seen=recorded["outcome"],
-                next_step="name the decision that the alert names",
-            )
-        former = decisions.answer_to(connection, decision_id)
-        entry = champions.of_decision(connection, decision_id)
-        summary = {"ds": recorded["training_ds"], "decision_id": decision_id, "moved": False,
-                   "version": recorded["challenger_version"]}  # fmt: skip
-        if entry is not None:
-            return {**summary, "outcome": "promoted", "reason": f"{entry.decided_by} approved it before"}
-        if former is not None and (former["outcome"] != "expired" or outcome == "expired"):
-            return {**summary, "outcome": former["outcome"], "reason": former["verdict"]["reason"]}
-        happened, step = (
-            text.format(by=by, version=recorded["challenger_version"], id=decision_id) for text in _WORDS[outcome]
+    champions.lock(connection, spec.name)
+    recorded = decisions.get(connection, decision_id)
+    if recorded["model"] != spec.name or recorded["outcome"] != "awaiting":
+        raise ImagoError(
+            f"decision {decision_id} does not wait for approval",
+            environment=environment.name,
+            model=recorded["model"],
+            allowed="an awaiting decision of this model",
+            seen=recorded["outcome"],
+            next_step="name the decision that the alert names",
         )
-        reason = f"{happened}; the champion stays"
-        decisions.answer(connection, recorded, outcome, by=by, reason=reason)
-        alert = Alert(
-            model=spec.name,
-            rule="approval_ended",
-            subject=SUBJECT,
-            ds=recorded["training_ds"],
-            occurrence=f"decision {decision_id} {outcome}",
-            title=f"{spec.name}: {happened}",
-            why="a challenger had won its fight, and an older model goes on scoring",
-            did="left the champion where it is, and wrote the answer into the ledger",
-            next_step=step,
-            facts={"decision": decision_id, "answer": outcome, "by": by},
-            links=_links(recorded["verdict"]),
-        )
-        raise_alert(connection, alert, context)
-        resolve(connection, spec.name, "approval_awaited", SUBJECT, context, ds=recorded["training_ds"])
+    former = decisions.answer_to(connection, decision_id)
+    entry = champions.of_decision(connection, decision_id)
+    summary = {"ds": recorded["training_ds"], "decision_id": decision_id, "moved": False,
+               "version": recorded["challenger_version"]}  # fmt: skip
+    if entry is not None:
+        return {**summary, "outcome": "promoted", "reason": f"{entry.decided_by} approved it before"}
+    if former is not None and (former["outcome"] != "expired" or outcome == "expired"):
+        return {**summary, "outcome": former["outcome"], "reason": former["verdict"]["reason"]}
+    happened, step = (
+        text.format(by=by, version=recorded["challenger_version"], id=decision_id) for text in _WORDS[outcome]
+    )
+    reason = f"{happened}; the champion stays"
+    decisions.answer(connection, recorded, outcome, by=by, reason=reason)
+    alert = Alert(
+        model=spec.name,
+        rule="approval_ended",
+        subject=SUBJECT,
+        ds=recorded["training_ds"],
+        occurrence=f"decision {decision_id} {outcome}",
+        title=f"{spec.name}: {happened}",
+        why="a challenger had won its fight, and an older model goes on scoring",
+        did="left the champion where it is, and wrote the answer into the ledger",
+        next_step=step,
+        facts={"decision": decision_id, "answer": outcome, "by": by},
+        links=_links(recorded["verdict"]),
+    )
+    raise_alert(connection, alert, context)
+    resolve(connection, spec.name, "approval_awaited", SUBJECT, context, ds=recorded["training_ds"])
     return {**summary, "outcome": outcome, "reason": reason, "next_step": step}
 
 
@@ -127,5 +141,5 @@ def check_open(connection: Connection, recorded: Mapping[str, Any]) -> None:
 
 
 def _links(verdict: Mapping[str, Any]) -> dict[str, str]:
-    link = verdict["facts"].get("link")
-    return {"Training run with dossier": link} if link else {}
+    links = {"Dossier": verdict["facts"].get("page"), "Training run": verdict["facts"].get("link")}
+    return {name: link for name, link in links.items() if link}

@@ -1,4 +1,4 @@
-"""Writes the dossier of a fight, adds the approval to it, and finds it again.
+"""Writes the dossier of a fight, adds the answer to it, and finds it again.
 
     trainings/{model}/{ds}/{training run}/dossier.html     the page; dossier.json beside it says the same
 
@@ -77,6 +77,15 @@ def write(
 
 def approve(environment: Environment, spec: ModelSpec, facts: Mapping[str, Any], *, by: str, at: datetime) -> None:
     """Writes who approved into the dossier that waited. Doing it again gives the same page."""
+    _answer(environment, spec, facts, "promoted", f"{by} approved on {at:%Y-%m-%d at %H:%M} UTC")
+
+
+def close(environment: Environment, spec: ModelSpec, facts: Mapping[str, Any], reason: str) -> None:
+    """Writes into the dossier that waited why nothing came of it. Doing it again gives the same page."""
+    _answer(environment, spec, facts, "kept", reason[:1].upper() + reason[1:])
+
+
+def _answer(environment: Environment, spec: ModelSpec, facts: Mapping[str, Any], outcome: str, answer: str) -> None:
     from jinja2 import TemplateError
 
     from imago.selection import words
@@ -86,17 +95,18 @@ def approve(environment: Environment, spec: ModelSpec, facts: Mapping[str, Any],
         return
     path = str(facts["dossier"]).removesuffix(PAGE) + SAID
     said = json.loads(Storage(environment).read_bytes(path))
+    before, after = (" would score from ", " scores from ")
     said |= {
-        "outcome": "promoted",
-        "headline": words.HEADLINES["promoted"].format(challenger=said["challenger"]),
-        "sentence": said["sentence"].replace(" would score from ", " scores from "),
-        "approval": f"{by} approved on {at:%Y-%m-%d at %H:%M} UTC",
+        "outcome": outcome,
+        "headline": words.HEADLINES[outcome].format(challenger=said["challenger"]),
+        "sentence": said["sentence"].replace(before, after) if outcome == "promoted" else said["sentence"],
+        "approval": answer,
     }
     try:
         _store(environment, spec, said)
     except TemplateError as error:
-        # The release was changed between verdict and approval. The champion has moved, and the ledger says by whom.
-        log.warning("the dossier %s keeps its words from before the approval: %s", facts["dossier"], error)
+        # The release was changed between verdict and answer. The ledger says what was answered, and by whom.
+        log.warning("the dossier %s keeps its words from before the answer: %s", facts["dossier"], error)
 
 
 def page(environment: Environment, spec: ModelSpec, ds: str) -> str | None:

@@ -12,7 +12,7 @@ from sqlalchemy import select
 from toy_world import LIVE, line, make_spec, publish, rows, train, trees
 
 from imago.errors import ReleaseBlocked
-from imago.jobs import deployment, dossiers
+from imago.jobs import approval, deployment, dossiers
 from imago.ledger import connect
 from imago.ledger.schema import alerts
 from imago.storage import Storage
@@ -102,6 +102,23 @@ def test_an_approval_is_written_into_the_page_and_links_back_from_the_form(make_
         assert f"ada &lt;b&gt; approved on {datetime.now(UTC):%Y-%m-%d}" in page
         assert "line is the new champion" in page
         assert "would score from" not in page
+
+
+def test_an_answer_that_promotes_nobody_is_written_into_the_page_until_a_later_one_does(make_environment, spec):
+    prod = make_environment("prod", requires_approval=True, airflow_url="http://airflow:8080")
+    publish(prod, *rows())
+    train(prod, spec, DS)
+    waiting = deployment.judge(prod, spec, DS, LIVE)
+    for _ in range(2):
+        approval.close(prod, spec, waiting["decision_id"], "expired", by="nobody", context=LIVE)
+        page = dossiers.page(prod, spec, DS)
+        assert "Nobody answered in time whether version 1 may reign; the champion stays." in page
+        assert "Nobody has approved yet" not in page
+    deployment.promote(prod, spec, waiting["decision_id"], "ada", LIVE)
+    assert "ada approved on" in dossiers.page(prod, spec, DS)
+    with connect(prod).connect() as connection:
+        (body,) = connection.execute(select(alerts.c.body).where(alerts.c.rule == "approval_ended")).scalars()
+    assert ["Dossier", f"http://airflow:8080/imago/dossiers/prod/toy/{DS}"] in body["links"]
 
 
 def test_a_fight_of_an_older_training_has_a_page_without_a_comparison(world, spec):
