@@ -186,7 +186,7 @@ FLIGHT_DELAYS = ModelSpec(
         Baseline(name="best_column", build=best_column, why="the single feature that tells most, and nothing else"),
     ),
     primary_metric="roc_auc",
-    smallest_effect=0.005,
+    smallest_effect=0.01,
     guardrails=Guardrails(floor=0.65, ceiling=0.80),
     slices=("carrier", "origin"),
     training=Training(window_days=365, warmup_days=28, tuning_days=14, holdout_days=30, seed=2013),

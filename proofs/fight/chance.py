@@ -147,9 +147,9 @@ def _fight(
     entrants = [Contestant("champion", "champion", None)]
     entrants += [Contestant(name, "candidate", None) for name in scores if name != "champion"]
     entrants += [Contestant(name, "baseline", None) for name in naive]
-    # The leak's ceiling is another gate's business: in a stormy month an honest model can come near to it.
+    # The fight alone: the leak's ceiling and the gates of a model's own are tried elsewhere.
     return decide(
-        entrants, bar=replace(bar_of(spec), ceiling=None), days=np.array(holdout.column("ds").to_pylist()),
+        entrants, bar=replace(bar_of(spec), ceiling=None, gates=()), days=np.array(holdout.column("ds").to_pylist()),
         truth=snapshot.labels(holdout, spec), scores={**scores, **naive}, seed=spec.training.seed,
     )  # fmt: skip
 
@@ -261,7 +261,8 @@ def _known(held: Pool, scores: dict[str, np.ndarray], random: np.random.Generato
     entrants = [Contestant("champion", "champion", None), Contestant("naive", "baseline", None)]
     entrants += [Contestant(name, "candidate", None) for name in scores if name != "champion"]
     return decide(
-        entrants, bar=replace(bar_of(SPEC), ceiling=None, smallest_effect=smallest_effect), days=held.days[chosen],
+        entrants, bar=replace(bar_of(SPEC), ceiling=None, gates=(), smallest_effect=smallest_effect),
+        days=held.days[chosen],
         truth=held.truth[chosen], scores=seen, seed=SPEC.training.seed,
     )  # fmt: skip
 

@@ -61,15 +61,17 @@ class Mutant:
     was: str
     now: str
     code: Any
+    nth: int = 1  # of those that read alike in their function
 
     @property
     def text(self) -> str:
         was, now = (" ".join(text.split()) for text in (self.was, self.now))
-        return f"{self.module}.py:{self.line} {self.where}: {was:.90} -> {now:.90}"
+        nth = "" if self.nth == 1 else f" (no. {self.nth})"
+        return f"{self.module}.py:{self.line} {self.where}: {was:.90} -> {now:.90}{nth}"
 
     @property
     def key(self) -> tuple[str, str, str, str]:
-        return self.module, self.where, self.was, self.now
+        return self.module, self.where, self.was, self.now if self.nth == 1 else f"{self.now} (no. {self.nth})"
 
 
 def run(every: int = 1, only: str = "") -> Report:
@@ -105,6 +107,7 @@ def run(every: int = 1, only: str = "") -> Report:
 def mutants(module: str) -> Iterator[Mutant]:
     """All mutants of a module, in the order of its lines."""
     tree = ast.parse((SOURCES / f"{module}.py").read_text())
+    alike: Counter[tuple[str, str, str]] = Counter()
     for scope, node in _nodes(tree):
         for change in _changes(node):
             other = copy.deepcopy(tree)
@@ -115,7 +118,9 @@ def mutants(module: str) -> Iterator[Mutant]:
                 other = _Replace(twin, after).visit(other)
             text = ast.unparse(after) if after is not None else "pass"
             code = compile(ast.fix_missing_locations(other), f"{module}.py", "exec")
-            yield Mutant(module, scope, getattr(node, "lineno", 0), before, text, code)
+            alike[scope, before, text] += 1
+            nth = alike[scope, before, text]
+            yield Mutant(module, scope, getattr(node, "lineno", 0), before, text, code, nth)
 
 
 def _nodes(tree: ast.Module) -> Iterator[tuple[str, ast.AST]]:

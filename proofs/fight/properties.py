@@ -203,7 +203,7 @@ def _metric(case: Case, name: str) -> float:
     compute: dict[str, Any] = {
         "roc_auc": metrics.roc_auc_score,
         "average_precision": metrics.average_precision_score,
-        "log_loss": lambda t, s: metrics.log_loss(t, np.clip(s, 1e-15, 1 - 1e-15), labels=[0, 1]),
+        "log_loss": lambda t, s: metrics.log_loss(t, s, labels=[0, 1]),
         "rmse": metrics.root_mean_squared_error,
         "mae": metrics.mean_absolute_error,
     }

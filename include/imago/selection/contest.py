@@ -43,7 +43,7 @@ def decide(
     # The rule needs intervals against the opponent and the best baseline; who these are, it says when asked without
     # any.
     first = judge(entered, {}, bar)
-    others = [name for name in dict.fromkeys((first.opponent, first.best_baseline)) if name in scores]
+    others = [name for name in dict.fromkeys((first.opponent, first.best_baseline)) if name is not None]
     candidates = sorted(one.name for one in entered if one.role == "candidate")
     spans = differences(
         metric=bar.metric,
@@ -51,7 +51,7 @@ def decide(
         days=days,
         truth=truth,
         scores=scores,
-        pairs=[(name, other) for name in candidates for other in others if other is not None],
+        pairs=[(name, other) for name in candidates for other in others],
         seed=seed,
         resamples=resamples,
     )

@@ -58,7 +58,8 @@ def check_slices(
                 pairs=[(name, opponent) for name in candidates],
                 seed=seed,
                 resamples=resamples,
-                challengers=1,  # a correction would let more through, the more take part
+                confidence=0.95,  # a loss needs less proof than a WIN
+                challengers=1,  # so would a correction, the more take part
             )
             for name in candidates:
                 gap = found[name, opponent]

@@ -243,3 +243,97 @@ def test_the_order_of_the_rows_changes_nothing():
 @pytest.mark.parametrize(("truth", "scores"), [([], []), ([0.0, 1.0], [np.nan, 0.2]), ([1.0, 1.0], [0.3, 0.2])])
 def test_a_metric_that_is_not_defined_is_no_number(truth, scores):
     assert np.isnan(score("roc_auc", np.array(truth), np.array(scores)))
+
+
+# --- to the last digit ----------------------------------------------------------------------------------------------
+
+
+def multiplicities(days, seed, resamples=4000):
+    names, codes = np.unique(days, return_inverse=True)
+    draws = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), size=resamples)
+    return codes, len(names), draws.astype(float)
+
+
+def test_bounds_and_error_are_those_of_the_draws_and_a_draw_without_a_metric_counts_against_the_claim():
+    """Positives on 4 of 8 days: some draws have none of these."""
+    days = np.repeat([f"2013-09-0{day}" for day in range(1, 9)], 40)
+    truth = np.where(days < "2013-09-05", RANDOM.integers(0, 2, 320), 0).astype(float)
+    scores = {"a": truth + RANDOM.normal(size=320), "b": truth + RANDOM.normal(0, 2, 320)}
+    codes, count, draws = multiplicities(days, 4)
+    spread = np.subtract(*(sampler("roc_auc", codes, count, truth, scores[name])(draws) for name in "ab"))
+    undefined = np.isnan(spread)
+    tail = expanded_tail(0.025, count)
+    assert 0 < undefined.sum() < tail * len(spread)
+    found = differences(metric="roc_auc", higher_is_better=True, days=days, truth=truth, scores=scores,
+                        pairs=[("a", "b")], seed=4)["a", "b"]  # fmt: skip
+    assert found.low == np.quantile(np.where(undefined, -np.inf, spread), tail, method="lower")
+    assert found.high == np.quantile(np.where(undefined, np.inf, spread), 1 - tail, method="higher")
+    assert found.error == pytest.approx(np.std(spread[~undefined], ddof=1) * np.sqrt(8 / 7), rel=1e-12)
+
+
+def test_an_interval_holds_the_middle_of_the_draws():
+    found = intervals(metric="roc_auc", days=DAYS, truth=TRUTH, scores={"a": SCORES}, seed=3, confidence=0.9)
+    codes, count, draws = multiplicities(DAYS, 3)
+    expected = np.quantile(sampler("roc_auc", codes, count, TRUTH, SCORES)(draws), [0.05, 0.95])
+    assert found == {"a": pytest.approx(tuple(expected), rel=1e-12)}
+
+
+def test_whoever_has_no_metric_has_no_interval():
+    one_is_missing = np.where(np.arange(len(SCORES)) == 3, np.nan, SCORES)
+    told = intervals(metric="roc_auc", days=DAYS, truth=TRUTH, scores={"a": one_is_missing}, seed=3)
+    assert told == {}
+    assert intervals(metric="roc_auc", days=DAYS, truth=np.zeros(len(DAYS)), scores={"a": SCORES}, seed=3) == {}
+
+
+def test_the_error_of_two_days_and_of_what_cannot_be_told():
+    days = np.repeat(["2013-09-01", "2013-09-02"], 5)
+    truth, scores = np.zeros(10), np.repeat([0.0, 1.0], 5)
+    codes, count, draws = multiplicities(days, 2)
+    expected = np.std(sampler("mae", codes, count, truth, scores)(draws), ddof=1) * np.sqrt(2)
+    assert standard_error("mae", days, truth, scores, seed=2) == pytest.approx(expected, rel=1e-12)
+    assert standard_error("mae", days[:5], truth[:5], scores[:5], seed=2) == 0.0
+    assert standard_error("roc_auc", days, truth, scores, seed=2) == 0.0
+
+
+@pytest.mark.parametrize("scale", [1e-9, 1.0])
+def test_an_r2_of_numbers_far_from_zero_or_tiny_ones_is_exact(scale):
+    truth = RANDOM.normal(size=200) * scale
+    guess = truth + RANDOM.normal(0, 0.5, 200) * scale
+    assert score("r2", truth, guess) == pytest.approx(r2_score(truth, guess), rel=1e-9)
+    far = 1e9 * scale
+    assert score("r2", truth + far, guess + far) == pytest.approx(r2_score(truth + far, guess + far), rel=1e-5)
+
+
+def test_an_r2_is_not_made_of_rounding():
+    """Both days are constant, so what varies on one of them is nothing but the rounding of the sums."""
+    for value in (0.1, 1 / 3, 0.7, 1.1):
+        truth = np.repeat([value, 5.0], [7, 5])
+        sample = sampler("r2", np.repeat([0, 1], [7, 5]), 2, truth, truth + 0.1)
+        assert np.isnan(sample(np.array([[1.0, 0.0], [3.0, 0.0], [0.0, 2.0]]))).all()
+
+
+def test_one_pair_of_rows_has_an_auc():
+    assert score("roc_auc", np.array([0.0, 1.0]), np.array([0.1, 0.9])) == 1.0
+
+
+def test_an_average_precision_of_few_positives():
+    assert np.isnan(score("average_precision", np.zeros(4), np.arange(4.0)))
+    truth, scores = np.array([0.0, 1.0, 0.0]), np.array([0.1, 0.5, 0.9])
+    assert score("average_precision", truth, scores) == average_precision_score(truth, scores) == 0.5
+
+
+def test_an_average_precision_of_a_draw_without_the_highest_scores():
+    codes, truth = np.array([0, 0, 1, 1]), np.array([1.0, 1.0, 1.0, 0.0])
+    sample = sampler("average_precision", codes, 2, truth, np.array([0.9, 0.8, 0.3, 0.2]))
+    np.testing.assert_array_equal(sample(np.array([[0.0, 1.0], [1.0, 0.0]])), [1.0, 1.0])
+
+
+def test_one_pair_is_corrected_for_one_challenger():
+    scores = {"a": SCORES, "b": RANDOM.random(len(DAYS))}
+    given = {"metric": "roc_auc", "higher_is_better": True, "days": DAYS, "truth": TRUTH, "scores": scores}
+    given |= {"pairs": [("a", "b")], "seed": 2}
+    assert differences(**given) == differences(**given, challengers=1)
+
+
+def test_no_rows_have_no_metric():
+    assert np.isnan(score("macro_f1", np.empty(0), np.empty((0, 3))))

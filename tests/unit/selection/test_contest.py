@@ -160,3 +160,55 @@ def test_more_candidates_do_not_loosen_the_gate():
     names = ("lopsided", *(f"c{place}" for place in range(20)))
     scores = {**SCORES, **{name: RISK for name in names if name != "lopsided"}}
     assert checked(GATE, scores=scores, names=names)[0]["lopsided"] == alone
+
+
+def test_a_slice_without_a_loss_says_so():
+    checks, _ = checked(np.full(ROWS, "all"), names=("trees",))
+    assert checks["trees"] == [Check("slices", True, "no slice is worse than allowed")]
+
+
+def test_a_candidate_without_scores_is_not_passed():
+    (check,) = checked(np.full(ROWS, "all"), names=("nobody",))[0]["nobody"]
+    assert (check.passed, "no difference to king could be told" in check.reason) == (False, True)
+
+
+def on_numbers(gap, **limits):
+    """The check of a candidate whose error is larger by `gap` (per row) than that of a flawless champion."""
+    checks, _ = checked(np.full(ROWS, "all"), metric="mae", higher=False, truth=np.zeros(ROWS),
+                        scores={"king": np.zeros(ROWS), "lopsided": gap}, **limits)  # fmt: skip
+    return checks["lopsided"][0]
+
+
+def test_a_loss_of_exactly_what_is_allowed_passes():
+    assert on_numbers(np.full(ROWS, 0.25), loss=0.25).passed
+    assert not on_numbers(np.full(ROWS, 0.25), loss=0.2499).passed
+
+
+def test_a_loss_on_a_single_day_is_not_sure():
+    """Many draws lack that day, so the upper bound is exactly 0."""
+    assert on_numbers(np.where(DAYS == "2013-09-03", 5.0, 0.0)).passed
+
+
+def test_a_slice_is_judged_as_if_each_candidate_stood_alone():
+    """The loss is sure at 95%, and would not be at 97.5%."""
+    daily = np.array([-0.9, -0.6, -0.1, 0.2, 0.5, 0.7, 0.9, 1.1, 1.4, 1.2])
+    for lift in np.arange(0.0, 1.0, 0.01):
+        gap = np.repeat(daily + lift, 300) + 5
+        found = {
+            many: differences(metric="mae", higher_is_better=False, days=DAYS, truth=np.zeros(ROWS), seed=1,
+                              resamples=500, scores={"king": np.full(ROWS, 5.0), "lopsided": gap},
+                              pairs=[("lopsided", "king")],
+                              challengers=many)["lopsided", "king"].high
+            for many in (1, 2)
+        }  # fmt: skip
+        if found[1] < 0 <= found[2]:
+            break
+    assert found[1] < 0 <= found[2]
+    checks, _ = checked(np.full(ROWS, "all"), metric="mae", higher=False, truth=np.zeros(ROWS),
+                        scores={"king": np.full(ROWS, 5.0), "lopsided": gap}, loss=0.0)  # fmt: skip
+    assert not checks["lopsided"][0].passed
+
+
+def test_without_a_word_no_loss_on_a_slice_is_allowed():
+    assert fought("lopsided", slices={"gate": GATE}).gate == "slices"
+    assert fought("lopsided", slices={"gate": GATE}, allowed_loss=1.0).gate != "slices"
