@@ -215,8 +215,8 @@ def test_the_standard_error_is_that_of_a_mean_over_days():
                         scores={"a": np.zeros(20), "b": errors}, pairs=[("a", "b")], seed=1,
                         resamples=40_000)["a", "b"]  # fmt: skip
     assert found.error == pytest.approx(errors.std(ddof=1) / np.sqrt(20), rel=0.03)
-    # And the bound is Student's, one-sided 95%.
-    assert found.low == pytest.approx(errors.mean() - 1.7291 * errors.std(ddof=1) / np.sqrt(20), abs=0.02)
+    # And the bound is Student's, one-sided 97.5%.
+    assert found.low == pytest.approx(errors.mean() - 2.0930 * errors.std(ddof=1) / np.sqrt(20), abs=0.02)
 
 
 def test_a_given_number_of_challengers_is_what_is_corrected_for():

@@ -15,14 +15,14 @@ DAYS = np.repeat([f"2013-09-{day:02d}" for day in range(1, 11)], 300)
 ROWS = len(DAYS)
 RISK = RANDOM.normal(size=ROWS)
 TRUTH = (RANDOM.random(ROWS) < 1 / (1 + np.exp(-RISK))).astype(float)
-GATE = np.where(RANDOM.random(ROWS) < 0.3, "A", "B")
+GATE = np.where(RANDOM.random(ROWS) < 0.25, "A", "B")
 GATE[:150] = ""
 NOISE = RANDOM.normal(size=ROWS)
 SCORES = {
     "prior": np.full(ROWS, 0.5),
-    "king": RISK + 1.2 * NOISE,
+    "king": RISK + 1.4 * NOISE,
     "trees": RISK,
-    "twin": RISK + 1.2 * NOISE,
+    "twin": RISK + 1.4 * NOISE,
     # better by far, except that it knows nothing at gate A
     "lopsided": np.where(GATE == "A", RANDOM.normal(size=ROWS), RISK),
 }
@@ -198,7 +198,7 @@ def test_a_slice_is_judged_as_if_each_candidate_stood_alone():
             many: differences(metric="mae", higher_is_better=False, days=DAYS, truth=np.zeros(ROWS), seed=1,
                               resamples=500, scores={"king": np.full(ROWS, 5.0), "lopsided": gap},
                               pairs=[("lopsided", "king")],
-                              challengers=many)["lopsided", "king"].high
+                              challengers=many, confidence=0.95)["lopsided", "king"].high
             for many in (1, 2)
         }  # fmt: skip
         if found[1] < 0 <= found[2]:
