@@ -37,8 +37,8 @@ MODULES: dict[str, tuple[str, ...]] = {
     "gates": ("test_gates.py",),
     "contest": ("test_contest.py", "test_gates.py"),
 }
-# A mutant that goes on for ever counts as noticed: after so many seconds of processor time, which a busy machine does not
-# use up, or, where it only waits, after so many by the clock.
+# A mutant that goes on for ever counts as noticed: after so many seconds of processor time, which a busy machine does
+# not use up, or, where it only waits, after so many by the clock.
 LONGEST_BUSY, LONGEST = 120, 1800
 WORKERS = 2
 
