@@ -21,7 +21,7 @@ from imago.names import dag_id
 from imago.tables.infos import PartitionInfo
 
 # create: no partition yet. rewrite: what it is made of has changed. maybe: only if the stage before it changes
-# something. same: nothing has changed, so no new version. skip: nothing is done, and that is right. fail: it would fail.
+# something. same: nothing has changed, so no new version. skip: nothing is done, and rightly so. fail: it would fail.
 What = Literal["create", "rewrite", "maybe", "same", "skip", "fail"]
 WRITES: tuple[What, ...] = ("create", "rewrite")
 
@@ -270,7 +270,7 @@ def _score(facts: Facts, ds: str, told: Told) -> Day:
         return Day(ds=ds, what="fail", why=facts.refused[ds], was=was)
     chosen = facts.chosen[ds]
     rows = features.rows if features else 0
-    about = {"rows": rows, "was": was, "version": chosen.version, "leaking": chosen.learned_from(ds)}
+    about: dict[str, Any] = {"rows": rows, "was": was, "version": chosen.version, "leaking": chosen.learned_from(ds)}
     if stored is None:
         return Day(ds=ds, what="create", why="it was never scored", **about)
     reasons = []

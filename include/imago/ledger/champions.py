@@ -89,7 +89,7 @@ def at(connection: Connection, model: str, ds: str, *, known_at: datetime | None
 
 
 def effective(rows: Sequence[Champion], ds: str) -> Champion | None:
-    """The same of rows that are at hand, oldest first: the newest that is effective by `ds`; None when there is none."""
+    """The same of rows at hand, oldest first: the newest that is effective by `ds`; None when there is none."""
     parse_day(ds)
     return next((row for row in reversed(rows) if row.effective_ds <= ds), None)
 

@@ -11,9 +11,7 @@ from sqlalchemy import Connection
 from imago.errors import ImagoError, NoChampion
 from imago.ledger import champions
 from imago.ledger.champions import Champion
-
-AS_WAS, TODAY = "as-was", "today"
-PATTERN = r"^(as-was|today|[1-9][0-9]*)$"  # what a form accepts; versions are MLflow's numbers
+from imago.names import AS_WAS, CHAMPION_PATTERN, TODAY
 
 
 def choose(
@@ -56,7 +54,7 @@ def pick(
 
 def check_choice(choice: str) -> str:
     """The choice back, when it could be one."""
-    if not isinstance(choice, str) or not re.fullmatch(PATTERN, choice):
+    if not isinstance(choice, str) or not re.fullmatch(CHAMPION_PATTERN, choice):
         raise ImagoError(
             f"{choice!r} chooses no champion",
             rule="champion",
