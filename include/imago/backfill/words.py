@@ -104,11 +104,11 @@ def duration(seconds: float) -> str:
     """About how long.
 
     >>> duration(40), duration(250), duration(9000)
-    ('under a minute', '4 minutes', '2.5 hours')
+    ('under a minute', 'about 4 minutes', 'about 2.5 hours')
     """
     if seconds < 60:
         return "under a minute"
-    return number(round(seconds / 60), "minute") if seconds < 5400 else f"{seconds / 3600:.1f} hours"
+    return "about " + (number(round(seconds / 60), "minute") if seconds < 5400 else f"{seconds / 3600:.1f} hours")
 
 
 def _radius(plan: Plan) -> Grid:
@@ -173,7 +173,7 @@ def _time(estimate: Estimate | None) -> str:
         return "Time: not known, since none of these stages has run here before."
     unknown = f" {', '.join(estimate.unknown)} never ran here, and is not counted." if estimate.unknown else ""
     return (
-        f"Time: about {duration(estimate.seconds)}, if {number(estimate.runs, 'run')}, {estimate.parallel} at a time, "
+        f"Time: {duration(estimate.seconds)}, if {number(estimate.runs, 'run')}, {estimate.parallel} at a time, "
         f"take as long as the last {estimate.looked_at} took (their median).{unknown}"
     )
 
