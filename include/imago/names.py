@@ -18,6 +18,11 @@ STAGES = (
     "metric_refresh",
 )
 
+# Which champion scores a day: who scored it or reigned then, who reigns now, or the number of a version.
+AS_WAS, TODAY = "as-was", "today"
+CHAMPION_PATTERN = r"^(as-was|today|[1-9][0-9]*)$"
+REPROCESS = ("none", "failed", "completed")  # Airflow's words for the days of a backfill that have run already
+
 _NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 
 

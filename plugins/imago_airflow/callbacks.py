@@ -67,7 +67,8 @@ def _about(context: Mapping[str, Any], *, dag_id: str, run_id: str) -> dict[str,
     mode = mode_of(
         run_type=str(getattr(dag_run.run_type, "value", dag_run.run_type)),
         triggering_extras=[event.extra for event in getattr(dag_run, "consumed_asset_events", ())],
-        asked=conf.get("mode"),
+        # Whoever fills in the form of a backfill looks at it: a failure of its plan pages nobody either.
+        asked="backfill" if dag_id.endswith("__backfill") else conf.get("mode"),
     )
     return {
         "env_name": environment,

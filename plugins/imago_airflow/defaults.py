@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from airflow.sdk import DAG, Param
 
 from imago.days import parse_day
-from imago.names import dag_id
+from imago.names import AS_WAS, CHAMPION_PATTERN, REPROCESS, STAGES, TODAY, dag_id
 from imago.specs import ModelSpec
 from imago_airflow.callbacks import dag_run_failed, task_failed
 from imago_airflow.timetable import DayAssetTimetable, DayPartitionTimetable
@@ -121,6 +121,50 @@ def day_params() -> dict[str, Param]:
             title="Mode",
             description="`backfill` pages nobody and moves no champion. "
             "`auto`: backfill for a backfill and for what it starts downstream, else live.",
+        ),
+    }
+
+
+def champion_param() -> Param:
+    """Which champion scores, in a trigger form or a backfill's."""
+    return Param(
+        AS_WAS,
+        type="string",
+        pattern=CHAMPION_PATTERN,
+        examples=[AS_WAS, TODAY],
+        title="Champion",
+        description="Who scores: `as-was` (who scored that day, else who reigned then), `today`, or a version such as "
+        "`3`.",
+    )
+
+
+def backfill_params() -> dict[str, Param]:
+    """The trigger form of a backfill with its plan."""
+    day: dict[str, Any] = {"type": "string", "format": "date"}
+    return {
+        "from_day": Param(**day, title="From", description="First day."),
+        "to_day": Param(**day, title="To", description="Last day, included."),
+        "stage": Param(
+            "batch_scoring",
+            enum=list(STAGES),
+            title="Stage",
+            description="Where to begin; what listens to it follows. `batch_scoring` scores what is published, "
+            "`feature_refresh` builds the features again first.",
+        ),
+        "champion": champion_param(),
+        "reprocess": Param(
+            "completed",
+            enum=list(REPROCESS),
+            values_display={
+                "none": "only days that never ran",
+                "failed": "days that never ran, or failed",
+                "completed": "all days",
+            },
+            title="Days that already ran",
+            description="Days that are run again publish no new version unless their rows differ.",
+        ),
+        "max_active_runs": Param(
+            4, type="integer", minimum=1, maximum=32, title="Days at once", description="So many runs side by side."
         ),
     }
 

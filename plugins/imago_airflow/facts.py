@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from datetime import datetime
 from typing import Any, Self
 
 from imago.airflow_api import AirflowApi, DagRun
 from imago.environments import Environment
-from imago.errors import SettingsError
 from imago.jobs.watchdog import RunFacts
-from imago_airflow.connections import find_connection
+from imago_airflow.logins import log_in
 from imago_airflow.run import mode_of, run_name
 
 
 class RestFacts:
     """Airflow as a login with the right to read sees it.
 
-    The login is the connection `imago_<environment>_airflow` (host, login, password), else the variables
-    `IMAGO_WATCHDOG_USER` and `IMAGO_WATCHDOG_PASSWORD`. It needs to read DAGs, runs and assets, nothing more.
+    The login (`logins.py`) needs to read DAGs, runs and assets, nothing more.
     """
 
     def __init__(self, api: AirflowApi, *, environment: str) -> None:
@@ -27,23 +24,9 @@ class RestFacts:
         self._prefix = f"{environment}__"
 
     @classmethod
-    def of(cls, environment: Environment, variables: Mapping[str, str] | None = None) -> Self:
+    def of(cls, environment: Environment) -> Self:
         """The facts of the Airflow that hosts `environment`."""
-        variables = os.environ if variables is None else variables
-        url = variables.get("IMAGO_AIRFLOW_URL") or environment.airflow_url
-        user, password = variables.get("IMAGO_WATCHDOG_USER"), variables.get("IMAGO_WATCHDOG_PASSWORD")
-        if not (user and password):
-            connection = find_connection(f"imago_{environment.name}_airflow")
-            if connection is not None:
-                url, user, password = connection.host or url, connection.login, connection.password
-        if not (url and user and password):
-            raise SettingsError(
-                "the watchdog has no login to look at Airflow with",
-                environment=environment.name,
-                next_step=f"add the connection imago_{environment.name}_airflow (host, login, password of a user "
-                "that may read), or set IMAGO_WATCHDOG_USER and IMAGO_WATCHDOG_PASSWORD",
-            )
-        return cls(AirflowApi(url, username=user, password=password), environment=environment.name)
+        return cls(log_in(environment, "watchdog"), environment=environment.name)
 
     def __enter__(self) -> Self:
         return self
@@ -67,9 +50,24 @@ class RestFacts:
                 mode=mode_of(run_type=run.run_type, triggering_extras=self._extras(run), asked=run.conf.get("mode")),
             )
 
+    def models_in_backfill(self, models: Collection[str]) -> frozenset[str]:
+        """Those of `models` of which a run in mode backfill waits or works at this moment."""
+        found: set[str] = set()
+        for run in self._api.runs("~", state=["queued", "running"], dag_id_prefix_pattern=self._prefix):
+            model = run.dag_id.removeprefix(self._prefix).rpartition("__")[0]
+            if model in models and model not in found:
+                extras = self._events(run) if run.run_type == "asset_triggered" else []
+                asked = run.conf.get("mode")
+                if mode_of(run_type=run.run_type, triggering_extras=extras, asked=asked) == "backfill":
+                    found.add(model)
+        return frozenset(found)
+
     def _extras(self, run: DagRun) -> list[dict[str, Any]]:
         # Only a failed run's mode matters, and each answer is a request.
         if run.state != "failed" or run.run_type != "asset_triggered":
             return []
+        return self._events(run)
+
+    def _events(self, run: DagRun) -> list[dict[str, Any]]:
         events = self._api.call("GET", f"/dags/{run.dag_id}/dagRuns/{run.run_id}/upstreamAssetEvents")
         return [event["extra"] or {} for event in events["asset_events"]]

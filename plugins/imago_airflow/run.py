@@ -10,18 +10,21 @@ from imago.context import Mode, RunContext, code_commit
 from imago.days import parse_day
 from imago.environments import Environment
 from imago.errors import ImagoError
+from imago.names import AS_WAS
 from imago.specs import ModelSpec, get_model
 from imago_airflow.connections import environment_for
 
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """One attempt of one task: the settings, the spec, the day (None where the run has none) and the provenance."""
+    """One attempt of one task: the settings, the spec, the day (None where the run has none), the provenance, and which
+    champion is asked for."""
 
     environment: Environment
     spec: ModelSpec
     ds: str | None
     context: RunContext
+    champion: str = AS_WAS
 
     @property
     def day(self) -> str:
@@ -41,6 +44,7 @@ class Run:
 def open_run(context: Mapping[str, Any], *, environment: str, model: str) -> Run:
     """Reads an Airflow task context."""
     dag_run, ti, params = context["dag_run"], context["ti"], context["params"]
+    extras = [event.extra for event in dag_run.consumed_asset_events]
     return Run(
         environment=environment_for(environment),
         spec=get_model(model),
@@ -49,7 +53,7 @@ def open_run(context: Mapping[str, Any], *, environment: str, model: str) -> Run
             run_id=run_name(ti.dag_id, ti.run_id),
             mode=mode_of(
                 run_type=str(getattr(dag_run.run_type, "value", dag_run.run_type)),
-                triggering_extras=[event.extra for event in dag_run.consumed_asset_events],
+                triggering_extras=extras,
                 asked=params.get("mode"),
             ),
             attempt=ti.try_number,
@@ -57,6 +61,7 @@ def open_run(context: Mapping[str, Any], *, environment: str, model: str) -> Run
             code_commit=code_commit(),
             task_id=ti.task_id,
         ),
+        champion=champion_of(triggering_extras=extras, asked=params.get("champion")),
     )
 
 
@@ -86,12 +91,24 @@ def mode_of(
 ) -> Mode:
     """Whether people are told of what this run finds.
 
-    Runs that a backfill's events start look like any other asset-triggered run, so the mode travels in the events. One
-    live event among several makes the run live: somebody waits for it.
+    A backfill is one, whatever its form says: nobody is paged for it. Runs that its events start look like any other
+    asset-triggered run, so the mode travels in the events. One live event among several makes the run live: somebody
+    waits for it.
     """
-    if asked is not None and asked != "auto":
-        return asked
     if run_type == "backfill":
         return "backfill"
+    if asked is not None and asked != "auto":
+        return asked
     modes = {extra.get("mode") for extra in triggering_extras}
     return "backfill" if modes == {"backfill"} else "live"
+
+
+def champion_of(*, triggering_extras: Iterable[Mapping[str, Any]], asked: str | None) -> str:
+    """Which champion the run is asked for: by its form, else by the events that started it, where they all agree.
+
+    So a backfill that begins with the features has its days scored by the champion that it was given.
+    """
+    if asked and asked != AS_WAS:
+        return asked
+    named = {str(extra.get("champion") or AS_WAS) for extra in triggering_extras}
+    return named.pop() if len(named) == 1 else AS_WAS

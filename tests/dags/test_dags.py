@@ -13,7 +13,7 @@ WAITS_FOR_A_PERSON = "approve"
 
 
 def expected(environment: str) -> set[str]:
-    stages = (*STAGES, "champion_rollback", "corrections")
+    stages = (*STAGES, "backfill", "champion_rollback", "corrections")
     of_models = {f"{environment}__{spec.name}__{stage}" for spec in MODELS for stage in stages}
     return of_models | {f"{environment}__{name}" for name in ("alert_delivery", "retention", "watchdog")}
 

@@ -34,7 +34,13 @@ class DagRun:
     run_type: str
     partition_key: str | None
     conf: Mapping[str, Any]
+    started_at: datetime | None = None
     ended_at: datetime | None = None
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it took; None before its end."""
+        return (self.ended_at - self.started_at).total_seconds() if self.started_at and self.ended_at else None
 
     @property
     def ended(self) -> bool:
@@ -123,6 +129,12 @@ class AirflowApi:
                 return
             offset += _PAGE
 
+    def seconds_of_runs(self, dag_id: str, count: int) -> list[float]:
+        """How long the last `count` runs took that ended well, newest first."""
+        query = {"state": "success", "limit": count, "order_by": "-id"}
+        ended = map(_run, self.call("GET", f"/dags/{dag_id}/dagRuns", params=query)["dag_runs"])
+        return [run.seconds for run in ended if run.seconds is not None]
+
     def wait(
         self,
         run: DagRun,
@@ -188,9 +200,18 @@ class AirflowApi:
 
     # Backfills
 
-    def plan_backfill(self, dag_id: str, first: str, last: str, *, reprocess: Reprocess = "none") -> tuple[str, ...]:
-        """The days for which a backfill would make runs, by Airflow's own dry run."""
-        made = self.call("POST", "/backfills/dry_run", json=_backfill_body(dag_id, first, last, reprocess))
+    def plan_backfill(
+        self,
+        dag_id: str,
+        first: str,
+        last: str,
+        *,
+        reprocess: Reprocess = "none",
+        conf: Mapping[str, Any] | None = None,
+    ) -> tuple[str, ...]:
+        """The days for which a backfill would make runs, by Airflow's own dry run, which checks `conf` too."""
+        body = _backfill_body(dag_id, first, last, reprocess) | {"dag_run_conf": dict(conf or {})}
+        made = self.call("POST", "/backfills/dry_run", json=body)
         return tuple(item["partition_key"] for item in made["backfills"])
 
     def backfill(
@@ -325,5 +346,6 @@ def _run(answer: Mapping[str, Any]) -> DagRun:
         run_type=answer["run_type"],
         partition_key=answer["partition_key"],
         conf=answer["conf"] or {},
+        started_at=datetime.fromisoformat(answer["start_date"]) if answer["start_date"] else None,
         ended_at=datetime.fromisoformat(answer["end_date"]) if answer["end_date"] else None,
     )

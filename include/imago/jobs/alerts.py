@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -41,8 +41,18 @@ def deliver(env: Environment, *, seconds: float = 50.0, fold_seconds: float = 30
     return {**asdict(summary), **_waiting(engine), "note": ""}
 
 
-def close_digests(env: Environment, *, quiet_seconds: float = 60.0) -> dict[str, Any]:
-    """One digest for each model whose backfill published or found something, and then was quiet for `quiet_seconds`."""
+def close_digests(
+    env: Environment,
+    *,
+    quiet_seconds: float = 60.0,
+    busy: Callable[[Collection[str]], Collection[str]] | None = None,
+    busy_seconds: float = 6 * 3600.0,
+) -> dict[str, Any]:
+    """One digest for each model whose backfill published or found something, and then was quiet for `quiet_seconds`.
+
+    `busy` says which of some models have backfill runs that wait or work: a backfill whose days take longer than
+    `quiet_seconds` is not told in pieces. One that is quiet for `busy_seconds` is told whatever still waits.
+    """
     from sqlalchemy import select, union
 
     from imago.alerts.digest import close_digest
@@ -56,13 +66,15 @@ def close_digests(env: Environment, *, quiet_seconds: float = 60.0) -> dict[str,
     )
     with engine.connect() as connection:
         models: list[str] = sorted(connection.execute(query).scalars())
+    at_work = frozenset(busy(models)) if busy and models else frozenset()
     closed = []
     for model in models:
+        quiet = max(quiet_seconds, busy_seconds) if model in at_work else quiet_seconds
         with engine.begin() as connection:
-            digest = close_digest(connection, model, quiet_seconds=quiet_seconds)
+            digest = close_digest(connection, model, quiet_seconds=quiet)
         if digest is not None:
             closed.append(digest)
-    return {"digests": closed}
+    return {"digests": closed, **({"backfills": sorted(at_work)} if at_work else {})}
 
 
 def task_failed(

@@ -98,6 +98,16 @@ def refresh(env: Environment, spec: ModelSpec, ds: str, context: RunContext) -> 
     }
 
 
+def is_behind(env: Environment, spec: ModelSpec, ds: str) -> bool:
+    """Whether a day's metrics could be made and are missing, or are of other predictions than stand now."""
+    from imago.tables import Table
+
+    scored, truth, made = (Table(env, spec.name, name).partition(ds) for name in ("predictions", "outcomes", "metrics"))
+    if scored is None or truth is None:
+        return False
+    return made is None or made.inputs["predictions"]["digest"] != scored.digest
+
+
 def _business(
     env: Environment, spec: ModelSpec, ds: str, files: dict[str, list[str]], attempt: int
 ) -> list[dict[str, Any]]:

@@ -54,7 +54,7 @@ def score(env: Environment, spec: ModelSpec, ds: str, context: RunContext, champ
         "artifact_sha256": chosen.artifact_sha256,
         "features": {"digest": info.digest, "version": info.version},
         "decision_threshold": spec.decision_threshold,
-        "leaking": chosen.trained_until >= ds,
+        "leaking": chosen.learned_from(ds),
     }
     published = predictions.publish(
         scored, days=(ds,), key=(spec.entity_key,), fence=fence, context=context, inputs=inputs

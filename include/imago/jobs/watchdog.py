@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from imago.specs import ModelSpec
 
 PLATFORM_DAGS = ("alert_delivery", "watchdog")
-WATCHED = (*STAGES, "corrections")  # of each model
+WATCHED = (*STAGES, "corrections", "backfill")  # of each model
 
 
 @dataclass(frozen=True, kw_only=True)

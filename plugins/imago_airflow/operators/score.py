@@ -12,13 +12,19 @@ from imago_airflow.run import Run
 
 
 class ScoreOperator(StageOperator):
-    """Scores the day with the champion of that day, or the one that the form names, and announces the predictions."""
+    """Scores the day with the champion of that day, or the one that is asked for, and announces the predictions.
+
+    Its second outlet are the outcomes: they are announced once more where the day's outcomes are known already and its
+    metrics are of other predictions than stand now, so that metric_refresh follows a day that is scored late or again.
+    """
 
     def work(self, run: Run, context: Mapping[str, Any]) -> Summary:
+        from imago.jobs.metrics import is_behind
         from imago.jobs.scoring import score
 
-        champion = context["params"].get("champion") or "as-was"
-        summary = score(run.environment, run.spec, run.day, run.context, champion=champion)
+        summary = score(run.environment, run.spec, run.day, run.context, champion=run.champion)
+        if not is_behind(run.environment, run.spec, run.day):
+            self.announce_only(context, "predictions")
         self.announce(run, context)
         return summary
 

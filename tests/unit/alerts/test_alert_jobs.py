@@ -100,7 +100,7 @@ def test_a_backfill_ends_in_one_digest_that_counts_days_and_findings(env):
     noted, told = rows(env, alerts)
     assert (noted.status, told.status, told.rule) == ("digested", "pending", "backfill_digest")
     assert told.body["did"].startswith("features: 2 published, 1 changed, 1 unchanged; predictions: 1 published")
-    assert dict(told.body["facts"]) == {"drift": "1: s, 2013-10-02"}
+    assert dict(told.body["facts"]) == {"scored": "1 day: 1 changed, 0 unchanged", "drift": "1: s, 2013-10-02"}
     assert jobs.close_digests(env, quiet_seconds=0)["digests"] == []
     assert len(rows(env, digests)) == 1 == len(rows(env, incidents))
 
