@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping
 from typing import Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 
 from imago.errors import EnvironmentMismatch, SettingsError
 
@@ -32,8 +32,10 @@ class Environment(BaseModel):
     (`postgresql+psycopg2://...`), `ledger_schema` the schema inside it. `registry_prefix` stands before the names of
     the registered models. `airflow_url` is where a person's browser finds Airflow (for links). `keep_versions_days`,
     `keep_staging_days` and `keep_audits_days` are how long old table versions, the staged rows of attempts that did not
-    end well, and the pages of audits stay. The models that reigned within the last `keep_reigns` promotions are
-    protected: a rollback can return to each of them.
+    end well, and the pages of audits stay. `keep_inputs_days` is how long, after a partition was published, the version
+    that it was made from stays. The models that reigned within the last `keep_reigns` promotions are protected: a
+    rollback can return to each of them. With `redshift_manifests` each publish writes the manifests by which Redshift
+    Spectrum reads a table; `glue_database` begins the names of the databases that `imago ddl` makes.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -57,7 +59,10 @@ class Environment(BaseModel):
     keep_versions_days: int = Field(default=30, ge=1)
     keep_staging_days: int = Field(default=14, ge=1)
     keep_audits_days: int = Field(default=365, ge=1)
+    keep_inputs_days: int = Field(default=3650, ge=1)
     keep_reigns: int = Field(default=5, ge=2)
+    redshift_manifests: bool = False
+    glue_database: str | None = Field(default=None, pattern=r"^[a-z][a-z0-9_]{0,99}$")
 
     @field_validator("storage_root")
     @classmethod
@@ -94,6 +99,13 @@ class Environment(BaseModel):
     def _channel_has_hash(cls, value: str) -> str:
         if not value.startswith(("#", "C")) or len(value) < 2:
             raise ValueError("allowed: #channel-name or a channel id that starts with C")
+        return value
+
+    @field_validator("redshift_manifests")
+    @classmethod
+    def _redshift_reads_s3(cls, value: bool, told: ValidationInfo) -> bool:
+        if value and not str(told.data.get("storage_root", "s3://")).startswith("s3://"):
+            raise ValueError("allowed: false where the storage root is a folder, since Redshift reads S3 alone")
         return value
 
     @property

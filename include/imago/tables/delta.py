@@ -70,6 +70,13 @@ class Table:
         except TableNotFoundError:
             return None
 
+    def require_open(self) -> DeltaTable:
+        """A handle on the newest version. Raises MissingPartition before the first publish."""
+        found = self.open()
+        if found is None:
+            raise self._missing("the table has no version yet", None)
+        return found
+
     def version(self) -> int | None:
         """The newest version, None before the first publish."""
         table = self.open()
@@ -250,7 +257,12 @@ class Table:
         from imago.tables.publish import Attempt
 
         attempt = Attempt(self, key=key, fence=fence, context=context, inputs=inputs or {}, day_inputs=day_inputs or {})
-        return attempt.publish(data, tuple(sorted(set(days))), allow_empty=allow_empty)
+        done = attempt.publish(data, tuple(sorted(set(days))), allow_empty=allow_empty)
+        if self.environment.redshift_manifests:
+            from imago.tables import manifests
+
+            manifests.after_publish(self, done.digests)
+        return done
 
     def publish_stream(
         self,
