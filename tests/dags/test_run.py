@@ -68,5 +68,5 @@ def test_a_process_refuses_an_environment_that_it_does_not_host(monkeypatch):
 
 
 def test_a_backfill_of_features_ends_with_monitoring():
-    assert cascade("feature_refresh") == ("feature_refresh", "batch_scoring", "monitoring")
+    assert cascade("feature_refresh") == ("feature_refresh", "batch_scoring", "monitoring", "shadow_scoring")
     assert cascade("training") == ("training", "deployment", "endpoint_deploy")

@@ -30,10 +30,11 @@ _TABLE = {
     "batch_scoring": "predictions",
     "monitoring": "drift",
     "metric_refresh": "metrics",
+    "shadow_scoring": "shadow_predictions",
 }
 _STARTS = {
     "feature_refresh": ("batch_scoring",),
-    "batch_scoring": ("monitoring",),
+    "batch_scoring": ("monitoring", "shadow_scoring"),
     "outcome_refresh": ("metric_refresh",),
     "training": ("deployment",),
     "deployment": ("endpoint_deploy",),
@@ -122,7 +123,7 @@ def cascade(stage: str) -> tuple[str, ...]:
     """The stage and all that its events start, in order.
 
     >>> cascade("feature_refresh")
-    ('feature_refresh', 'batch_scoring', 'monitoring')
+    ('feature_refresh', 'batch_scoring', 'monitoring', 'shadow_scoring')
     """
     return (stage, *(name for after in _STARTS.get(stage, ()) for name in cascade(after)))
 

@@ -1,8 +1,8 @@
 """Which versions score in the shadow of the champion, who let them, why, and until when: an append-only table.
 
-    shadows.start(connection, entry)                    appends; a version that stands already stays one shadow
-    shadows.stop(connection, shadow, by=..., reason=...)
-    shadows.standing(connection, "flight_delays")       those that no row stops, oldest first
+shadows.start(connection, entry)                    appends; a version that stands already stays one shadow
+shadows.stop(connection, shadow, by=..., reason=...)
+shadows.standing(connection, "flight_delays")       those that no row stops, oldest first
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def history(connection: Connection, model: str) -> list[Shadow]:
     return [_shadow(row) for row in connection.execute(query).mappings()]
 
 
-def by_number(connection: Connection, model: str, numbers: Iterable[int]) -> dict[int, Shadow]:
+def with_numbers(connection: Connection, model: str, numbers: Iterable[int]) -> dict[int, Shadow]:
     """The rows with these numbers."""
     query = select(shadows).where(shadows.c.model == model, shadows.c.id.in_(list(numbers)))
     return {row["id"]: _shadow(row) for row in connection.execute(query).mappings()}

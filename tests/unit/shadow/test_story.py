@@ -71,9 +71,7 @@ def test_with_outcomes_it_tells_who_was_right_on_which_flips_and_for_how_much():
 
 def test_a_gain_that_comes_on_most_days_is_sure_and_one_lucky_day_is_not():
     steady = [
-        row
-        for number in range(10)
-        for row in day(shift(FIRST, number), CHAMPION, SHADOW, [1, 1, number % 2, 0, 0, 0])
+        row for number in range(10) for row in day(shift(FIRST, number), CHAMPION, SHADOW, [1, 1, number % 2, 0, 0, 0])
     ]
     told = tell(SPEC, steady)
     assert told["money"]["estimate"] == 5 * 10.0 + 5 * 25.0
@@ -82,7 +80,9 @@ def test_a_gain_that_comes_on_most_days_is_sure_and_one_lucky_day_is_not():
     lucky = [
         row
         for number in range(10)
-        for row in day(shift(FIRST, number), CHAMPION, SHADOW, [1, 1, 1, 0, 0, 0] if number == 4 else [0, 0, 0, 1, 0, 0])
+        for row in day(
+            shift(FIRST, number), CHAMPION, SHADOW, [1, 1, 1, 0, 0, 0] if number == 4 else [0, 0, 0, 1, 0, 0]
+        )
     ]
     told = tell(SPEC, lucky)
     assert told["money"]["estimate"] == 25.0 + 9 * -20.0

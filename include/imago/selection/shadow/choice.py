@@ -17,7 +17,8 @@ def choose(
     so that a corrected day stays whole after a shadow was stopped. `reigning` is the version that scored the day for
     everybody; what it does in its own shadow says nothing, and neither does a model on days that it learned from.
     """
-    wanted, reasons = {}, {}
+    wanted: dict[str, Shadow] = {}
+    reasons: dict[str, str] = {}
     for shadow in (*standing, *recorded):
         version = shadow.version
         if version == reigning:

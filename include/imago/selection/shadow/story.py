@@ -14,7 +14,7 @@ import numpy as np
 
 from imago.selection.bootstrap import LEAST_DAYS, RESAMPLES, expanded_tail
 from imago.selection.shadow.choice import by_number
-from imago.selection.shadow.parts import finish
+from imago.selection.shadow.parts import finish, width
 from imago.selection.shadow.sums import ALL
 from imago.selection.terms import Difference
 from imago.selection.words import metric_words, money
@@ -23,7 +23,7 @@ from imago.specs import ModelSpec
 
 Row = Mapping[str, Any]
 CONFIDENCE = 0.975  # at each end, so that both bounds together are the usual 95% interval
-MOST_SLICES = 12
+CHUNKS = 16  # in which draws are added up, so that a day's many bins never fill the memory
 
 
 def tell(spec: ModelSpec, rows: Iterable[Row]) -> dict[str, Any] | None:
@@ -60,6 +60,7 @@ def tell(spec: ModelSpec, rows: Iterable[Row]) -> dict[str, Any] | None:
 
 def _day(spec: ModelSpec, ds: str, cells: list[Row]) -> dict[str, Any]:
     flips = [row for row in cells if _flipped(row)]
+    judged = cells if spec.problem == "regression" else flips
     known = _total(cells, "matured")
     priced = spec.business is not None
     return {
@@ -68,8 +69,8 @@ def _day(spec: ModelSpec, ds: str, cells: list[Row]) -> dict[str, Any]:
         "rows": _total(cells, "rows"),
         "flips": _total(flips, "rows"),
         "known": known,
-        "shadow_right": _total(flips, "shadow_right"),
-        "champion_right": _total(flips, "champion_right"),
+        "shadow_right": _total(judged, "shadow_right"),
+        "champion_right": _total(judged, "champion_right"),
         "money": _gain(cells) if priced and known else None,
         **{f"by_{who}": value for who, value in (_expected(cells) or {}).items()},
     }
@@ -80,7 +81,9 @@ def _scores(spec: ModelSpec, cells: list[Row]) -> dict[str, float | None]:
     share of chance that lies elsewhere); `mean_difference` is 0 by nature for chances that sum to 1, so not told."""
     count, rows = _total(cells, "scores"), _total(cells, "rows")
     ours, theirs = _total(cells, "shadow_score"), _total(cells, "champion_score")
-    spread = [_total(cells, f"{who}_square") - total**2 / count for who, total in (("shadow", ours), ("champion", theirs))]
+    spread = [
+        _total(cells, f"{who}_square") - total**2 / count for who, total in (("shadow", ours), ("champion", theirs))
+    ]
     together = _total(cells, "product") - ours * theirs / count
     varies = min(spread) > 1e-9 * max(_total(cells, "shadow_square"), _total(cells, "champion_square"), 1e-300)
     return {
@@ -151,9 +154,7 @@ def _metric(spec: ModelSpec, by_day: Mapping[str, list[Row]]) -> dict[str, Any] 
     """The primary metric of both on the same rows, those whose outcome is known. Above 0, the shadow is better."""
     if not by_day:
         return None
-    sides = {
-        who: np.stack([_parts(by_day[ds], f"{who}_parts") for ds in sorted(by_day)]) for who in ("champion", "shadow")
-    }
+    sides = {who: np.stack([_parts(spec, by_day[ds], who) for ds in sorted(by_day)]) for who in ("champion", "shadow")}
     values = {who: float(finish(spec.primary_metric, parts.sum(axis=0))) for who, parts in sides.items()}
     name, meaning = metric_words(spec.primary_metric)
     sign = -1.0 if spec.lower_is_better else 1.0
@@ -175,7 +176,10 @@ def _bounds(spec: ModelSpec, estimate: float, sides: Mapping[str, np.ndarray], s
     if days < LEAST_DAYS:
         return Difference(estimate, None, None)
     draws = np.random.default_rng(spec.training.seed).multinomial(days, np.full(days, 1 / days), size=RESAMPLES)
-    drawn = {who: finish(spec.primary_metric, draws @ parts) for who, parts in sides.items()}
+    drawn = {
+        who: np.concatenate([finish(spec.primary_metric, some @ parts) for some in np.array_split(draws, CHUNKS)])
+        for who, parts in sides.items()
+    }
     spread = sign * (drawn["shadow"] - drawn["champion"])
     tail = expanded_tail(1 - CONFIDENCE, days)
     low = float(np.quantile(np.where(np.isfinite(spread), spread, -np.inf), tail, method="lower"))
@@ -185,8 +189,12 @@ def _bounds(spec: ModelSpec, estimate: float, sides: Mapping[str, np.ndarray], s
     return Difference(estimate, low, high)
 
 
-def _parts(cells: list[Row], name: str) -> np.ndarray:
-    return np.asarray(np.sum([row[name] for row in cells if row[name] is not None], axis=0))
+def _parts(spec: ModelSpec, cells: list[Row], who: str) -> np.ndarray:
+    parts = np.zeros(width(spec.primary_metric, len(spec.classes)))
+    for row in cells:
+        if row["matured"]:
+            parts[row[f"{who}_places"]] += row[f"{who}_parts"]
+    return parts
 
 
 def _verdict(spec: ModelSpec, told: Mapping[str, Any]) -> dict[str, str]:
@@ -204,29 +212,32 @@ def _verdict(spec: ModelSpec, told: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _flips_said(told: Mapping[str, Any]) -> str:
-    flips = told["flips"]
+    flips, rows = told["flips"], told["rows"]
     if not flips["rows"]:
-        return f"It decided all {told['rows']:,} rows as the champion did"
-    said = f"It would have decided {flips['rows']:,} of {told['rows']:,} rows differently ({_share(flips['rows'], told['rows'])})"
+        return f"It decided all {rows:,} rows as the champion did"
+    said = f"It would have decided {flips['rows']:,} of {rows:,} rows differently ({flips['rows'] / rows:.1%})"
     if not flips["known"]:
         return f"{said}; none of these outcomes is known yet"
-    said += f". Of the {flips['known']:,} whose outcome is known, it was right on {flips['shadow_right']:,} and the champion on {flips['champion_right']:,}"
+    said += (
+        f". Of the {flips['known']:,} whose outcome is known, it was right on {flips['shadow_right']:,} and the "
+        f"champion on {flips['champion_right']:,}"
+    )
     if told["money"] is None:
         return said
     side = "more" if told["money"]["estimate"] >= 0 else "less"
-    return f"{said}: {money(abs(told['money']['estimate']), told['unit'])} {side} than the champion's decisions were worth"
+    amount = money(abs(told["money"]["estimate"]), told["unit"])
+    return f"{said}: {amount} {side} than the champion's decisions were worth"
 
 
 def _numbers_said(told: Mapping[str, Any]) -> str:
-    said = f"Its predictions lie {told['scores']['apart']:.4g} from the champion's on average, over {told['rows']:,} rows"
+    apart = f"{told['scores']['apart']:.4g}"
+    said = f"Its predictions lie {apart} from the champion's on average, over {told['rows']:,} rows"
     if not told["known"]:
         return f"{said}; no outcome is known yet"
-    right = told["right"]
-    return f"{said}. Of the {told['known']:,} whose outcome is known, it came closer on {right['shadow']:,} and the champion on {right['champion']:,}"
-
-
-def _share(part: int, whole: int) -> str:
-    return f"{part / whole:.1%}"
+    return (
+        f"{said}. Of the {told['known']:,} whose outcome is known, it came closer on {told['right']['shadow']:,} and "
+        f"the champion on {told['right']['champion']:,}"
+    )
 
 
 def _gap(gap: Difference) -> dict[str, float | None]:

@@ -36,7 +36,7 @@ SCHEMA = pa.schema(
             pa.field(name, pa.float64())
             for name in ("champion_score", "shadow_score", "champion_square", "shadow_square", "product", "distance")
         ),
-        # What shadow's decisions are worth beyond the champion's, at the spec's prices, if these scores are the chances.
+        # What the shadow's decisions are worth beyond the champion's at the spec's prices, if these are the chances.
         pa.field("expected_by_champion", pa.float64()),
         pa.field("expected_by_shadow", pa.float64()),
         # Rows whose outcome is known, how many of them each had right (regression: came closer), and their money.
@@ -45,9 +45,13 @@ SCHEMA = pa.schema(
         pa.field("shadow_right", pa.int64()),
         pa.field("champion_money", pa.float64()),
         pa.field("shadow_money", pa.float64()),
-        # `parts.parts_of` the primary metric, on the matured rows; of the slice `all` only.
-        pa.field("champion_parts", pa.list_(pa.float64())),
-        pa.field("shadow_parts", pa.list_(pa.float64())),
+        # `parts.parts_of` the primary metric on the matured rows: the places of those that are not 0, and their values.
+        # Of the slice `all` only.
+        *(
+            pa.field(f"{who}_{what}", pa.list_(kind))
+            for who in ("champion", "shadow")
+            for what, kind in (("places", pa.int32()), ("parts", pa.float64()))
+        ),
     ]
 )
 
@@ -174,7 +178,9 @@ def _expected(spec: ModelSpec, called: np.ndarray, chance: np.ndarray) -> np.nda
     """What each decision is worth on average, if `chance` is how likely the case is."""
     assert spec.business is not None
     there, absent = np.ones(len(chance)), np.zeros(len(chance))
-    return np.asarray(chance * worth(called, there, spec.business) + (1 - chance) * worth(called, absent, spec.business))
+    return np.asarray(
+        chance * worth(called, there, spec.business) + (1 - chance) * worth(called, absent, spec.business)
+    )
 
 
 def _plain(name: str, sums: np.ndarray | None, number: int) -> int | float | None:
@@ -187,12 +193,14 @@ def _plain(name: str, sums: np.ndarray | None, number: int) -> int | float | Non
 def _metric_parts(spec: ModelSpec, rows: Pair, chosen: np.ndarray) -> dict[str, Any]:
     known = chosen & np.isfinite(rows.truth)
     if not known.any():
-        return {"champion_parts": None, "shadow_parts": None}
-    sides = {"champion_parts": rows.champion_scores, "shadow_parts": rows.shadow_scores}
-    return {
-        name: [float(f"{one:.12g}") for one in parts_of(spec.primary_metric, rows.truth[known], scores[known])]
-        for name, scores in sides.items()
-    }
+        return {}
+    made: dict[str, list[Any]] = {}
+    for who, scores in (("champion", rows.champion_scores), ("shadow", rows.shadow_scores)):
+        parts = parts_of(spec.primary_metric, rows.truth[known], scores[known])
+        places = np.flatnonzero(parts)
+        made[f"{who}_places"] = places.tolist()
+        made[f"{who}_parts"] = [float(f"{one:.12g}") for one in parts[places]]
+    return made
 
 
 def _slicings(rows: Pair) -> Iterator[tuple[list[str], np.ndarray]]:
