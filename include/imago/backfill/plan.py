@@ -54,6 +54,7 @@ class Facts:
     files touch a published day, by table and day. `builds`: the digests of contract and dbt project as they stand now,
     by table. `chosen`: the champion of each day; where there is none, or its model cannot be loaded, `refused` says
     why. `rules`: what else decides the rows of a prediction. `past`: how long the runs of each stage took.
+    `shadowing`: whether any version shadows.
     """
 
     environment: str
@@ -68,6 +69,7 @@ class Facts:
     rules: Mapping[str, Any]
     window_days: int
     past: Mapping[str, Past]
+    shadowing: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -345,6 +347,21 @@ def _metrics(facts: Facts, ds: str, told: Told) -> Day:
     return Day(ds=ds, what="same", why="same predictions, same outcomes", rows=metrics.rows)
 
 
+def _shadow(facts: Facts, ds: str, told: Told) -> Day:
+    scored, stored = told.get("batch_scoring", {}).get(ds), facts.stored.get("shadow_predictions", {}).get(ds)
+    if stored is None and not facts.shadowing:
+        return Day(ds=ds, what="skip", why="no version shadows")
+    if scored is not None and scored.what not in DONE:
+        return Day(ds=ds, what="skip", why="nothing is scored that could be compared")
+    if scored is None and facts.stored["predictions"].get(ds) is None:
+        return Day(ds=ds, what="fail", why="the champion has not scored it: begin with batch_scoring")
+    if stored is None:
+        return Day(ds=ds, what="maybe", why="only if a version shadowed on that day")
+    if scored is not None and scored.what in WRITES:
+        return Day(ds=ds, what="maybe", why="only if the shadows' own scores come out different", rows=stored.rows)
+    return Day(ds=ds, what="same", why="same features, same shadows", rows=stored.rows)
+
+
 def _train(facts: Facts, ds: str, told: Told) -> Day:
     return Day(ds=ds, what="same", why="what was fitted on the same snapshot is used again; anything new is fitted")
 
@@ -363,6 +380,7 @@ _JUDGES: dict[str, Callable[[Facts, str, Told], Day]] = {
     "batch_scoring": _score,
     "monitoring": _monitor,
     "metric_refresh": _metrics,
+    "shadow_scoring": _shadow,
     "training": _train,
     "deployment": _decide,
     "endpoint_deploy": _deploy,

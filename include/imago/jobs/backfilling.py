@@ -91,7 +91,7 @@ def facts(env: Environment, spec: ModelSpec, wish: Wish, runs: Iterable[str], pa
     from imago.tables import Table
 
     runs, stages = tuple(runs), cascade(wish.stage)
-    tables = ("features", "outcomes", "predictions", "profiles", "drift", "metrics")
+    tables = ("features", "outcomes", "predictions", "profiles", "drift", "metrics", "shadow_predictions")
     stored: dict[str, dict[str, PartitionInfo]] = {
         name: {info.ds: info for info in Table(env, spec.name, name).partitions()} for name in tables
     }
@@ -111,6 +111,7 @@ def facts(env: Environment, spec: ModelSpec, wish: Wish, runs: Iterable[str], pa
         rules={"decision_threshold": spec.decision_threshold},
         window_days=spec.drift.window_days,
         past=past,
+        shadowing=_shadowing(env, spec),
     )
 
 
@@ -157,6 +158,14 @@ def create(airflow: Airflow, plan: Plan) -> Backfill:
 def conf_of(wish: Wish) -> dict[str, Any]:
     """What the backfill's runs are told: only what differs from their form's defaults."""
     return {} if wish.champion == AS_WAS else {"champion": wish.champion}
+
+
+def _shadowing(env: Environment, spec: ModelSpec) -> bool:
+    from imago import ledger
+    from imago.ledger import shadows
+
+    with ledger.connect(env).connect() as connection:
+        return bool(shadows.standing(connection, spec.name))
 
 
 def _champions(

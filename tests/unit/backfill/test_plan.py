@@ -47,6 +47,7 @@ def facts(stage="batch_scoring", days=(D1, D2), *, chosen=1, **changed):
         "profiles": {ds: info(ds, f"q{ds}", reference="sha-1") for ds in (D1, D2, D3)},
         "drift": {},
         "metrics": {},
+        "shadow_predictions": {},
     }
     window = {D1: (D1,), D2: (D1, D2), D3: (D2, D3)}
     stored["drift"] = {
@@ -203,3 +204,20 @@ def test_nothing_to_do_says_how_days_that_ran_are_run_again():
     plan = make(replace(facts(), runs=(), wish=replace(facts().wish, reprocess="none")))
     assert "completed" in notes(plan)[0]
     assert markdown(plan).startswith("**Nothing to do for toy in dev")
+
+
+def test_shadows_follow_what_the_champion_scores_where_a_version_shadows():
+    assert days_of(make(facts()), "shadow_scoring") == {
+        D1: ("skip", "no version shadows"),
+        D2: ("skip", "no version shadows"),
+    }
+    given = stored_with(facts(shadowing=True), "shadow_predictions", info(D1, "s1"))
+    assert days_of(make(given), "shadow_scoring") == {
+        D1: ("same", "same features, same shadows"),
+        D2: ("maybe", "only if a version shadowed on that day"),
+    }
+    alone = stored_with(replace(given, wish=replace(given.wish, stage="shadow_scoring")), "predictions", without=(D2,))
+    assert days_of(make(alone), "shadow_scoring")[D2] == (
+        "fail",
+        "the champion has not scored it: begin with batch_scoring",
+    )
