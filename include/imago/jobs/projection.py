@@ -50,6 +50,7 @@ def follow(environment: Environment, spec: ModelSpec, context: RunContext) -> di
             Tracker(environment, spec.name),
             {"champion": champion, "challenger": challenger},
             {version: row.run_id for version, row in kept.items()},
+            {row.version for row in rows},
         )
         lost = {version: missing_files(environment, row) for version, row in kept.items()}
         lost = {version: files for version, files in lost.items() if files or version in seen.gone}

@@ -107,9 +107,9 @@ def fit(
             },
         )
         drawn = plots.pictures(spec.problem, fitted.truth, {contestant: fitted.scores}, spec.classes)
-        if fitted.needed is not None:
-            drawn["importance.png"] = plots.importance(fitted.needed)
-            tracker.write(run_id, {importance.FILE: fitted.needed.to_json()})
+        needed = fitting.importance_of(spec, fitted)
+        drawn["importance.png"] = plots.importance(needed)
+        tracker.write(run_id, {importance.FILE: needed.to_json()})
         tracker.write(run_id, {f"plots/{name}": picture for name, picture in drawn.items()})
         own = {"code_commit": context.code_commit, "model_format": artifact.artifact_format, "mlflow_run": run_id}
         papers = card.files(spec, frozen, one, fitted, own)

@@ -42,7 +42,30 @@ def test_aliases_and_stages_say_what_the_ledger_says_also_when_they_lag_behind(w
     assert follow(world)["moved_by_hand"] == {}
     assert world.aliases() == {"champion": "2", "challenger": "3"}
     assert world.stages() == {"1": "chrysalis", "2": "butterfly", "3": "chrysalis", "4": "larva"}
+    assert world.stages_of_runs() == world.stages()
     assert told(world) == []
+
+
+def test_a_stage_that_was_set_by_hand_is_put_back(world):
+    for slope in (1, 2, 3, 4):
+        world.promote(slope)
+        follow(world)
+    world.version(5)
+    world.version(6)
+    right = {"1": "chrysalis", "2": "chrysalis", "3": "chrysalis", "4": "butterfly", "5": "larva", "6": "larva"}
+    assert world.stages() == right
+    # 1 reigned and is protected no longer (2 promotions are), 3 is protected, 4 reigns, 5 never left its egg.
+    for version, stage in {"1": "butterfly", "3": "larva", "4": "larva", "5": "butterfly"}.items():
+        world.say(version, stage)
+    follow(world)
+    assert world.stages() == right
+
+
+def test_a_stage_follows_although_the_run_of_the_version_was_deleted(world):
+    champion = world.promote(1)
+    world.client.delete_run(champion.run_id)
+    follow(world)
+    assert world.stages() == {"1": "butterfly"}
 
 
 @pytest.mark.parametrize("alias", ["champion", "challenger"])

@@ -45,7 +45,7 @@ def test_every_run_names_its_parts_its_origin_and_what_it_cost(world, spec, cont
     assert run.data.tags["mlflow.source.git.commit"] == LIVE.code_commit
     assert {"imago.lib.python", "imago.lib.scikit-learn", "imago.lib.scipy", "imago.lib.onnx"} <= set(run.data.tags)
     assert {"model_card.md", "signature.json", "plots/roc.png", "plots/precision_recall.png",
-            "plots/calibration.png"} <= set(files)  # fmt: skip
+            "plots/calibration.png", "plots/gain.png", "plots/importance.png"} <= set(files)  # fmt: skip
     assert "trials.json" not in files
     assert json.loads(run.data.tags["imago.result"])["metrics"] == result["metrics"]
 
