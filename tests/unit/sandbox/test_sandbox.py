@@ -6,7 +6,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from imago.sandbox.limits import RateLimit
-from imago.sandbox.mrkdwn import blocks_to_html, to_html
+from imago.alerts.mrkdwn import blocks_to_html, to_html
 from imago.sandbox.server import create_app
 
 
