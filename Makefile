@@ -11,10 +11,10 @@ BENCHMARKS ?= features publish training
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up down status doctor test unit proof-gates proof-fight bench lint lock clean
+.PHONY: help install demo up down status doctor test unit proof-gates proof-fight proof-monitoring bench lint lock clean
 
 help: ## List the verbs
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(VENV)/.installed ## Install the locked dependencies into .venv
 
@@ -53,6 +53,9 @@ proof-gates: install ## Prove the gates: bad data, sabotages and kills are stopp
 
 proof-fight: install ## Prove the fair fight: neither luck, a leak, a hostile file nor a race makes a champion (SIZE=small|full)
 	@$(BIN)/python -m proofs.fight --size $(SIZE)
+
+proof-monitoring: install ## Prove monitoring: quiet when all is well, right when it is not, and no alert is lost (SIZE=small|full)
+	@$(BIN)/python -m proofs.monitoring --size $(SIZE)
 
 bench: install ## Measure beside what one would run instead: each script of benchmarks/ prints its table
 	@for script in $(BENCHMARKS); do $(BIN)/python -m benchmarks.$$script || exit 1; done

@@ -21,3 +21,8 @@ def dossier_address(env: Environment, model: str, ds: str, *, path: str) -> str:
     if not env.airflow_url:
         return f"{env.storage_root}/{path}"
     return f"{env.airflow_url.rstrip('/')}/imago/dossiers/{env.name}/{quote(model)}/{quote(ds)}"
+
+
+def incident_address(env: Environment, incident: int) -> str | None:
+    """Where a person reads all of an incident, mutes and acknowledges it; None without `airflow_url`."""
+    return f"{env.airflow_url.rstrip('/')}/imago/alerts/{env.name}/{incident}" if env.airflow_url else None

@@ -25,6 +25,7 @@ def refresh(env: Environment, spec: ModelSpec, ds: str, context: RunContext) -> 
     """
     from imago import ledger
     from imago.jobs.shadow_metrics import compare_quietly
+    from imago.ledger import worth
     from imago.metrics.daily import ALL, BUSINESS, business_value, matured, metrics_of, slices_of, to_rows
     from imago.tables import Table
 
@@ -87,6 +88,14 @@ def refresh(env: Environment, spec: ModelSpec, ds: str, context: RunContext) -> 
     window = _window(env, spec, ds)
     with ledger.connect(env).begin() as connection:
         alarm = _tell(connection, env, spec, ds, window, context)
+        worth.note(
+            connection,
+            spec.name,
+            ds,
+            decisions=rows.num_rows,
+            value=values[ALL].get(BUSINESS),
+            unit=spec.business.unit if spec.business else None,
+        )
     return {
         "ds": ds,
         "rows": rows.num_rows,

@@ -12,10 +12,10 @@ import pytest
 
 class HostileSlack:
     """Each call takes the next word of `script`: `429`, `500`, `false` (ok: false), `refuse` (only blocks), `html`,
-    `reset`, `lost` (taken, but the answer is lost), or `ok`. After the script all is well. `shown` holds what a
-    person would see."""
+    `reset`, `lost` (taken, but the answer is lost), or `ok`. After the script all is well, and so it is for every
+    channel but `channel`, where one is named. `shown` holds what a person would see."""
 
-    def __init__(self, *script: str, retry_after: str = "1") -> None:
+    def __init__(self, *script: str, retry_after: str = "1", channel: str | None = None) -> None:
         self.script, self.retry_after = list(script), retry_after
         self.shown: list[dict] = []
         self.updates: list[dict] = []
@@ -26,7 +26,8 @@ class HostileSlack:
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])) or b"{}")
                 fake.times.append(time.monotonic())
-                word = fake.script.pop(0) if fake.script else "ok"
+                is_target = channel in (None, body.get("channel"))
+                word = fake.script.pop(0) if fake.script and is_target else "ok"
                 if word == "refuse" and not body.get("blocks"):
                     word = "ok"
                 if word == "reset":
