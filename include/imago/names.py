@@ -6,7 +6,16 @@ import re
 
 from imago.errors import ImagoError
 
-TABLE_NAMES = ("features", "outcomes", "predictions", "profiles", "drift", "metrics")
+TABLE_NAMES = (
+    "features",
+    "outcomes",
+    "predictions",
+    "profiles",
+    "drift",
+    "metrics",
+    "shadow_predictions",
+    "shadow_metrics",
+)
 STAGES = (
     "feature_refresh",
     "outcome_refresh",
@@ -16,6 +25,7 @@ STAGES = (
     "batch_scoring",
     "monitoring",
     "metric_refresh",
+    "shadow_scoring",
 )
 
 # Which champion scores a day: who scored it or reigned then, who reigns now, or the number of a version.

@@ -14,7 +14,13 @@ from imago.specs import ModelSpec
 from imago_airflow.callbacks import dag_run_failed, task_failed
 from imago_airflow.timetable import DayAssetTimetable, DayPartitionTimetable
 
-POOLS = {"dbt": "imago_dbt", "train": "imago_train", "score": "imago_score", "deliver": "imago_deliver"}
+POOLS = {
+    "dbt": "imago_dbt",
+    "train": "imago_train",
+    "score": "imago_score",
+    "shadow": "imago_shadow",
+    "deliver": "imago_deliver",
+}
 
 
 def default_args(owner: str) -> dict[str, Any]:

@@ -22,7 +22,8 @@ _NO_SCRIPTS = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe
 
 
 def build_app() -> FastAPI:
-    """The application below `/imago`: the dashboard of each hosted environment and model, its audits, its dossiers."""
+    """The application below `/imago`: the dashboard of each hosted environment and model, its audits, its
+    dossiers, its shadows."""
     app = FastAPI(title="Imago", docs_url=None, redoc_url=None, openapi_url=None)
 
     @app.get("/", dependencies=_LOGGED_IN)
@@ -71,6 +72,13 @@ def build_app() -> FastAPI:
             return found
 
         return _page(environment, model, stored, headers=_NO_SCRIPTS)
+
+    @app.get("/shadow/{environment}/{model}", dependencies=_LOGGED_IN)
+    def shadow(environment: str, model: str, version: str | None = None) -> Response:
+        """What the versions in the shadow would have decided, and who was right; `version` opens that one."""
+        from imago.jobs.shadow_report import page
+
+        return _page(environment, model, lambda env, spec: page(env, spec, version), headers=_NO_SCRIPTS)
 
     return app
 

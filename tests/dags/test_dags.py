@@ -7,7 +7,7 @@ import pytest
 from imago.names import STAGES
 from imago_models import MODELS
 
-POOLS = {"imago_dbt", "imago_train", "imago_score", "imago_deliver", "default_pool"}
+POOLS = {"imago_dbt", "imago_train", "imago_score", "imago_shadow", "imago_deliver", "default_pool"}
 # Waits for a person, whose answer has a limit of its own; a retry would ask again.
 WAITS_FOR_A_PERSON = "approve"
 

@@ -103,6 +103,11 @@ _ALL = (
         fails_run=True,
     ),
     Rule(
+        name="shadow_failed",
+        summary="a version could not score or be compared in the shadow; nothing that counts has changed",
+        fails_run=True,
+    ),
+    Rule(
         name="partition_late", summary="a partition was not published by its deadline", severity="critical", heals="day"
     ),
     Rule(

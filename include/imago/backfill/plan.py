@@ -53,7 +53,8 @@ class Facts:
     `runs`: the days for which Airflow would make runs. `stored`: what is published, by table and day. `raw`: why raw
     files touch a published day, by table and day. `builds`: the digests of contract and dbt project as they stand now,
     by table. `chosen`: the champion of each day; where there is none, or its model cannot be loaded, `refused` says
-    why. `rules`: what else decides the rows of a prediction. `past`: how long the runs of each stage took.
+    why. `rules`: what else decides the rows of a prediction. `shadows`: the versions that shadow by now. `past`: how
+    long the runs of each stage took.
     """
 
     environment: str
@@ -66,6 +67,7 @@ class Facts:
     chosen: Mapping[str, Champion]
     refused: Mapping[str, str]
     rules: Mapping[str, Any]
+    shadows: tuple[str, ...]
     window_days: int
     past: Mapping[str, Past]
 
@@ -280,14 +282,24 @@ def _score(facts: Facts, ds: str, told: Told) -> Day:
         reasons.append(f"the model of version {was} is another one")
     if features and stored.inputs["features"]["digest"] != features.digest:
         reasons.append("its features changed since")
-    for name, now in facts.rules.items():
-        if name in stored.inputs and stored.inputs[name] != now:
-            reasons.append(f"the {name.replace('_', ' ')} changed: {stored.inputs[name]} becomes {now}")
+    reasons += _moved(stored.inputs, facts.rules)
     if reasons:
         return Day(ds=ds, what="rewrite", why="; ".join(reasons), **about)
     if built and built.what in WRITES:
         return Day(ds=ds, what="maybe", why="only if its features come out different", **about)
     return Day(ds=ds, what="same", why="same features, same champion", **about)
+
+
+def _moved(then: Mapping[str, Any], now: Mapping[str, Any], about: str = "") -> list[str]:
+    """The rules that stood otherwise when a partition was made. One that it does not know is not held against it."""
+    found = []
+    for name, value in now.items():
+        words = f"{about} {name}".strip().replace("_", " ")
+        if isinstance(value, Mapping):
+            found += _moved(then.get(name) or {}, value, words)
+        elif name in then and then[name] != value:
+            found.append(f"the {words} changed: {then[name]} becomes {value}")
+    return found
 
 
 def _monitor(facts: Facts, ds: str, told: Told) -> Day:
@@ -345,6 +357,28 @@ def _metrics(facts: Facts, ds: str, told: Told) -> Day:
     return Day(ds=ds, what="same", why="same predictions, same outcomes", rows=metrics.rows)
 
 
+def _shadow(facts: Facts, ds: str, told: Told) -> Day:
+    scored, predictions = told.get("batch_scoring", {}).get(ds), facts.stored["predictions"].get(ds)
+    shadowed = facts.stored["shadow_predictions"].get(ds)
+    if scored is not None and scored.what not in DONE:
+        return Day(ds=ds, what="skip", why="nothing is scored that could be compared")
+    if scored is None and predictions is None:
+        return Day(ds=ds, what="fail", why="nobody has scored it: begin with batch_scoring")
+    if shadowed is None:
+        if not facts.shadows:
+            return Day(ds=ds, what="skip", why="no version shadows")
+        return Day(ds=ds, what="create", why="nobody shadowed it yet")
+    if scored is not None and scored.what in WRITES:
+        return Day(ds=ds, what="rewrite", why="the champion's predictions change", rows=shadowed.rows)
+    if predictions and shadowed.inputs["champion"]["digest"] != predictions.digest:
+        return Day(ds=ds, what="rewrite", why="the champion's predictions changed since", rows=shadowed.rows)
+    if scored is not None and scored.what == "maybe":
+        return Day(ds=ds, what="maybe", why="only if predictions come out different", rows=shadowed.rows)
+    if set(facts.shadows) - set(shadowed.inputs["shadows"]):
+        return Day(ds=ds, what="rewrite", why="another version shadows by now", rows=shadowed.rows)
+    return Day(ds=ds, what="same", why="same predictions, same shadows", rows=shadowed.rows)
+
+
 def _train(facts: Facts, ds: str, told: Told) -> Day:
     return Day(ds=ds, what="same", why="what was fitted on the same snapshot is used again; anything new is fitted")
 
@@ -363,6 +397,7 @@ _JUDGES: dict[str, Callable[[Facts, str, Told], Day]] = {
     "batch_scoring": _score,
     "monitoring": _monitor,
     "metric_refresh": _metrics,
+    "shadow_scoring": _shadow,
     "training": _train,
     "deployment": _decide,
     "endpoint_deploy": _deploy,

@@ -121,7 +121,7 @@ Stage = Callable[["Environment", "ModelSpec", str, "RunContext"], dict[str, Any]
 
 
 def _stages(champion: str) -> dict[str, Stage]:
-    from imago.jobs import deployment, metrics, monitoring, scoring, serving, training
+    from imago.jobs import deployment, metrics, monitoring, scoring, serving, shadow_scoring, training
 
     def train(env: Environment, spec: ModelSpec, ds: str, context: RunContext) -> dict[str, Any]:
         frozen = training.freeze(env, spec, ds, context)
@@ -135,6 +135,7 @@ def _stages(champion: str) -> dict[str, Stage]:
         "batch_scoring": lambda env, spec, ds, context: scoring.score(env, spec, ds, context, champion),
         "monitoring": monitoring.monitor,
         "metric_refresh": metrics.refresh,
+        "shadow_scoring": shadow_scoring.score,
     }
 
 

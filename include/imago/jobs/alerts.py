@@ -128,7 +128,7 @@ def run_succeeded(
         with connect(load_environment(env_name)).begin() as connection:
             ended = [
                 rule
-                for rule in ("task_failed", "run_unreported", "run_missing")
+                for rule in ("task_failed", "run_unreported", "run_missing", "shadow_failed")
                 if resolve(connection, model, rule, dag_id, context, ds=ds)
             ]
         return {"resolved": ended}
@@ -158,12 +158,15 @@ def _failure(
         facts["error"] = _words(error.message)
     elif error is not None:
         facts["error"] = _words(error)
+    harmless = stage == "shadow scoring"
     return Alert(
         model=spec.name if spec is not None else None,
-        rule="task_failed",
+        rule="shadow_failed" if harmless else "task_failed",
         subject=dag_id,
         title=f"{stage.capitalize()} failed{when}" + (f" at task {task_id}" if task_id else ""),
-        why="what comes after it in the day waits, or works with the version published before",
+        why="challengers are not compared on that day; nothing waits for them"
+        if harmless
+        else "what comes after it in the day waits, or works with the version published before",
         did="all retries were used; nothing half-done was published, the previous version stays",
         next_step=next_step,
         ds=ds,

@@ -20,9 +20,11 @@ CONFIDENCE = 2.0  # standard errors that a metric must lie beyond its floor
 def refresh(env: Environment, spec: ModelSpec, ds: str, context: RunContext) -> dict[str, Any]:
     """Joins the day's predictions with its outcomes and publishes model and business metrics.
 
-    A day without predictions gives {"skipped": reason}. Raises MissingPartition when the outcomes are not published.
+    The same outcomes judge the versions that shadowed the day. A day without predictions gives {"skipped": reason}.
+    Raises MissingPartition when the outcomes are not published.
     """
     from imago import ledger
+    from imago.jobs.shadow_metrics import compare_quietly
     from imago.metrics.daily import ALL, BUSINESS, business_value, matured, metrics_of, slices_of, to_rows
     from imago.tables import Table
 
@@ -95,6 +97,7 @@ def refresh(env: Environment, spec: ModelSpec, ds: str, context: RunContext) -> 
         BUSINESS: values[ALL].get(BUSINESS),
         "window": window,
         "alarm": alarm,
+        "shadow": compare_quietly(env, spec, ds, context),
     }
 
 

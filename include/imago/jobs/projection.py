@@ -80,10 +80,10 @@ def missing_files(environment: Environment, row: Champion) -> list[str]:
 
 
 def forget(environment: Environment, spec: ModelSpec, version: str) -> dict[str, Any]:
-    """Deletes a version in MLflow and the files of its model. Refuses one that is protected, or whose verdict may still
-    be approved."""
+    """Deletes a version in MLflow and the files of its model. Refuses one that is protected, whose verdict may still be
+    approved, or that shadows."""
     from imago import ledger
-    from imago.ledger import champions, decisions
+    from imago.ledger import champions, decisions, shadows
     from imago.registry import following
     from imago.registry.tracking import Tracker
     from imago.storage import Storage
@@ -104,6 +104,14 @@ def forget(environment: Environment, spec: ModelSpec, version: str) -> dict[str,
                 allowed="a version that is neither",
                 seen=", ".join(kept) or version,
                 next_step=f"leave it; IMAGO_{environment.name.upper()}_KEEP_REIGNS says how many are protected",
+            )
+        if version in {one.version for one in shadows.standing(connection, spec.name)}:
+            raise ImagoError(
+                f"version {version} scores in the shadow",
+                environment=environment.name,
+                model=spec.name,
+                rule="protected versions",
+                next_step=f"`imago shadow stop {spec.name} --version {version}` first",
             )
         folder = following.source_of(tracker, version)
         if folder is None:

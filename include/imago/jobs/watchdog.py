@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from imago.specs import ModelSpec
 
 PLATFORM_DAGS = ("alert_delivery", "watchdog")
-WATCHED = (*STAGES, "corrections", "backfill")  # of each model
+# Of each model. The shadows may be paused or fail without anybody being called: their own callback warns.
+WATCHED = (*(stage for stage in STAGES if stage != "shadow_scoring"), "corrections", "backfill")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -91,6 +91,40 @@ champions = Table(
     CheckConstraint("action in ('promote', 'rollback')", name="champions_action"),
 )
 
+# Append-only. A `start` row holds what is needed to load the version, its `stop` row the same and the start's number; a
+# shadow stands as long as no row stops it.
+shadows = Table(
+    "shadows",
+    metadata,
+    _id(),
+    Column("model", Text, nullable=False),
+    Column("action", Text, nullable=False),  # start, stop
+    Column("version", Text, nullable=False),
+    Column("run_id", Text, nullable=False),
+    Column("artifact_uri", Text, nullable=False),
+    Column("artifact_sha256", Text, nullable=False),
+    Column("artifact_format", Text, nullable=False),
+    Column("artifacts", JSONB, nullable=False),
+    Column("training_ds", Text, nullable=False),
+    Column("trained_until", Text, nullable=False),
+    Column("effective_ds", Text, nullable=False),  # the first day that it scores
+    Column("decision_id", BigInteger),  # of a shadow that a verdict started
+    Column("started_id", BigInteger),  # of a stop: the row that it stops
+    Column("reason", Text, nullable=False),
+    Column("decided_by", Text, nullable=False),
+    _now("decided_at"),
+    ForeignKeyConstraint(["decision_id"], ["decisions.id"], name="shadows_of_decision"),
+    UniqueConstraint("model", "id", name="shadows_of_model"),
+    ForeignKeyConstraint(["model", "started_id"], ["shadows.model", "shadows.id"], name="shadows_stop_own"),
+    UniqueConstraint("started_id", name="shadows_stop_once"),
+    CheckConstraint("started_id < id", name="shadows_stop_later"),
+    CheckConstraint(
+        "(action = 'start' and started_id is null) or (action = 'stop' and started_id is not null)",
+        name="shadows_action",
+    ),
+)
+Index("shadows_by_model", shadows.c.model, shadows.c.id)
+
 publications = Table(
     "publications",
     metadata,

@@ -159,7 +159,9 @@ class ModelSpec(_Part):
     `label` is a column of the outcome model, null where the outcome never came: 0/1 for `binary`, one of `classes` for
     `multiclass`, a number for `regression`. `decision_threshold` and `business` are for `binary`. The outcome of day
     D is complete at the end of day D + `label_delay_days`. `first_day` and `last_day` bound the days that the clock
-    may fire for.
+    may fire for. `shadows` says which challengers score in the shadow without being asked to: `awaiting`, one that won
+    and waits for approval, until it is answered; `ties`, also one that a tie kept from reigning, until the next
+    verdict; `by_hand`, none.
     """
 
     name: str
@@ -190,6 +192,7 @@ class ModelSpec(_Part):
     drift: Drift = Drift()
     business: BusinessMetric | None = None
     schedules: Schedules = Schedules()
+    shadows: Literal["by_hand", "awaiting", "ties"] = "awaiting"
 
     @field_validator("name", "feature_model", "outcome_model", "metrics_model")
     @classmethod

@@ -3,6 +3,7 @@
 from imago_airflow.operators.refresh import AnnounceOperator, RefreshOperator
 from imago_airflow.operators.release import DeployEndpointOperator, JudgeOperator, PromoteOperator, RollbackOperator
 from imago_airflow.operators.score import MonitorOperator, RefreshMetricsOperator, ScoreOperator
+from imago_airflow.operators.shadow import ShadowScoreOperator
 from imago_airflow.operators.train import FitOperator, FreezeOperator, ReportOperator
 from imago_airflow.operators.upkeep import (
     CorrectionsOperator,
@@ -27,5 +28,6 @@ __all__ = [
     "RetentionOperator",
     "RollbackOperator",
     "ScoreOperator",
+    "ShadowScoreOperator",
     "WatchdogOperator",
 ]

@@ -69,7 +69,7 @@ from airflow.models.pool import Pool  # noqa: E402
 from airflow.utils.session import create_session  # noqa: E402
 from sqlalchemy import select, update  # noqa: E402
 
-for pool in ("imago_dbt", "imago_train", "imago_score", "imago_deliver"):
+for pool in ("imago_dbt", "imago_train", "imago_score", "imago_shadow", "imago_deliver"):
     Pool.create_or_update_pool(name=pool, slots=1, description="", include_deferred=False)
 DagBundlesManager().sync_bundles_to_db()
 bag = DagBag(os.environ["AIRFLOW__CORE__DAGS_FOLDER"])
