@@ -82,12 +82,8 @@ def test_the_champion_of_a_backfill_travels_in_its_events_unless_they_disagree(a
     assert champion_of(triggering_extras=extras, asked=asked) == champion
 
 
-def test_a_backfill_of_features_ends_with_what_listens_to_predictions():
+def test_a_backfill_of_features_ends_with_monitoring_metrics_and_shadows():
     assert cascade("feature_refresh") == (
-        "feature_refresh",
-        "batch_scoring",
-        "monitoring",
-        "metric_refresh",
-        "shadow_scoring",
-    )
+        "feature_refresh", "batch_scoring", "monitoring", "metric_refresh", "shadow_scoring",
+    )  # fmt: skip
     assert cascade("training") == ("training", "deployment", "endpoint_deploy")

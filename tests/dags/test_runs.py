@@ -49,6 +49,25 @@ def test_reprocess_decides_whether_days_that_ran_run_again(ran):
     assert ran["again_completed"] == ["2013-10-05", "2013-10-06", "2013-10-07"]
 
 
+def test_a_backfill_hands_the_champion_of_its_form_to_each_of_its_runs_and_refuses_one_that_cannot_be(ran):
+    assert ran["chosen"] == [{"champion": "today"}] * 3
+    assert "tody" in ran["mistyped"]
+
+
+def test_a_day_that_is_scored_announces_its_predictions_and_its_metrics_only_where_they_are_behind(ran):
+    assert ran["scored"]["calls"] == [["champion", "as-was"], ["score", "2013-10-08", "live"]]
+    assert ran["scored"]["starts"] == [["monitoring", "2013-10-08"]]
+    again = ran["scored_again"]
+    assert again["calls"] == [["champion", "3"], ["score", "2013-10-10", "backfill"]]
+    assert again["starts"] == [["metric_refresh", "2013-10-10"], ["monitoring", "2013-10-10"]]
+    assert again["events"] == [["2013-10-10", "backfill"]] * 2
+
+
+def test_features_that_are_refreshed_for_a_champion_carry_it_to_what_scores_them(ran):
+    assert ran["refreshed_for_today"]["champions"] == ["today"]
+    assert ran["day"]["champions"] == [None]
+
+
 def test_a_backfill_stops_at_the_last_day_of_the_world(ran):
     assert ran["beyond_the_world"] == ["2013-12-30", "2013-12-31"]
 

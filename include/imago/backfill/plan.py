@@ -53,8 +53,8 @@ class Facts:
     `runs`: the days for which Airflow would make runs. `stored`: what is published, by table and day. `raw`: why raw
     files touch a published day, by table and day. `builds`: the digests of contract and dbt project as they stand now,
     by table. `chosen`: the champion of each day; where there is none, or its model cannot be loaded, `refused` says
-    why. `rules`: what else decides the rows of a prediction. `past`: how long the runs of each stage took.
-    `shadowing`: whether any version shadows.
+    why. `rules`: what else decides the rows of a prediction. `shadows`: the versions that shadow by now. `past`: how
+    long the runs of each stage took.
     """
 
     environment: str
@@ -67,9 +67,9 @@ class Facts:
     chosen: Mapping[str, Champion]
     refused: Mapping[str, str]
     rules: Mapping[str, Any]
+    shadows: tuple[str, ...]
     window_days: int
     past: Mapping[str, Past]
-    shadowing: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -282,14 +282,24 @@ def _score(facts: Facts, ds: str, told: Told) -> Day:
         reasons.append(f"the model of version {was} is another one")
     if features and stored.inputs["features"]["digest"] != features.digest:
         reasons.append("its features changed since")
-    for name, now in facts.rules.items():
-        if name in stored.inputs and stored.inputs[name] != now:
-            reasons.append(f"the {name.replace('_', ' ')} changed: {stored.inputs[name]} becomes {now}")
+    reasons += _moved(stored.inputs, facts.rules)
     if reasons:
         return Day(ds=ds, what="rewrite", why="; ".join(reasons), **about)
     if built and built.what in WRITES:
         return Day(ds=ds, what="maybe", why="only if its features come out different", **about)
     return Day(ds=ds, what="same", why="same features, same champion", **about)
+
+
+def _moved(then: Mapping[str, Any], now: Mapping[str, Any], about: str = "") -> list[str]:
+    """The rules that stood otherwise when a partition was made. One that it does not know is not held against it."""
+    found = []
+    for name, value in now.items():
+        words = f"{about} {name}".strip().replace("_", " ")
+        if isinstance(value, Mapping):
+            found += _moved(then.get(name) or {}, value, words)
+        elif name in then and then[name] != value:
+            found.append(f"the {words} changed: {then[name]} becomes {value}")
+    return found
 
 
 def _monitor(facts: Facts, ds: str, told: Told) -> Day:
@@ -348,18 +358,25 @@ def _metrics(facts: Facts, ds: str, told: Told) -> Day:
 
 
 def _shadow(facts: Facts, ds: str, told: Told) -> Day:
-    scored, stored = told.get("batch_scoring", {}).get(ds), facts.stored.get("shadow_predictions", {}).get(ds)
-    if stored is None and not facts.shadowing:
-        return Day(ds=ds, what="skip", why="no version shadows")
+    scored, predictions = told.get("batch_scoring", {}).get(ds), facts.stored["predictions"].get(ds)
+    shadowed = facts.stored["shadow_predictions"].get(ds)
     if scored is not None and scored.what not in DONE:
         return Day(ds=ds, what="skip", why="nothing is scored that could be compared")
-    if scored is None and facts.stored["predictions"].get(ds) is None:
-        return Day(ds=ds, what="fail", why="the champion has not scored it: begin with batch_scoring")
-    if stored is None:
-        return Day(ds=ds, what="maybe", why="only if a version shadowed on that day")
+    if scored is None and predictions is None:
+        return Day(ds=ds, what="fail", why="nobody has scored it: begin with batch_scoring")
+    if shadowed is None:
+        if not facts.shadows:
+            return Day(ds=ds, what="skip", why="no version shadows")
+        return Day(ds=ds, what="create", why="nobody shadowed it yet")
     if scored is not None and scored.what in WRITES:
-        return Day(ds=ds, what="maybe", why="only if the shadows' own scores come out different", rows=stored.rows)
-    return Day(ds=ds, what="same", why="same features, same shadows", rows=stored.rows)
+        return Day(ds=ds, what="rewrite", why="the champion's predictions change", rows=shadowed.rows)
+    if predictions and shadowed.inputs["champion"]["digest"] != predictions.digest:
+        return Day(ds=ds, what="rewrite", why="the champion's predictions changed since", rows=shadowed.rows)
+    if scored is not None and scored.what == "maybe":
+        return Day(ds=ds, what="maybe", why="only if predictions come out different", rows=shadowed.rows)
+    if set(facts.shadows) - set(shadowed.inputs["shadows"]):
+        return Day(ds=ds, what="rewrite", why="another version shadows by now", rows=shadowed.rows)
+    return Day(ds=ds, what="same", why="same predictions, same shadows", rows=shadowed.rows)
 
 
 def _train(facts: Facts, ds: str, told: Told) -> Day:

@@ -108,10 +108,10 @@ def facts(env: Environment, spec: ModelSpec, wish: Wish, runs: Iterable[str], pa
         builds={table: _build_of(env, spec, table) for table in refreshed},
         chosen=chosen,
         refused=refused,
-        rules={"decision_threshold": spec.decision_threshold},
+        rules={"decision_threshold": spec.decision_threshold, "bad_rows": _policy(spec)},
+        shadows=_shadows(env, spec, runs) if "shadow_scoring" in stages else (),
         window_days=spec.drift.window_days,
         past=past,
-        shadowing=_shadowing(env, spec),
     )
 
 
@@ -160,14 +160,6 @@ def conf_of(wish: Wish) -> dict[str, Any]:
     return {} if wish.champion == AS_WAS else {"champion": wish.champion}
 
 
-def _shadowing(env: Environment, spec: ModelSpec) -> bool:
-    from imago import ledger
-    from imago.ledger import shadows
-
-    with ledger.connect(env).connect() as connection:
-        return bool(shadows.standing(connection, spec.name))
-
-
 def _champions(
     env: Environment, spec: ModelSpec, wish: Wish, runs: Iterable[str], stored: Mapping[str, PartitionInfo]
 ) -> tuple[dict[str, Champion], dict[str, str]]:
@@ -199,6 +191,20 @@ def _champions(
         if why is not None:
             refused[ds] = f"{why}; choose another champion"
     return chosen, refused
+
+
+def _policy(spec: ModelSpec) -> dict[str, str]:
+    return {"policy": spec.scoring.bad_rows, "unseen": spec.scoring.unseen}
+
+
+def _shadows(env: Environment, spec: ModelSpec, runs: tuple[str, ...]) -> tuple[str, ...]:
+    """The versions that shadow a day of `runs` by now."""
+    from imago import ledger
+    from imago.ledger import shadows
+
+    with ledger.connect(env).connect() as connection:
+        standing = shadows.standing(connection, spec.name)
+    return tuple(sorted({one.version for one in standing if runs and one.effective_ds <= runs[-1]}))
 
 
 def _touched(env: Environment, spec: ModelSpec, table: Any) -> dict[str, tuple[str, ...]]:

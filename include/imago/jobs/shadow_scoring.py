@@ -129,15 +129,14 @@ class _Round:
 
     def _scored(self, shadow: Shadow) -> tuple[pa.Table, int]:
         from imago.registry import load_model
-        from imago.scoring.inputs import check_day
-        from imago.scoring.predictions import predict
+        from imago.scoring.whole import judge_day
 
         where = {"environment": self.env.name, "model": self.spec.name, "table": "features", "partition": self.ds}
         scorer = load_model(self.env, shadow)
-        checks = check_day(
+        rows, tally = judge_day(
             self.spec, scorer, self.features, where=where, published=self.published, version=shadow.version
         )
-        return predict(self.spec, scorer, self.features, model_version=shadow.version), checks
+        return rows, tally.checks
 
     def _kept(self, shadow: Shadow) -> tuple[pa.Table, int] | None:
         """The stored rows of a version, when the same model made them from the same features at the same threshold."""

@@ -21,8 +21,8 @@ class Scoring(Part):
     a missing value where none is, a number out of range), or when the model's score for it is not finite. `bad_rows`
     says what becomes of it: `stop` refuses the day at the first one; `score` scores it all the same; `null` publishes
     it without score and decision, and with the code of its reason (`range:wind_mph`) in the column `reason`. `unseen`
-    says the same of a row that keeps the contract but holds a category that the champion's training never held. Under
-    `score` and `null` a day is refused when more than `max_bad_rate` of its rows are bad or unseen.
+    says the same of a row that keeps the contract but holds a category that the champion's training never held. A day
+    is refused when more than `max_bad_rate` of its rows are bad, or unseen where these get no score.
     """
 
     engine: Literal["arrow", "spark"] = "arrow"

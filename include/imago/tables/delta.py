@@ -6,7 +6,7 @@ Table(env, "flight_delays", "features").publish(rows, ...)        the one way to
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from functools import cached_property
@@ -26,7 +26,10 @@ from imago.ledger import pins, publications
 from imago.names import check_model_name, check_table_name
 from imago.storage import Storage
 from imago.tables import commits, files
+from imago.tables.days import DayInFile, DayInMemory, StoredDay
+from imago.tables.digest import type_name
 from imago.tables.infos import PartitionInfo, Publication
+from imago.tables.order import by_text
 
 __all__ = ["PartitionInfo", "Publication", "Table"]
 
@@ -139,23 +142,26 @@ class Table:
         return pa.concat_tables(parts) if parts else target.empty_table()
 
     @contextmanager
-    def stream(self, ds: str, version: int | None = None) -> Iterator[pq.ParquetFile | None]:
-        """The one file of a day, open, its bytes proved and its rows in key order, for whoever reads it batch by batch;
-        None when the day is stored in another way (by another writer), and only `read` can be used.
+    def stream(
+        self, ds: str, *, key: tuple[str, ...], version: int | None = None, dictionaries: Collection[str] = ()
+    ) -> Iterator[StoredDay]:
+        """The rows of one day for whoever reads them batch by batch, ordered by the text of `key`, their bytes proved.
 
-        Raises as `read` does. `ds` is not among the columns.
+        The columns in `dictionaries` may come dictionary-encoded. Memory is flat for a day as `publish` stored it; one
+        of another writer, or whose keys are not texts, is held as a whole. Raises as `read` does.
         """
         table = self.open(version)
         if table is None:
             raise self._missing("the table has no version yet", None)
-        uris = self.live(table, [ds])
-        if len(uris) != 1 or files.digest_of(uris[0]) is None:
-            yield None
+        schema, uris = commits.schema_of(table), self.live(table, [ds])
+        texts = all(type_name(schema.field(name).type) == "string" for name in key)
+        if len(uris) != 1 or files.digest_of(uris[0]) is None or not texts:
+            yield DayInMemory(by_text(self.rows(table, [ds], version=version), key))
             return
         with ExitStack() as opened:
             with self._refusing(uris[0], version):
                 file = opened.enter_context(files.proved_file(self.storage, uris[0]))
-            yield pq.ParquetFile(file)
+            yield DayInFile(file, ds, schema, [name for name in dictionaries if name in schema.names])
 
     def require(self, ds: str, columns: list[str] | None = None) -> pa.Table:
         """The rows of one published day. Raises MissingPartition when it is not published (no other day stands in),

@@ -63,7 +63,8 @@ def facts(stage="batch_scoring", days=(D1, D2), *, chosen=1, **changed):
         builds={"features": {"contract": "k", "dbt_project": "x"}},
         chosen=dict.fromkeys(days, champion(chosen)),
         refused={},
-        rules={"decision_threshold": 0.5},
+        rules={"decision_threshold": 0.5, "bad_rows": {"policy": "stop"}},
+        shadows=(),
         window_days=2,
         past={},
     )
@@ -100,6 +101,29 @@ def test_corrected_features_and_a_moved_threshold_rewrite_a_day_and_each_says_so
     assert days_of(make(corrected), "batch_scoring")[D1] == ("rewrite", "its features changed since")
     moved = make(facts(rules={"decision_threshold": 0.4}))
     assert days_of(moved, "batch_scoring")[D2] == ("rewrite", "the decision threshold changed: 0.5 becomes 0.4")
+
+
+def test_a_moved_policy_of_bad_rows_rewrites_a_day_that_knows_another_one():
+    given = facts(rules={"bad_rows": {"policy": "null", "unseen": "score"}})
+    knows = scored(D1)
+    knows.inputs["bad_rows"] = {"policy": "stop", "unseen": "score", "unscored": 0}
+    told = days_of(make(stored_with(given, "predictions", knows)), "batch_scoring")
+    assert told[D1] == ("rewrite", "the bad rows policy changed: stop becomes null")
+    assert told[D2][0] == "same"  # from before there was one
+
+
+def test_shadows_follow_the_predictions_that_they_are_compared_with():
+    shadowed = info(D1, shadows={"9": {}}, champion={"digest": "p1"})
+    given = stored_with(facts(shadows=("9",)), "shadow_predictions", shadowed)
+    assert days_of(make(given), "shadow_scoring") == {
+        D1: ("same", "same predictions, same shadows"),
+        D2: ("create", "nobody shadowed it yet"),
+    }
+    again = make(stored_with(facts(chosen=2), "shadow_predictions", shadowed))
+    assert days_of(again, "shadow_scoring") == {
+        D1: ("rewrite", "the champion's predictions change"),
+        D2: ("skip", "no version shadows"),
+    }
 
 
 def test_a_day_without_features_and_a_day_without_a_champion_would_fail_with_their_reasons():
@@ -204,20 +228,3 @@ def test_nothing_to_do_says_how_days_that_ran_are_run_again():
     plan = make(replace(facts(), runs=(), wish=replace(facts().wish, reprocess="none")))
     assert "completed" in notes(plan)[0]
     assert markdown(plan).startswith("**Nothing to do for toy in dev")
-
-
-def test_shadows_follow_what_the_champion_scores_where_a_version_shadows():
-    assert days_of(make(facts()), "shadow_scoring") == {
-        D1: ("skip", "no version shadows"),
-        D2: ("skip", "no version shadows"),
-    }
-    given = stored_with(facts(shadowing=True), "shadow_predictions", info(D1, "s1"))
-    assert days_of(make(given), "shadow_scoring") == {
-        D1: ("same", "same features, same shadows"),
-        D2: ("maybe", "only if a version shadowed on that day"),
-    }
-    alone = stored_with(replace(given, wish=replace(given.wish, stage="shadow_scoring")), "predictions", without=(D2,))
-    assert days_of(make(alone), "shadow_scoring")[D2] == (
-        "fail",
-        "the champion has not scored it: begin with batch_scoring",
-    )

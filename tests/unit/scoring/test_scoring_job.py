@@ -117,7 +117,7 @@ def test_a_score_that_is_not_finite_refuses_the_day(toy):
     import numpy as np
 
     from imago.errors import RefusedPartition
-    from imago.scoring.predictions import predict
+    from imago.scoring.whole import predict
 
     class Broken:
         card: ClassVar = {"problem": "binary"}
