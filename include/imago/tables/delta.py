@@ -6,7 +6,7 @@ Table(env, "flight_delays", "features").publish(rows, ...)        the one way to
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import timedelta
 from functools import cached_property
 from typing import Any
@@ -21,7 +21,7 @@ from imago.context import RunContext
 from imago.days import parse_day
 from imago.environments import Environment
 from imago.errors import DamagedPartition, MissingPartition
-from imago.ledger import pins, publications
+from imago.ledger import publications
 from imago.names import check_model_name, check_table_name
 from imago.storage import Storage
 from imago.tables import commits, files
@@ -237,26 +237,13 @@ class Table:
             manifests.after_publish(self, done.digests)
         return done
 
-    def vacuum(self, *, older_than: timedelta) -> list[str]:
-        """Removes the files that no version of the last `older_than` and no pinned version needs, and those that a
-        killed attempt left; returns their names. What is removed can no longer be read at its old version."""
-        table = self.open()
-        if table is None:
-            return []
-        with ledger.connect(self.environment).connect() as connection:
-            kept = pins.pinned_versions(connection, self.model, self.name)
-        rule: dict[str, Any] = {
-            "retention_hours": int(older_than.total_seconds() // 3600),
-            "enforce_retention_duration": False,
-            "full": True,
-            "keep_versions": kept,
-        }
-        # Delta names what it removed before again and again, and each run makes two commits: ask first.
-        doomed = [name for name in table.vacuum(dry_run=True, **rule) if self.storage.exists(self._inside(name))]
-        if doomed:
-            table.vacuum(dry_run=False, **rule)
-        return sorted(doomed)
+    def vacuum(self, *, older_than: timedelta, keep: Collection[int] = ()) -> list[str]:
+        """Removes the files that no version of the last `older_than`, no pinned version and none in `keep` needs, and
+        those that a killed attempt left; returns their paths. They can no longer be read at their old version."""
+        from imago.tables.vacuum import vacuum
 
-    def _inside(self, name: str) -> str:
+        return [*vacuum(self, older_than=older_than, keep=keep)]
+
+    def inside(self, name: str) -> str:
         """A file that Delta names, by its full address or below the table, as a path below the storage root."""
         return self.storage.relative(name) if name.startswith(self.uri) else f"{self.relative}/{name}"
