@@ -6,7 +6,8 @@ Table(env, "flight_delays", "features").publish(rows, ...)        the one way to
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from functools import cached_property
 from typing import Any
@@ -25,7 +26,10 @@ from imago.ledger import publications
 from imago.names import check_model_name, check_table_name
 from imago.storage import Storage
 from imago.tables import commits, files
+from imago.tables.days import DayInFile, DayInMemory, StoredDay
+from imago.tables.digest import type_name
 from imago.tables.infos import PartitionInfo, Publication
+from imago.tables.order import by_text
 
 __all__ = ["PartitionInfo", "Publication", "Table"]
 
@@ -89,7 +93,8 @@ class Table:
         table = self.open(version)
         found = [] if table is None else self.live(table, days)
         for uri in found:
-            self._bytes(uri, version)
+            with self._refusing(uri, version):
+                files.prove(self.storage, uri)
         return found
 
     def live(self, table: DeltaTable, days: Iterable[str] | None) -> list[str]:
@@ -125,12 +130,38 @@ class Table:
         target = pa.schema([schema.field(name) for name in wanted])
         parts = []
         for uri in self.live(table, days):
-            file = pq.ParquetFile(pa.BufferReader(self._bytes(uri, version)))
-            rows = file.read(columns=[name for name in wanted if name != "ds"])
-            if "ds" in wanted:
-                rows = rows.append_column("ds", pa.repeat(files.day_of(uri), rows.num_rows))
+            with self._refusing(uri, version):
+                data = files.proved_bytes(self.storage, uri)
+            rows = pq.ParquetFile(pa.BufferReader(data)).read(columns=[name for name in wanted if name != "ds"])
+            for name in wanted:
+                if name == "ds":
+                    rows = rows.append_column("ds", pa.repeat(files.day_of(uri), rows.num_rows))
+                elif name not in rows.column_names:  # the table was given this column later
+                    rows = rows.append_column(name, pa.nulls(rows.num_rows, target.field(name).type))
             parts.append(rows.select(wanted).cast(target))
         return pa.concat_tables(parts) if parts else target.empty_table()
+
+    @contextmanager
+    def stream(
+        self, ds: str, *, key: tuple[str, ...], version: int | None = None, dictionaries: Collection[str] = ()
+    ) -> Iterator[StoredDay]:
+        """The rows of one day for whoever reads them batch by batch, ordered by the text of `key`, their bytes proved.
+
+        The columns in `dictionaries` may come dictionary-encoded. Memory is flat for a day as `publish` stored it; one
+        of another writer, or whose keys are not texts, is held as a whole. Raises as `read` does.
+        """
+        table = self.open(version)
+        if table is None:
+            raise self._missing("the table has no version yet", None)
+        schema, uris = commits.schema_of(table), self.live(table, [ds])
+        texts = all(type_name(schema.field(name).type) == "string" for name in key)
+        if len(uris) != 1 or files.digest_of(uris[0]) is None or not texts:
+            yield DayInMemory(by_text(self.rows(table, [ds], version=version), key))
+            return
+        with ExitStack() as opened:
+            with self._refusing(uris[0], version):
+                file = opened.enter_context(files.proved_file(self.storage, uris[0]))
+            yield DayInFile(file, ds, schema, [name for name in dictionaries if name in schema.names])
 
     def require(self, ds: str, columns: list[str] | None = None) -> pa.Table:
         """The rows of one published day. Raises MissingPartition when it is not published (no other day stands in),
@@ -140,9 +171,11 @@ class Table:
             raise self._missing(f"the partition {ds} is not published", ds)
         return self.rows(table, [ds], columns)
 
-    def _bytes(self, uri: str, version: int | None) -> pa.Buffer:
+    @contextmanager
+    def _refusing(self, uri: str, version: int | None) -> Iterator[None]:
+        """Says of a file that is gone or changed which partition it was, and what to do."""
         try:
-            return files.proved_bytes(self.storage, uri)
+            yield
         except FileNotFoundError:
             ds = files.day_of(uri)
             if version is None or version == self.version():
@@ -230,7 +263,35 @@ class Table:
         from imago.tables.publish import Attempt
 
         attempt = Attempt(self, key=key, fence=fence, context=context, inputs=inputs or {}, day_inputs=day_inputs or {})
-        done = attempt.publish(data, tuple(sorted(set(days))), allow_empty=allow_empty)
+        return self._told(attempt.publish(data, tuple(sorted(set(days))), allow_empty=allow_empty))
+
+    def publish_stream(
+        self,
+        batches: Iterable[pa.RecordBatch],
+        schema: pa.Schema,
+        *,
+        ds: str,
+        key: tuple[str, ...],
+        fence: int,
+        context: RunContext,
+        inputs: dict[str, Any] | None = None,
+        optional: tuple[str, ...] = (),
+        allow_empty: bool = False,
+    ) -> Publication:
+        """Like `publish`, of one day whose rows come in batches of `schema`, in key order: memory stays flat.
+
+        `inputs` is asked for after the last batch, so that it may be filled while they come. The columns in `optional`
+        may be absent from the rows, and are added to a table that lacks them. Raises RefusedPartition also when a key
+        does not rise above the one before it.
+        """
+        from imago.tables.publish import Attempt
+
+        given = {} if inputs is None else inputs
+        attempt = Attempt(self, key=key, fence=fence, context=context, inputs=given, optional=optional)
+        return self._told(attempt.publish_stream(batches, schema, ds, allow_empty=allow_empty))
+
+    def _told(self, done: Publication) -> Publication:
+        """Tells those who cannot read the table's log."""
         if self.environment.redshift_manifests:
             from imago.tables import manifests
 

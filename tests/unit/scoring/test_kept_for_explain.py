@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 import imago_models
 from imago.cli import warehouse
 from imago.errors import MissingPartition
-from imago.jobs import retention, scoring
+from imago.jobs import explaining, retention, scoring
 from imago.storage import Storage
 from imago.tables import Table
 from imago.tables.infos import PartitionInfo
@@ -51,7 +51,7 @@ def corrected(reign, toy):
 def test_a_stored_prediction_is_rebuilt_after_a_vacuum_of_everything_older(reign, toy, corrected):
     done = retention.clean(reign, [toy], LATER)
 
-    assert scoring.explain(reign, toy, KEY, FIRST)["equal"] is True
+    assert explaining.explain(reign, toy, KEY, FIRST)["equal"] is True
     assert {number: readable(reign, version) for number, version in corrected.items()} == {
         1: True,  # the champion's training
         2: True,  # what the prediction was made from
@@ -70,7 +70,7 @@ def test_the_features_go_when_the_day_was_scored_again_from_newer_ones(reign, to
     scoring.score(reign, toy, FIRST, dataclasses.replace(LIVE, run_id="again"))
     retention.clean(reign, [toy], LATER)
     assert [readable(reign, corrected[number]) for number in (2, 3, 4)] == [False, False, True]
-    assert scoring.explain(reign, toy, KEY, FIRST)["equal"] is True
+    assert explaining.explain(reign, toy, KEY, FIRST)["equal"] is True
 
 
 def test_a_score_from_other_features_with_equal_rows_still_rebuilds(reign, toy, corrected):
@@ -80,7 +80,7 @@ def test_a_score_from_other_features_with_equal_rows_still_rebuilds(reign, toy, 
     assert again["changed"] is False
     correct(reign, 5.0)
     retention.clean(reign, [toy], LATER)
-    assert scoring.explain(reign, toy, KEY, FIRST)["equal"] is True
+    assert explaining.explain(reign, toy, KEY, FIRST)["equal"] is True
     assert readable(reign, corrected[2])
     assert not readable(reign, same)
 
@@ -90,7 +90,7 @@ def test_the_promise_lasts_as_long_as_the_setting_says(reign, toy, corrected):
     retention.clean(brief, [toy], LATER)
     assert not readable(reign, corrected[2])
     with pytest.raises(MissingPartition, match=f"version {corrected[2]} of {FIRST} was vacuumed"):
-        scoring.explain(reign, toy, KEY, FIRST)
+        explaining.explain(reign, toy, KEY, FIRST)
 
 
 def test_a_champions_training_is_made_again_from_its_pinned_versions(reign, toy, corrected):
