@@ -11,7 +11,7 @@ BENCHMARKS ?= features publish training
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up down status doctor test unit proof-gates proof-fight proof-monitoring bench lint lock clean
+.PHONY: help install spark demo up down status doctor test unit proof-gates proof-fight proof-scoring proof-monitoring bench lint lock clean
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
 	@touch $@
+
+spark: install ## Add PySpark for engine="spark" (450 MB, so it is not among the locked dependencies; needs Java 17)
+	@$(BIN)/python -c 'import pyspark' 2>/dev/null || $(BIN)/uv pip install --quiet --python $(BIN)/python "pyspark==4.3.0"
 
 demo: install ## The main job: the whole lifecycle on real flights, through Airflow
 	@$(HOSTED_CLI) demo
@@ -68,7 +71,7 @@ lint: install ## Style, types and the direction of imports
 
 lock: install ## Resolve the dependencies anew (hashed, for every platform)
 	@$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11 \
-		--custom-compile-command "make lock" --extra dev --extra athena --extra redshift pyproject.toml -o requirements.lock
+		--custom-compile-command "make lock" --extra dev --extra athena --extra redshift --extra aws pyproject.toml -o requirements.lock
 
 clean: down ## End the stack and forget its state and the virtual environment
 	@rm -rf .imago $(VENV)

@@ -175,6 +175,15 @@ class Storage:
 
         return self.filesystem.get_file_info(self.path(rel)).type != fs.FileType.NotFound
 
+    def sizes(self, paths: Sequence[str]) -> dict[str, int | None]:
+        """How large each of these files is, in bytes; None where there is no such file."""
+        from pyarrow import fs
+
+        found = self.filesystem.get_file_info([self.path(rel) for rel in paths])
+        return {
+            rel: info.size if info.type == fs.FileType.File else None for rel, info in zip(paths, found, strict=True)
+        }
+
     def list(self, rel: str) -> Sequence[str]:
         """The files below a folder, at any depth, sorted; empty when the folder is not there."""
         from pyarrow import fs

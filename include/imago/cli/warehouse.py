@@ -13,6 +13,7 @@ from imago.cli.output import EnvironmentOption, JsonOption, console, environment
 def register(app: typer.Typer) -> None:
     """Adds the verbs to the command line."""
     app.command()(ddl)
+    app.command()(retention)
 
 
 def ddl(
@@ -67,3 +68,40 @@ def _print_applied(done: list[dict[str, Any]]) -> None:
                 console.print(f"  partitions {what}: {len(days):,}, {days[0]} to {days[-1]}")
         if one["manifests_written"]:
             console.print(f"  manifests written: {len(one['manifests_written']):,}")
+
+
+def retention(
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only tell what would go, and what is kept for whom.")
+    ] = False,
+    env: EnvironmentOption = "dev",
+    json: JsonOption = False,
+) -> None:
+    """Remove what is kept no longer, as the DAG does every night: old table versions, staged rows, audit pages."""
+    from datetime import UTC, datetime
+
+    from imago.jobs.retention import clean
+    from imago_models import MODELS
+
+    done = clean(environment(env), MODELS, datetime.now(UTC), dry_run=dry_run)
+    if json:
+        print_json(done)
+        return
+    files = sum(done["vacuumed_files"].values())
+    console.print(
+        f"[bold]{'Would go' if dry_run else 'Gone'}[/]: {files:,} files, {done['freed_bytes'] / 2**20:,.1f} MiB"
+    )
+    for table, count in done["vacuumed_files"].items():
+        console.print(f"  {escape(table)}: {count:,} files")
+    for what, title in (("staged_attempts", "staged attempts"), ("audit_pages", "audits")):
+        if done[what]:
+            console.print(f"  {title}: {len(done[what]):,}")
+    for model, days in done["released_trainings"].items():
+        console.print(f"  {escape(model)}: the pins of the trainings of {', '.join(days)}; their versions go next time")
+    if done["kept_versions"]:
+        console.print("[bold]Kept[/], beside the newest versions:")
+    for table, holders in done["kept_versions"].items():
+        for who, versions in holders.items():
+            console.print(f"  {escape(table)} {', '.join(map(str, versions))}: {escape(who)}")
+    for table, days in done["mended_manifests"].items():
+        console.print(f"  manifests of {escape(table)} mended: {len(days):,} days")

@@ -22,7 +22,7 @@ from imago.context import RunContext
 from imago.days import parse_day
 from imago.environments import Environment
 from imago.errors import DamagedPartition, MissingPartition
-from imago.ledger import pins, publications
+from imago.ledger import publications
 from imago.names import check_model_name, check_table_name
 from imago.storage import Storage
 from imago.tables import commits, files
@@ -84,6 +84,13 @@ class Table:
         """The newest version, None before the first publish."""
         table = self.open()
         return None if table is None else table.version()
+
+    def schema(self, version: int | None = None) -> pa.Schema:
+        """The columns of one version (the newest when None). Raises MissingPartition before the first publish."""
+        table = self.open(version)
+        if table is None:
+            raise self._missing("the table has no version yet", None)
+        return commits.schema_of(table)
 
     def files(self, days: Iterable[str] | None = None, version: int | None = None) -> list[str]:
         """The addresses of the live Parquet files of these days, ready for DuckDB or pyarrow, their bytes proved.
@@ -263,12 +270,7 @@ class Table:
         from imago.tables.publish import Attempt
 
         attempt = Attempt(self, key=key, fence=fence, context=context, inputs=inputs or {}, day_inputs=day_inputs or {})
-        done = attempt.publish(data, tuple(sorted(set(days))), allow_empty=allow_empty)
-        if self.environment.redshift_manifests:
-            from imago.tables import manifests
-
-            manifests.after_publish(self, done.digests)
-        return done
+        return self._told(attempt.publish(data, tuple(sorted(set(days))), allow_empty=allow_empty))
 
     def publish_stream(
         self,
@@ -293,28 +295,23 @@ class Table:
 
         given = {} if inputs is None else inputs
         attempt = Attempt(self, key=key, fence=fence, context=context, inputs=given, optional=optional)
-        return attempt.publish_stream(batches, schema, ds, allow_empty=allow_empty)
+        return self._told(attempt.publish_stream(batches, schema, ds, allow_empty=allow_empty))
 
-    def vacuum(self, *, older_than: timedelta) -> list[str]:
-        """Removes the files that no version of the last `older_than` and no pinned version needs, and those that a
-        killed attempt left; returns their names. What is removed can no longer be read at its old version."""
-        table = self.open()
-        if table is None:
-            return []
-        with ledger.connect(self.environment).connect() as connection:
-            kept = pins.pinned_versions(connection, self.model, self.name)
-        rule: dict[str, Any] = {
-            "retention_hours": int(older_than.total_seconds() // 3600),
-            "enforce_retention_duration": False,
-            "full": True,
-            "keep_versions": kept,
-        }
-        # Delta names what it removed before again and again, and each run makes two commits: ask first.
-        doomed = [name for name in table.vacuum(dry_run=True, **rule) if self.storage.exists(self._inside(name))]
-        if doomed:
-            table.vacuum(dry_run=False, **rule)
-        return sorted(doomed)
+    def _told(self, done: Publication) -> Publication:
+        """Tells those who cannot read the table's log."""
+        if self.environment.redshift_manifests:
+            from imago.tables import manifests
 
-    def _inside(self, name: str) -> str:
+            manifests.after_publish(self, done.digests)
+        return done
+
+    def vacuum(self, *, older_than: timedelta, keep: Collection[int] = ()) -> list[str]:
+        """Removes the files that no version of the last `older_than`, no pinned version and none in `keep` needs, and
+        those that a killed attempt left; returns their paths. They can no longer be read at their old version."""
+        from imago.tables.vacuum import vacuum
+
+        return [*vacuum(self, older_than=older_than, keep=keep)]
+
+    def inside(self, name: str) -> str:
         """A file that Delta names, by its full address or below the table, as a path below the storage root."""
         return self.storage.relative(name) if name.startswith(self.uri) else f"{self.relative}/{name}"
