@@ -32,7 +32,8 @@ def ran(postgres_url, airflow_process, tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    "stage", ["feature_refresh", "outcome_refresh", "batch_scoring", "monitoring", "metric_refresh"]
+    "stage",
+    ["feature_refresh", "outcome_refresh", "batch_scoring", "monitoring", "metric_refresh", "shadow_scoring"],
 )
 def test_a_day_stage_can_be_backfilled_by_itself(ran, stage):
     assert ran["backfills"][stage] == ["2013-10-05", "2013-10-06", "2013-10-07"]
@@ -144,3 +145,20 @@ def test_a_champion_that_moved_is_announced(ran):
 def test_history_does_not_go_online(ran):
     assert ran["deployed_in_backfill"]["tasks"] == {"deploy": "skipped"}
     assert ran["deployed_in_backfill"]["calls"] == []
+
+
+def test_a_scored_day_starts_its_monitoring_and_its_shadows_in_the_same_mode(ran):
+    assert ran["scored"]["events"] == [["2013-10-01", "backfill"]]
+    assert ran["scored"]["starts"] == [["monitoring", "2013-10-01"], ["shadow_scoring", "2013-10-01"]]
+
+
+def test_a_shadow_announces_nothing_so_nothing_can_follow_from_it(ran):
+    shadowed = ran["shadowed"]
+    assert shadowed["tasks"] == {"shadow_score": "success"}
+    assert shadowed["calls"] == [["shadow", "2013-10-01", "live"]]
+    assert (shadowed["events"], shadowed["starts"]) == ([], [])
+
+
+def test_a_day_on_which_nobody_shadows_is_skipped(ran):
+    assert ran["nobody_shadows"]["tasks"] == {"shadow_score": "skipped"}
+    assert ran["nobody_shadows"]["state"] == "success"
