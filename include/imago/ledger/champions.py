@@ -83,7 +83,7 @@ def at(connection: Connection, model: str, ds: str, *, known_at: datetime | None
             model=model,
             partition=ds,
             next_step="run training and deployment for an earlier day, or score a day after the first promotion "
-            f"(`imago champion history {model}`)",
+            f"(`imago champion history --model {model}`)",
         )
     return _champion(row)
 

@@ -58,6 +58,15 @@ def of_training(
     return None if row is None else dict(row)
 
 
+def challengers(connection: Connection, model: str) -> dict[str, str]:
+    """The candidate's name of each version that ever fought and came closest."""
+    name = decisions.c.verdict["challenger"].astext
+    query = select(decisions.c.challenger_version, name).where(
+        decisions.c.model == model, decisions.c.challenger_version.is_not(None), name.is_not(None)
+    )
+    return {row[0]: row[1] for row in connection.execute(query.order_by(decisions.c.id))}
+
+
 def get(connection: Connection, decision_id: int) -> dict[str, Any]:
     """One decision by its number."""
     row = connection.execute(select(decisions).where(decisions.c.id == decision_id)).mappings().one_or_none()
