@@ -57,7 +57,7 @@ def test_a_backfill_hands_the_champion_of_its_form_to_each_of_its_runs_and_refus
 
 def test_a_day_that_is_scored_announces_its_predictions_and_its_metrics_only_where_they_are_behind(ran):
     assert ran["scored"]["calls"] == [["champion", "as-was"], ["score", "2013-10-08", "live"]]
-    assert ran["scored"]["starts"] == [["monitoring", "2013-10-08"]]
+    assert ran["scored"]["starts"] == [["monitoring", "2013-10-08"], ["shadow_scoring", "2013-10-08"]]
     again = ran["scored_again"]
     assert again["calls"] == [["champion", "3"], ["score", "2013-10-10", "backfill"]]
     assert again["starts"] == [["metric_refresh", "2013-10-10"], ["monitoring", "2013-10-10"]]
@@ -148,8 +148,8 @@ def test_history_does_not_go_online(ran):
 
 
 def test_a_scored_day_starts_its_monitoring_and_its_shadows_in_the_same_mode(ran):
-    assert ran["scored"]["events"] == [["2013-10-01", "backfill"]]
-    assert ran["scored"]["starts"] == [["monitoring", "2013-10-01"], ["shadow_scoring", "2013-10-01"]]
+    assert ran["scored_in_backfill"]["events"] == [["2013-10-01", "backfill"]]
+    assert ran["scored_in_backfill"]["starts"] == [["monitoring", "2013-10-01"], ["shadow_scoring", "2013-10-01"]]
 
 
 def test_a_shadow_announces_nothing_so_nothing_can_follow_from_it(ran):

@@ -170,7 +170,7 @@ result["trained"] = run("training", {"ds": "2013-10-01"})
 result["kept"] = run("deployment", {"ds": "2013-10-01"})
 VERDICT.update(moved=True, outcome="promoted")
 result["promoted"] = run("deployment", {"ds": "2013-10-01"})
-result["scored"] = run("batch_scoring", {"ds": "2013-10-01", "mode": "backfill"})
+result["scored_in_backfill"] = run("batch_scoring", {"ds": "2013-10-01", "mode": "backfill"})
 result["shadowed"] = run("shadow_scoring", {"ds": "2013-10-01"})
 SHADOWED["skipped"] = "no version of flight_delays shadows"
 result["nobody_shadows"] = run("shadow_scoring", {"ds": "2013-10-01"})

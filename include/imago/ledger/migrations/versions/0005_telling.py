@@ -3,8 +3,8 @@ attempt of a task failed, and what a day of a model's decisions was worth."""
 
 from alembic import op
 
-revision = "0007"
-down_revision = "0003"
+revision = "0005"
+down_revision = "0004"
 
 TABLES = """
 alter table incidents
