@@ -72,10 +72,12 @@ def _write_docs(reports: Sequence[Report], size: str) -> None:
     table, tail = rest.split(END)
     rows = {line.split("|")[1].strip(): line for line in table.strip().splitlines()[2:]}
     for one in reports:
-        rows[one.name] = (
-            f"| {one.name} | {size} | {one.cases:,} | {len(one.failures)} | {'<br>'.join(one.figures)} |"
-        )
-    lines = ["| part | size | cases | fell short | figures |", "|---|---|---|---|---|", *(rows[n] for n in sorted(rows))]
+        rows[one.name] = f"| {one.name} | {size} | {one.cases:,} | {len(one.failures)} | {'<br>'.join(one.figures)} |"
+    lines = [
+        "| part | size | cases | fell short | figures |",
+        "|---|---|---|---|---|",
+        *(rows[n] for n in sorted(rows)),
+    ]
     DOCS.write_text(f"{head}{BEGIN}\n" + "\n".join(lines) + f"\n{END}{tail}", encoding="utf-8")
 
 

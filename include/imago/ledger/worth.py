@@ -1,4 +1,4 @@
-"""What a day of a model's decisions was worth: written when its outcome is known, said by alerts of what is at stake."""
+"""What a day of a model's decisions was worth: written when its outcome is known, and said by alerts."""
 
 from __future__ import annotations
 
@@ -20,9 +20,7 @@ class Usual:
     unit: str | None
 
 
-def note(
-    connection: Connection, model: str, ds: str, *, decisions: int, value: float | None, unit: str | None
-) -> None:
+def note(connection: Connection, model: str, ds: str, *, decisions: int, value: float | None, unit: str | None) -> None:
     """Writes or corrects one day."""
     values = {"decisions": decisions, "value": value, "unit": unit}
     connection.execute(
@@ -34,9 +32,7 @@ def note(
 
 def usual(connection: Connection, model: str, *, days: int = 28) -> Usual | None:
     """The mean of the last known days; None where none is known."""
-    rows = connection.execute(
-        select(worth).where(worth.c.model == model).order_by(worth.c.ds.desc()).limit(days)
-    ).all()
+    rows = connection.execute(select(worth).where(worth.c.model == model).order_by(worth.c.ds.desc()).limit(days)).all()
     if not rows:
         return None
     valued = [row.value for row in rows if row.value is not None]

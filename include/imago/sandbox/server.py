@@ -13,10 +13,10 @@ from fastapi.staticfiles import StaticFiles
 from starlette.middleware.base import RequestResponseEndpoint
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
+from imago.alerts.mrkdwn import blocks_to_html
 from imago.alerts.rules import RULES
 from imago.sandbox.api import TEAM, make_api
 from imago.sandbox.limits import RateLimit
-from imago.alerts.mrkdwn import blocks_to_html
 from imago.sandbox.store import Store
 
 _STATIC = Path(__file__).parent / "static"

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from imago.alerts.rendering import Finding, Incident, head, mention, reply
 from imago.alerts.channels import retry_after
+from imago.alerts.rendering import Finding, Incident, head, mention, reply
 
 NOON = datetime(2013, 10, 5, 12, tzinfo=UTC)
 
