@@ -51,8 +51,8 @@ class Environment(BaseModel):
     rollback can return to each of them. With `redshift_manifests` each publish writes the manifests by which Redshift
     Spectrum reads a table; `glue_database` begins the names of the databases that `imago ddl` makes.
 
-    Alerts go to `alert_channel`, or to where `alert_routes` (`MODEL=ADDRESS,platform=ADDRESS`) sends those of a model or
-    of the platform. An address is a Slack channel (`#name` or its id), told by `slack_token` or else by the
+    Alerts go to `alert_channel`, or to where `alert_routes` (`MODEL=ADDRESS,platform=ADDRESS`) sends those of a model
+    or of the platform. An address is a Slack channel (`#name` or its id), told by `slack_token` or else by the
     `slack_webhook` that belongs to it, or an e-mail address, told through `smtp_host`. A partition is late
     `late_after_minutes` after its run was due; alerts wait too long after `stalled_after_minutes`.
     """

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, or_, select, text
+from sqlalchemy import Connection, Row, func, or_, select
 
 from imago.alerts.alert import Alert, body_of, measured, plain
 from imago.alerts.rules import SEVERITIES, Rule, get_rule
@@ -32,21 +32,18 @@ def raise_alert(connection: Connection, alert: Alert, context: RunContext) -> in
     if context.mode != "live" and alert.model is not None:  # an alert of the platform has no model's digest to wait for
         return _note_for_digest(connection, alert, key, context)
     occurrence = alert.occurrence or alert.ds or ""
-    incident = _open_incident(connection, key)
+    incident = _live_incident(connection, key)
     if rule.kind == "event":
         if _is_told(connection, occurrence, context, alerts.c.dedup_key == key):
             return None
         incident_id = _open(connection, alert, key, rule)
         return _write(connection, alert, key, context, incident_id=incident_id, kind="event", occurrence=occurrence)
     if incident is None:
-        ended = _ended_lately(connection, key)
-        if ended is None:
-            incident_id = _open(connection, alert, key, rule)
-            kind = "opened"
-        else:
-            incident_id = ended.id
-            kind = "escalated" if _count_up(connection, ended, alert, occurrence) else "reopened"
-        return _write(connection, alert, key, context, incident_id=incident_id, kind=kind, occurrence=occurrence)
+        incident_id = _open(connection, alert, key, rule)
+        return _write(connection, alert, key, context, incident_id=incident_id, kind="opened", occurrence=occurrence)
+    if incident.status == "resolved":
+        kind = "escalated" if _count_up(connection, incident, alert, occurrence) else "reopened"
+        return _write(connection, alert, key, context, incident_id=incident.id, kind=kind, occurrence=occurrence)
     was_mended = occurrence in (incident.worst or {}).get("cleared", ())
     since = _last_end(connection, incident.id)
     if not was_mended and _is_told(
@@ -141,10 +138,10 @@ def resolve(
 
 def _lock_key(connection: Connection, model: str | None, rule: str, subject: str) -> str:
     """The deduplication key, held until the transaction ends: two findings of one incident are counted one by one."""
-    environment: str = connection.execute(select(environment_identity.c.name)).scalar_one()
-    key = ":".join((environment, model or "-", rule, plain(subject)))
-    connection.execute(text("select pg_advisory_xact_lock(hashtextextended(:key, 0))"), {"key": key})
-    return key
+    rest = ":".join((model or "-", rule, plain(subject)))
+    key = environment_identity.c.name + ":" + rest
+    taken = connection.execute(select(key, func.pg_advisory_xact_lock(func.hashtextextended(key, 0)))).one()
+    return str(taken[0])
 
 
 def _open_incident(connection: Connection, key: str) -> Row[Any] | None:
@@ -152,16 +149,16 @@ def _open_incident(connection: Connection, key: str) -> Row[Any] | None:
     return connection.execute(query).one_or_none()
 
 
-def _ended_lately(connection: Connection, key: str) -> Row[Any] | None:
-    """The incident of this problem that ended last, if that is not long ago."""
+def _live_incident(connection: Connection, key: str) -> Row[Any] | None:
+    """The open incident of this problem, else the one that ended last, if that is not long ago."""
+    is_open = incidents.c.status == "open"
     query = (
         select(incidents)
         .where(
             incidents.c.dedup_key == key,
-            incidents.c.status == "resolved",
-            incidents.c.resolved_at > func.clock_timestamp() - REOPENS_WITHIN,
+            is_open | (incidents.c.resolved_at > func.clock_timestamp() - REOPENS_WITHIN),
         )
-        .order_by(incidents.c.id.desc())
+        .order_by(is_open.desc(), incidents.c.id.desc())
         .limit(1)
     )
     return connection.execute(query.with_for_update()).one_or_none()

@@ -43,7 +43,8 @@ class Picture:
         """The picture that an alert's body holds; None where it holds none."""
         if not stored:
             return None
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in stored.items()})
+        values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in stored.items()}
+        return cls(**values)
 
 
 def of_counts(
@@ -61,7 +62,7 @@ def of_counts(
     """
     if not sum(usual) or not sum(now):
         return None
-    names = {"title": title, "usual_name": usual_name, "now_name": now_name}
+    names: dict[str, Any] = {"title": title, "usual_name": usual_name, "now_name": now_name}
     if categories:
         order = sorted(range(len(categories)), key=lambda place: (-(usual[place] + now[place]), place))
         kept, rest = order[: MOST_BARS // 2 - 1], order[MOST_BARS // 2 - 1 :]

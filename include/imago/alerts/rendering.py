@@ -109,7 +109,7 @@ def head(incident: Incident, finding: Finding) -> Message:
         blocks.append({"type": "section", "fields": _fields(finding.facts)})
     place = len([block for block in blocks if block])
     if incident.silence is not None and not is_over:
-        blocks.append(_context(_quiet(incident.silence)))
+        blocks.append(_context(escape(quiet_words(incident.silence))))
     blocks.append(_context(*_links(incident, finding.links)))
     blocks.append(_context(" · ".join(_standing(incident))))
     where = f"{incident.environment} {incident.model or 'platform'}"
@@ -269,11 +269,11 @@ def _line(finding: Finding) -> str:
     return f"{_ICONS[finding.severity]} {mark}*{escape(finding.title)}*{day}{f' · {measured}' if measured else ''}"
 
 
-def _quiet(silence: Silence) -> str:
-    """Who asked for quiet."""
+def quiet_words(silence: Silence) -> str:
+    """Who asked for quiet, until when and why."""
     word = "Muted" if silence.action == "mute" else "Acknowledged"
     until = f" until {silence.until:%Y-%m-%d %H:%M} UTC" if silence.until else ""
-    return f"{word} by {escape(silence.by)}{until}: {escape(silence.reason)}"
+    return f"{word} by {silence.by}{until}: {silence.reason}"
 
 
 def _subject(incident: Incident, title: str) -> str:

@@ -74,8 +74,8 @@ def plan(
         messages.c.posted_at > now - timedelta(seconds=patience.hour),
         messages.c.dedup_key.in_({row.dedup_key for row in pending}),
     )
-    for key, posted_at in connection.execute(recent.order_by(messages.c.posted_at)).all():
-        told[key].append(posted_at)
+    for row in connection.execute(recent.order_by(messages.c.posted_at)).all():
+        told[row.dedup_key].append(row.posted_at)
     free = {row.address: row.free_at for row in connection.execute(select(channels)).all()}
     bundles = []
     for incident_id, rows in groups.items():

@@ -124,12 +124,9 @@ class Slack:
         from slack_sdk.errors import SlackApiError, SlackClientError
 
         given = {name: value for name, value in values.items() if value is not None}
+        body: dict[str, Any] = {"params": given} if form else {"json": given}  # not every method takes JSON
         try:
-            # Not every method takes JSON.
-            answer = within(
-                self.patience.call,
-                lambda: self.client.api_call(method, **({"params": given} if form else {"json": given})),
-            )
+            answer = within(self.patience.call, lambda: self.client.api_call(method, **body))
         except SlackApiError as error:
             raise _meaning(method, error.response, self.patience) from error
         except (SlackClientError, OSError, http.client.HTTPException, ValueError) as error:

@@ -228,7 +228,7 @@ def _state(connection: Connection, incident_id: int) -> tuple[Row[Any], Row[Any]
         .limit(1)
     ).one()
     posted = select(func.clock_timestamp() - func.max(messages.c.posted_at))
-    age = connection.execute(posted.where(messages.c.incident_id == incident_id)).scalar_one()
+    age: timedelta | None = connection.execute(posted.where(messages.c.incident_id == incident_id)).scalar_one()
     return incident, opening, age is not None and age > _BROADCAST_AFTER
 
 

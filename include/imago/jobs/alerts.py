@@ -36,23 +36,24 @@ def deliver(
     from imago.alerts.addresses import channel_at
     from imago.alerts.delivery import drain
     from imago.alerts.lasting import escalate_lasting
-    from imago.ledger import connect
+    from imago.ledger import pooled
 
-    engine = connect(env)
-    with engine.begin() as connection:
-        escalated = escalate_lasting(connection)
-    summary = drain(
-        engine,
-        lambda address: channel_at(env, address, patience),
-        routing(env),
-        seconds=seconds,
-        patience=patience,
-        all_now=all_now,
-    )
+    with pooled(env) as engine:
+        with engine.begin() as connection:
+            escalated = escalate_lasting(connection)
+        summary = drain(
+            engine,
+            lambda address: channel_at(env, address, patience),
+            routing(env),
+            seconds=seconds,
+            patience=patience,
+            all_now=all_now,
+        )
+        waiting = _waiting(engine)
     note = "; ".join(f"{where}: {problem}" for where, problem in sorted(summary.problems.items()))
     if note:
         log.warning(note)
-    return {**asdict(summary), "escalated": escalated, **_waiting(engine), "note": note}
+    return {**asdict(summary), "escalated": escalated, **waiting, "note": note}
 
 
 def send_test(env: Environment, *, by: str) -> dict[str, str]:

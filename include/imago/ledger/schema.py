@@ -211,7 +211,7 @@ alerts = Table(
 )
 Index("alerts_to_deliver", alerts.c.status, alerts.c.not_before)
 
-# No call to an address before `free_at`: its pace, what its server asked for, or the end of a call that may be under way.
+# No call to an address before `free_at`: its pace, what its server asked for, the end of a call that may be under way.
 channels = Table(
     "channels",
     metadata,

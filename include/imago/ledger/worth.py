@@ -1,4 +1,4 @@
-"""What a day of a model's decisions was worth: written when its outcome is known, said by alerts of what is at stake."""
+"""What a day of a model's decisions was worth: written when its outcome is known, and said by alerts."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""How alerts are told: where each channel stands, what was posted when, who muted or acknowledged what until when, why an
-attempt of a task failed, and what a day of a model's decisions was worth."""
+"""How alerts are told: where each channel stands, what was posted when, who muted or acknowledged what until when, why
+an attempt of a task failed, and what a day of a model's decisions was worth."""
 
 from alembic import op
 
