@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from champion_world import FIRST, LIVE, SPEC, publish, world_rows
+from champion_world import DAYS, FIRST, LIVE, SPEC, crown, publish, world_rows
 from sqlalchemy import select
 
 from imago import ledger
@@ -97,6 +97,19 @@ def test_a_first_score_on_spark_is_explained_and_arrow_finds_it_equal(large, toy
     assert (stored.num_rows, stored.column("key")[ROWS - 1].as_py()) == (ROWS, f"{ROWS - 1:07d}")
     assert explaining.explain(large, toy, f"{ROWS - 1:07d}", FIRST)["equal"] is True
     assert scoring.score(large, toy, FIRST, dataclasses.replace(LIVE, run_id="again"))["changed"] is False
+
+
+@needs_spark
+@pytest.mark.usefixtures("spark")
+def test_workers_reach_tables_on_s3_by_themselves(make_on_s3, toy, on_spark):
+    env = make_on_s3("dev")
+    features, outcomes = world_rows()
+    publish(env, "features", features, DAYS)
+    publish(env, "outcomes", outcomes, DAYS)
+    crown(env)
+    told = scoring.score(env, on_spark, FIRST, LIVE)
+    assert told["changed"] is True
+    assert scoring.score(env, toy, FIRST, dataclasses.replace(LIVE, run_id="again"))["digest"] == told["digest"]
 
 
 @needs_spark
