@@ -49,7 +49,8 @@ class Environment(BaseModel):
     end well, and the pages of audits stay. `keep_inputs_days` is how long, after a partition was published, the version
     that it was made from stays. The models that reigned within the last `keep_reigns` promotions are protected: a
     rollback can return to each of them. With `redshift_manifests` each publish writes the manifests by which Redshift
-    Spectrum reads a table; `glue_database` begins the names of the databases that `imago ddl` makes.
+    Spectrum reads a table; `glue_database` begins the names of the databases that `imago ddl` makes. `spark_master` is
+    where a spec with `engine="spark"` finds Spark.
 
     Alerts go to `alert_channel`, or to where `alert_routes` (`MODEL=ADDRESS,platform=ADDRESS`) sends those of a model
     or of the platform. An address is a Slack channel (`#name` or its id), told by `slack_token` or else by the
@@ -91,6 +92,7 @@ class Environment(BaseModel):
     keep_inputs_days: int = Field(default=3650, ge=1)
     keep_reigns: int = Field(default=5, ge=2)
     redshift_manifests: bool = False
+    spark_master: str = "local[*]"
     glue_database: str | None = Field(default=None, pattern=r"^[a-z][a-z0-9_]{0,99}$")
 
     @field_validator("storage_root")

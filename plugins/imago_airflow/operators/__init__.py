@@ -4,8 +4,10 @@ from imago_airflow.operators.refresh import AnnounceOperator, RefreshOperator
 from imago_airflow.operators.release import DeployEndpointOperator, JudgeOperator, PromoteOperator, RollbackOperator
 from imago_airflow.operators.score import (
     MonitorOperator,
+    OrderSparkOperator,
     PlanScoringOperator,
     PublishPartsOperator,
+    PublishSparkOperator,
     RefreshMetricsOperator,
     ScoreOperator,
     ScorePartOperator,
@@ -28,9 +30,11 @@ __all__ = [
     "FreezeOperator",
     "JudgeOperator",
     "MonitorOperator",
+    "OrderSparkOperator",
     "PlanScoringOperator",
     "PromoteOperator",
     "PublishPartsOperator",
+    "PublishSparkOperator",
     "RefreshMetricsOperator",
     "RefreshOperator",
     "ReportOperator",

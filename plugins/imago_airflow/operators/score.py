@@ -74,6 +74,36 @@ class PublishPartsOperator(StageOperator):
         return summary
 
 
+class OrderSparkOperator(StageOperator):
+    """Binds the scoring of the day, and leaves in the storage what a Spark job is given. Each part of its summary is an
+    XCom."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(multiple_outputs=True, **kwargs)
+
+    def work(self, run: Run, context: Mapping[str, Any]) -> Summary:
+        from imago.jobs.scoring_spark import plan
+
+        return plan(run.environment, run.spec, run.day, run.context, champion=run.champion)
+
+
+class PublishSparkOperator(StageOperator):
+    """Publishes what a Spark job made of its order, and announces the predictions."""
+
+    template_fields: Sequence[str] = ("assignment",)
+
+    def __init__(self, *, assignment: Mapping[str, Any], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.assignment = assignment
+
+    def work(self, run: Run, context: Mapping[str, Any]) -> Summary:
+        from imago.jobs.scoring_spark import publish
+
+        summary = publish(run.environment, run.spec, self.assignment, run.context)
+        _announce(self, run, context)
+        return summary
+
+
 def _announce(task: StageOperator, run: Run, context: Mapping[str, Any]) -> None:
     """Announces the predictions. The outcomes, the second outlet, are announced once more only where they are known
     already and the day's metrics are of other predictions than stand now, so that metric_refresh follows a day that is

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -10,8 +11,12 @@ from datetime import timedelta
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import sqlglot
+import typer
+from typer.testing import CliRunner
 
 from imago.catalog import glue as catalog
+from imago.cli import warehouse
 from imago.context import RunContext
 from imago.environments import Environment
 from imago.errors import Fenced, SettingsError
@@ -88,6 +93,14 @@ def test_a_vacuum_leaves_the_manifests_and_what_they_name(table):
     publish(table, DAY, 2.0)
     assert len(table.vacuum(older_than=timedelta(0))) == 1
     assert followed(table, DAY) == [2.0]
+
+
+def test_rows_that_come_as_a_stream_are_in_the_manifest_too(table):
+    data = rows(DAY, 4.0, 5.0)
+    context = RunContext(run_id="run")
+    fence = table.draw_fence()
+    table.publish_stream(data.to_batches(), data.schema, ds=DAY, key=("key",), fence=fence, context=context)
+    assert followed(table, DAY) == [4.0, 5.0]
 
 
 def test_a_range_of_days_gets_its_manifests_with_one_publish(table):
@@ -218,3 +231,23 @@ def test_redshift_is_not_told_of_tables_whose_manifests_nobody_keeps(make_on_s3,
 def test_tables_in_a_folder_are_nothing_for_a_warehouse(dev, glue):
     with pytest.raises(SettingsError, match="S3 only"):
         warehouse_tables.apply(dev, SPEC, "predictions", "athena")
+
+
+def test_the_command_prints_what_can_be_pasted_and_tells_what_it_did(env, table, glue, monkeypatch):
+    app = typer.Typer()
+    warehouse.register(app)
+    monkeypatch.setattr(warehouse, "environment", lambda name: env)
+
+    def said(*words: str) -> str:
+        done = CliRunner().invoke(app, ["ddl", "predictions", SPEC.name, *words])
+        return done.output if done.exit_code == 0 else str(done.exception)
+
+    assert "no version yet" in said("--for", "athena")
+    publish(table, DAY, 1.0)
+    statements = sqlglot.parse(said("--for", "athena").split("create external table")[0], dialect="athena")
+    assert statements[0].sql("athena") == "CREATE DATABASE IF NOT EXISTS `imago_dev_flight_delays`"
+    assert "tblproperties ('table_type' = 'DELTA');" in said("--for", "athena")
+    assert json.loads(said("--for", "redshift", "--json"))[0]["entry"]["PartitionKeys"][0]["Name"] == "ds"
+    assert "imago_dev_flight_delays_redshift.predictions created" in said("--for", "redshift", "--apply")
+    assert "unchanged" in said("--for", "redshift", "--apply")
+    assert "'presto' is not a reader" in said("--for", "presto")
