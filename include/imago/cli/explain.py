@@ -63,10 +63,14 @@ def _print(told: dict[str, Any]) -> None:
         console.print(f"\n[bold]Why it has no score[/]\n  {escape(told['reason']['words'])}")
     if told["drivers"]:
         console.print("\n[bold]What drove it[/]")
+        drivers = Table(box=None, show_header=False, pad_edge=False)
+        drivers.add_column(no_wrap=True)
+        drivers.add_column(overflow="fold")
         for driver in told["drivers"]:
             mark = "[red]▲[/]" if driver["effect"] > 0 else "[blue]▼[/]" if driver["effect"] < 0 else " "
-            console.print(f"  {mark} {escape(driver['words'])}")
-        console.print("[dim]  Each against the usual value of the training data, all other features as they are.[/]")
+            drivers.add_row(mark, escape(driver["words"]))
+        console.print(drivers)
+        console.print("[dim]Each against the usual value of the training data, all other features as they are.[/]")
     if told["note"]:
         console.print(f"\n{escape(told['note'])}")
 
