@@ -147,9 +147,14 @@ class DayScorer:
         if set(judged) <= set(day.schema.names):
             check_declared(self.spec, day.schema, self.where)
 
-    def schema(self, day: StoredDay) -> pa.Schema:
+    @cached_property
+    def schema(self) -> pa.Schema:
         """The columns of the predictions."""
-        return self.predictor.schema(day.schema)
+        from imago.tables import Table
+
+        return self.predictor.schema(
+            Table(self.env, self.spec.name, "features").schema(self.assignment.features["version"])
+        )
 
     def scored(self, day: StoredDay, start: int = 0, stop: int | None = None) -> Iterator[Scored]:
         """The batches of the rows from `start` to before `stop`, in order; a day without rows is one empty batch."""

@@ -33,10 +33,10 @@ def score(env: Environment, spec: ModelSpec, ds: str, context: RunContext, champ
     with telling(env, spec, ds, context), scorer.features() as day:
         scorer.check(day)
         account = Account(spec)
-        return publish(scorer, scorer.schema(day), account, account.rows(scorer.scored(day)))
+        return publish(scorer, account, account.rows(scorer.scored(day)))
 
 
-def publish(scorer: DayScorer, schema: pa.Schema, account: Account, rows: Iterator[pa.RecordBatch]) -> dict[str, Any]:
+def publish(scorer: DayScorer, account: Account, rows: Iterator[pa.RecordBatch]) -> dict[str, Any]:
     """Publishes the predictions of a day in one commit, once all `rows` have passed and the `account` of them was
     settled; then the day's profile, and live the online table. Returns the summary."""
     from imago.scoring.predictions import REASON
@@ -52,7 +52,7 @@ def publish(scorer: DayScorer, schema: pa.Schema, account: Account, rows: Iterat
 
     published = Table(env, spec.name, "predictions").publish_stream(
         settled(),
-        schema,
+        scorer.schema,
         ds=ds,
         key=(spec.entity_key,),
         fence=scorer.assignment.fence,

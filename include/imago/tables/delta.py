@@ -78,6 +78,13 @@ class Table:
         table = self.open()
         return None if table is None else table.version()
 
+    def schema(self, version: int | None = None) -> pa.Schema:
+        """The columns of one version (the newest when None). Raises MissingPartition before the first publish."""
+        table = self.open(version)
+        if table is None:
+            raise self._missing("the table has no version yet", None)
+        return commits.schema_of(table)
+
     def files(self, days: Iterable[str] | None = None, version: int | None = None) -> list[str]:
         """The addresses of the live Parquet files of these days, ready for DuckDB or pyarrow, their bytes proved.
 

@@ -52,6 +52,15 @@ fake(
 BEHIND = []
 fake("scoring", score=lambda *args, champion: CALLS.append(["champion", champion]) or note("score")(*args))
 fake("metrics", is_behind=lambda env, spec, ds: ds in BEHIND)
+fake(
+    "scoring_parts",
+    plan=lambda env, spec, day, context, champion: {
+        "assignment": {"ds": day, "choice": champion},
+        "slices": [[1, 0, 131072], [2, 131072, 200000]],
+    },
+    score_part=lambda env, spec, assignment, piece, context: {"part": piece[0], "of": assignment["ds"]},
+    publish_parts=lambda env, spec, assignment, parts, context: CALLS.append([assignment, list(parts)]) or {},
+)
 fake("serving", deploy=note("deploy"))
 fake("deployment", judge=note("judge"))
 fake(
@@ -68,6 +77,9 @@ from airflow.models.dagrun import DagRun  # noqa: E402
 from airflow.models.pool import Pool  # noqa: E402
 from airflow.utils.session import create_session  # noqa: E402
 from sqlalchemy import select, update  # noqa: E402
+
+import imago_models  # noqa: E402
+from imago.specs import Scoring  # noqa: E402
 
 for pool in ("imago_dbt", "imago_train", "imago_score", "imago_shadow", "imago_deliver"):
     Pool.create_or_update_pool(name=pool, slots=1, description="", include_deferred=False)
@@ -148,7 +160,7 @@ result["corrected"] = run("corrections", {})
 CORRECTED["outcomes"] = []
 result["nothing_corrected"] = run("corrections", {})
 result["no_day"] = run("batch_scoring", {})
-result["scored"] = run("batch_scoring", {"ds": "2013-10-08"})
+result["scored"] = run("batch_scoring", {"ds": "2013-10-11"})
 BEHIND.append("2013-10-10")
 result["scored_again"] = run("batch_scoring", {"ds": "2013-10-10", "champion": "3", "mode": "backfill"})
 result["refreshed_for_today"] = run("feature_refresh", {"ds": "2013-10-09", "champion": "today"})
@@ -157,4 +169,10 @@ result["kept"] = run("deployment", {"ds": "2013-10-01"})
 VERDICT.update(moved=True, outcome="promoted")
 result["promoted"] = run("deployment", {"ds": "2013-10-01"})
 result["deployed_in_backfill"] = run("endpoint_deploy", {"ds": "2013-10-01", "mode": "backfill"})
+whole, imago_models.MODELS = (
+    imago_models.MODELS,
+    (imago_models.MODELS[0].model_copy(update={"scoring": Scoring(parts=2)}),),
+)
+result["in_parts"] = run("batch_scoring", {"ds": "2013-10-08", "champion": "today"})
+imago_models.MODELS = whole
 print(json.dumps(result))
