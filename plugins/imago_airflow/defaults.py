@@ -119,13 +119,13 @@ def day_params() -> dict[str, Param]:
             type=["null", "string"],
             format="date",
             title="Day",
-            description="Only for a run without a partition key (`dag.test()`); otherwise leave it empty.",
+            description_md="Only for a run without a partition key (`dag.test()`); otherwise leave it empty.",
         ),
         "mode": Param(
             "auto",
             enum=["auto", "live", "backfill"],
             title="Mode",
-            description="`backfill` pages nobody and moves no champion. "
+            description_md="`backfill` pages nobody and moves no champion. "
             "`auto`: backfill for a backfill and for what it starts downstream, else live.",
         ),
     }
@@ -139,8 +139,8 @@ def champion_param() -> Param:
         pattern=CHAMPION_PATTERN,
         examples=[AS_WAS, TODAY],
         title="Champion",
-        description="Who scores: `as-was` (who scored that day, else who reigned then), `today`, or a version such as "
-        "`3`.",
+        description_md="Who scores: `as-was` (who scored that day, else who reigned then), `today`, or a version "
+        "such as `3`.",
     )
 
 
@@ -148,13 +148,13 @@ def backfill_params() -> dict[str, Param]:
     """The trigger form of a backfill with its plan."""
     day: dict[str, Any] = {"type": "string", "format": "date"}
     return {
-        "from_day": Param(**day, title="From", description="First day."),
-        "to_day": Param(**day, title="To", description="Last day, included."),
+        "from_day": Param(**day, title="From", description_md="First day."),
+        "to_day": Param(**day, title="To", description_md="Last day, included."),
         "stage": Param(
             "batch_scoring",
             enum=list(STAGES),
             title="Stage",
-            description="Where to begin; what listens to it follows. `batch_scoring` scores what is published, "
+            description_md="Where to begin; what listens to it follows. `batch_scoring` scores what is published, "
             "`feature_refresh` builds the features again first.",
         ),
         "champion": champion_param(),
@@ -167,10 +167,10 @@ def backfill_params() -> dict[str, Param]:
                 "completed": "all days",
             },
             title="Days that already ran",
-            description="Days that are run again publish no new version unless their rows differ.",
+            description_md="Days that are run again publish no new version unless their rows differ.",
         ),
         "max_active_runs": Param(
-            4, type="integer", minimum=1, maximum=32, title="Days at once", description="So many runs side by side."
+            4, type="integer", minimum=1, maximum=32, title="Days at once", description_md="So many runs side by side."
         ),
     }
 
@@ -181,14 +181,14 @@ def range_params() -> dict[str, Param]:
     return {
         **day_params(),
         "from_day": Param(
-            None, **day, title="Load from", description="First day of a range that is loaded in ONE dbt run."
+            None, **day, title="Load from", description_md="First day of a range that is loaded in ONE dbt run."
         ),
-        "to_day": Param(None, **day, title="Load to", description="Last day of the range, included."),
+        "to_day": Param(None, **day, title="Load to", description_md="Last day of the range, included."),
         "announce": Param(
             "none",
             type="string",
             title="Announce",
-            description="Which days of the range start what listens to them: `none`, `all`, or days such as "
+            description_md="Which days of the range start what listens to them: `none`, `all`, or days such as "
             "`2013-10-02,2013-10-05..2013-10-07`.",
         ),
     }

@@ -56,11 +56,12 @@ def test_a_backfill_hands_the_champion_of_its_form_to_each_of_its_runs_and_refus
 
 
 def test_a_day_that_is_scored_announces_its_predictions_and_its_metrics_only_where_they_are_behind(ran):
-    assert ran["scored"]["calls"] == [["champion", "as-was"], ["score", "2013-10-08", "live"]]
-    assert ran["scored"]["starts"] == [["monitoring", "2013-10-08"], ["shadow_scoring", "2013-10-08"]]
+    assert ran["scored"]["calls"] == [["champion", "as-was"], ["score", "2013-10-11", "live"]]
+    assert ran["scored"]["starts"] == [["monitoring", "2013-10-11"], ["shadow_scoring", "2013-10-11"]]
     again = ran["scored_again"]
     assert again["calls"] == [["champion", "3"], ["score", "2013-10-10", "backfill"]]
-    assert again["starts"] == [["metric_refresh", "2013-10-10"], ["monitoring", "2013-10-10"]]
+    stages = ("metric_refresh", "monitoring", "shadow_scoring")
+    assert again["starts"] == [[stage, "2013-10-10"] for stage in stages]
     assert again["events"] == [["2013-10-10", "backfill"]] * 2
 
 

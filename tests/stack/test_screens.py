@@ -12,7 +12,7 @@ pytestmark = pytest.mark.stack
 
 def test_the_dag_list_shows_the_dags_of_the_environment(world, page, tmp_path: Path) -> None:
     page.goto(f"{world.variables['IMAGO_AIRFLOW_URL']}/dags")
-    page.get_by_text("14 Dags").wait_for()
+    page.get_by_text("15 Dags").wait_for()
     page.get_by_text(world.dag("batch_scoring")).first.wait_for()
     assert len(page.screenshot(path=tmp_path / "dags.png")) > 20_000
 

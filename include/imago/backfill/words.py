@@ -12,9 +12,9 @@ _TITLES = {
     "create": "created",
     "rewrite": "rewritten",
     "maybe": "perhaps",
-    "same": "as they are",
+    "same": "as is",
     "skip": "skipped",
-    "fail": "would fail",
+    "fail": "fail",
 }
 _SPANS = 4  # ranges of days named in one cell
 _REASONS = 12  # rows of a table of reasons
@@ -48,7 +48,7 @@ def headline(plan: Plan) -> str:
 
 def grids(plan: Plan) -> list[Grid]:
     """What is written, by which model version, and what would fail; tables without rows are left out."""
-    return [grid for grid in (_radius(plan), _versions(plan), _reasons(plan), _failing(plan)) if grid.rows]
+    return [grid for grid in (_radius(plan), _failing(plan), _versions(plan), _reasons(plan)) if grid.rows]
 
 
 def notes(plan: Plan) -> list[str]:
@@ -91,6 +91,23 @@ def markdown(plan: Plan) -> str:
     return "\n\n".join(parts)
 
 
+def text(plan: Plan) -> str:
+    """The plan as plain text with straight columns, for a log."""
+    parts = [headline(plan)]
+    for grid in grids(plan):
+        table = [grid.columns, *grid.rows]
+        widths = [max(len(row[place]) for row in table) for place in range(len(grid.columns))]
+        lines = [
+            "  ".join(
+                cell.rjust(widths[place]) if place in grid.right else cell.ljust(widths[place])
+                for place, cell in enumerate(row)
+            ).rstrip()
+            for row in table
+        ]
+        parts.append("\n".join([f"{grid.title}:", *(f"  {line}" for line in lines)]))
+    return "\n\n".join([*parts, *notes(plan)])
+
+
 def number(count: int, noun: str) -> str:
     """A count with its noun.
 
@@ -122,7 +139,7 @@ def _radius(plan: Plan) -> Grid:
             f"{stage.rows:,}" if stage.rows else "",
         )
         for stage in plan.stages
-        if stage.days
+        if stage.runs
     )
     columns = ("DAG", "writes", "runs", *(_TITLES[what] for what in shown), "rows written")
     return Grid("Partitions", columns, rows, frozenset(range(2, len(columns))))

@@ -164,7 +164,9 @@ def _show(plan: Plan) -> None:
         shown = Rich(box=None, header_style="bold", pad_edge=False, title=grid.title, title_justify="left")
         shown.title_style = "bold cyan"
         for place, name in enumerate(grid.columns):
-            shown.add_column(name, justify="right" if place in grid.right else "left", overflow="fold")
+            # Names and numbers stay whole; days and reasons are what a narrow terminal folds.
+            whole = place in grid.right or name in ("DAG", "at", "days are", "scored by")
+            shown.add_column(name, justify="right" if place in grid.right else "left", no_wrap=whole, overflow="fold")
         for row in grid.rows:
             shown.add_row(*map(escape, row))
         console.print(shown)

@@ -179,7 +179,7 @@ def _champions(
         try:
             chosen[ds] = entry = pick(rows, spec.name, ds, wish.champion, known.inputs if known else None)
         except NoChampion as none:
-            refused[ds] = f"{none.message}; {none.next_step}"
+            refused[ds] = _in_short(none, ds)
             continue
         if entry.artifact_sha256 not in broken:
             try:
@@ -205,6 +205,12 @@ def _shadows(env: Environment, spec: ModelSpec, runs: tuple[str, ...]) -> tuple[
     with ledger.connect(env).connect() as connection:
         standing = shadows.standing(connection, spec.name)
     return tuple(sorted({one.version for one in standing if runs and one.effective_ds <= runs[-1]}))
+
+
+def _in_short(none: NoChampion, ds: str) -> str:
+    """The refusal without its day, so that days which fail alike stand together."""
+    why, left = none.message.replace(f" on {ds}", ""), none.facts.get("allowed")
+    return f"{why}; choose another champion: {left}" if left else f"{why}; {none.next_step}"
 
 
 def _touched(env: Environment, spec: ModelSpec, table: Any) -> dict[str, tuple[str, ...]]:

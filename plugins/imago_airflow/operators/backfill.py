@@ -23,6 +23,8 @@ class PlanBackfillOperator(StageOperator):
     A backfill that would do nothing, or of which every day would fail, ends the run here.
     """
 
+    _text = ""
+
     def work(self, run: Run, context: Mapping[str, Any]) -> Summary:
         from imago.backfill import words
         from imago.jobs import backfilling
@@ -30,10 +32,13 @@ class PlanBackfillOperator(StageOperator):
 
         with log_in(run.environment, "backfill") as airflow:
             plan = backfilling.plan(run.environment, run.spec, wish_of(context["params"]), airflow)
-        summary = {**plan.as_dict(), "markdown": words.markdown(plan)}
+        summary, self._text = {**plan.as_dict(), "markdown": words.markdown(plan)}, words.text(plan)
         if not plan.works:
             self.finish_here(context, summary)
         return summary
+
+    def as_lines(self, summary: Mapping[str, Any]) -> str:
+        return self._text
 
 
 class AskBackfillOperator(ApprovalOperator):

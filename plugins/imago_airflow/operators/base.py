@@ -63,10 +63,14 @@ class StageOperator(ImagoOperator):
         except AirflowSkipException:
             self.done(context)
             raise
-        self.log.info("%s\n%s", self.task_id, as_text(summary))
+        self.log.info("%s\n%s", self.task_id, self.as_lines(summary))
         if not self.downstream_task_ids:
             self.done(context)
         return summary
+
+    def as_lines(self, summary: Mapping[str, Any]) -> str:
+        """What the log says of a summary."""
+        return as_text(summary)
 
     def tell(self, context: Mapping[str, Any], refusal: ImagoError) -> None:
         """Leaves the facts of a refusal where a summary would be."""
@@ -102,7 +106,7 @@ class StageOperator(ImagoOperator):
 
     def finish_here(self, context: Mapping[str, Any], summary: Summary) -> NoReturn:
         """Ends the task as a success and skips all that follows it, without starting any of it."""
-        self.log.info("%s\n%s", self.task_id, as_text(summary))
+        self.log.info("%s\n%s", self.task_id, self.as_lines(summary))
         self.done(context)
         context["ti"].xcom_push(key="return_value", value=summary)
         raise DownstreamTasksSkipped(tasks=sorted(self.get_flat_relative_ids(upstream=False)))

@@ -11,14 +11,29 @@ from imago_airflow.operators.base import StageOperator, Summary
 from imago_airflow.run import Run
 
 
-class ScoreOperator(StageOperator):
+class PublishingOperator(StageOperator):
+    """A task that publishes a day's predictions and announces them.
+
+    Its second outlet are the outcomes: they are announced once more where the day's outcomes are known already and its
+    metrics are of other predictions than stand now, so that metric_refresh follows a day that is scored late or again.
+    """
+
+    def announce_scored(self, run: Run, context: Mapping[str, Any]) -> None:
+        from imago.jobs.metrics import is_behind
+
+        if not is_behind(run.environment, run.spec, run.day):
+            self.announce_only(context, "predictions")
+        self.announce(run, context)
+
+
+class ScoreOperator(PublishingOperator):
     """Scores the day with the champion of that day, or the one that is asked for, and announces the predictions."""
 
     def work(self, run: Run, context: Mapping[str, Any]) -> Summary:
         from imago.jobs.scoring import score
 
         summary = score(run.environment, run.spec, run.day, run.context, champion=run.champion)
-        _announce(self, run, context)
+        self.announce_scored(run, context)
         return summary
 
 
@@ -56,7 +71,7 @@ class ScorePartOperator(StageOperator):
         return score_part(run.environment, run.spec, self.assignment, self.piece, run.context)
 
 
-class PublishPartsOperator(StageOperator):
+class PublishPartsOperator(PublishingOperator):
     """Publishes all parts in one commit, and announces the predictions."""
 
     template_fields: Sequence[str] = ("assignment", "parts")
@@ -70,7 +85,7 @@ class PublishPartsOperator(StageOperator):
         from imago.jobs.scoring_parts import publish_parts
 
         summary = publish_parts(run.environment, run.spec, self.assignment, list(self.parts), run.context)
-        _announce(self, run, context)
+        self.announce_scored(run, context)
         return summary
 
 
@@ -87,7 +102,7 @@ class OrderSparkOperator(StageOperator):
         return plan(run.environment, run.spec, run.day, run.context, champion=run.champion)
 
 
-class PublishSparkOperator(StageOperator):
+class PublishSparkOperator(PublishingOperator):
     """Publishes what a Spark job made of its order, and announces the predictions."""
 
     template_fields: Sequence[str] = ("assignment",)
@@ -100,19 +115,8 @@ class PublishSparkOperator(StageOperator):
         from imago.jobs.scoring_spark import publish
 
         summary = publish(run.environment, run.spec, self.assignment, run.context)
-        _announce(self, run, context)
+        self.announce_scored(run, context)
         return summary
-
-
-def _announce(task: StageOperator, run: Run, context: Mapping[str, Any]) -> None:
-    """Announces the predictions. The outcomes, the second outlet, are announced once more only where they are known
-    already and the day's metrics are of other predictions than stand now, so that metric_refresh follows a day that is
-    scored late or again."""
-    from imago.jobs.metrics import is_behind
-
-    if not is_behind(run.environment, run.spec, run.day):
-        task.announce_only(context, "predictions")
-    task.announce(run, context)
 
 
 class MonitorOperator(StageOperator):

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from imago.backfill.plan import Facts, Past, Wish, make
-from imago.backfill.words import headline, markdown, notes
+from imago.backfill.words import headline, markdown, notes, text
 from imago.ledger.champions import Champion
 from imago.tables import PartitionInfo
 
@@ -208,10 +208,16 @@ def test_a_plan_reads_well_and_a_year_of_it_stays_short():
     assert headline(plan) == (
         "2 days of toy in dev from batch_scoring on, 2013-03-01 to 2013-03-02, scored by the champion of each day."
     )
-    text = markdown(plan)
-    assert "| 2013-03-01 | version 1 | version 2 | yes |" in text
-    assert "| batch\\_scoring | predictions | 2 | 2 |  | 20 |" in text
-    assert "No champion moves, nobody is paged" in text
+    told = markdown(plan)
+    assert "| 2013-03-01 | version 1 | version 2 | yes |" in told
+    assert "| batch\\_scoring | predictions | 2 | 2 |  | 20 |" in told
+    assert "No champion moves, nobody is paged" in told
+    plain = text(plan).splitlines()
+    (place,) = [place for place, line in enumerate(plain) if line == "Partitions:"]
+    assert plain[place + 1 : place + 3] == [
+        "  DAG            writes       runs  rewritten  skipped  rows written",
+        "  batch_scoring  predictions     2          2                     20",
+    ]
     from imago.days import days_between
 
     year = days_between("2013-01-01", "2013-12-31")
