@@ -1,8 +1,8 @@
 """Writes the dossier of a fight, adds the answer to it, and finds it again.
 
-    trainings/{model}/{ds}/{training run}/dossier.html     the page; dossier.json beside it says the same
+    trainings/{model}/{ds}/{training run}/dossier.html     the page; dossier.md and dossier.json beside it say the same
 
-The page also stands among the files of the training's MLflow run.
+Page and Markdown also stand among the files of the training's MLflow run.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from imago.training.snapshot import Snapshot
 
 log = logging.getLogger(__name__)
-PAGE, SAID = "dossier.html", "dossier.json"
+PAGE, WORDS, SAID = "dossier.html", "dossier.md", "dossier.json"
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,8 @@ def _store(environment: Environment, spec: ModelSpec, said: Mapping[str, Any]) -
     from imago.selection import dossier
     from imago.storage import Storage
 
-    made, storage = dossier.html(said).encode(), Storage(environment)
-    storage.write_bytes(f"{said['folder']}/{SAID}", json.dumps(said, indent=1, default=str).encode())
-    storage.write_bytes(f"{said['folder']}/{PAGE}", made)
-    Tracker(environment, spec.name).write(said["training_run"], {PAGE: made})
+    made = {WORDS: dossier.markdown(said).encode(), PAGE: dossier.html(said).encode()}
+    storage = Storage(environment)
+    for name, data in {SAID: json.dumps(said, indent=1, default=str).encode(), **made}.items():
+        storage.write_bytes(f"{said['folder']}/{name}", data)
+    Tracker(environment, spec.name).write(said["training_run"], made)
