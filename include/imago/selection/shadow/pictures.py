@@ -101,6 +101,7 @@ def daily(told: Mapping[str, Any]) -> dict[str, Any] | None:
              "height": max(round(abs(frame.y(value) - zero), 1), 1.0), "tone": "gain" if value >= 0 else "loss",
              "said": f"{days[place]['ds']}: {_shown(value, unit)}"}
             for place, value in bars.items()
+            if value
         ],
         "spans": [
             {"x": frame.x(place, 0.5), "top": frame.y(high), "bottom": frame.y(low),
@@ -150,9 +151,12 @@ def _where(slices: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 def _strips(told: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The difference in money and in the primary metric, each with its interval on a scale of its own."""
     made = []
-    for name, gap, number in (
-        (_capital(told["money_name"]), told["money"], "{:+,.0f}"),
-        (_capital(told["metric"]["name"]) if told["metric"] else "", told["metric"], "{:+.4f}"),
+    metric = told["metric"]
+    for name, gap, number, marks in (
+        (_capital(told["money_name"]), told["money"], "{:+,.0f}", {}),
+        (_capital(metric["name"]), metric, "{:+.4f}", {"worth a change": metric["worth_it"]})
+        if metric
+        else ("", None, "", {}),
     ):
         if gap is None or gap["estimate"] is None:
             continue
@@ -160,7 +164,7 @@ def _strips(told: Mapping[str, Any]) -> list[dict[str, Any]]:
         if gap["low"] is not None and gap["high"] is not None:
             tone = "better" if gap["low"] > 0 else "worse" if gap["high"] < 0 else "even"
         row = {"name": name, "tone": tone, "standing": "", **{end: gap[end] for end in ("estimate", "low", "high")}}
-        made.append(strips([row], number=number, tick="{:+,.0f}" if number == "{:+,.0f}" else "{:+g}"))
+        made.append(strips([row], marks=marks, number=number, tick="{:+,.0f}" if not marks else "{:+g}"))
     return [one for one in made if one is not None]
 
 
