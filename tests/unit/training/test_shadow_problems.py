@@ -73,6 +73,7 @@ def test_a_shadow_of_each_problem_is_judged_and_shown(challenged):
     assert "<b>curious" not in page
     assert page.startswith("<!doctype html>")
     assert not re.search(r"<script|<link|@import|url\(|<img|https?://|{{", page), "the page needs no other file or host"
+    assert f"What it would have {'told' if spec.problem == 'regression' else 'decided'}" in page
     assert ("Where they flip" in page) == (spec.problem != "regression")
 
 
