@@ -11,7 +11,8 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from imago.cli.output import EnvironmentOption, JsonOption, console, environment, errors, print_json
+from imago.cli.output import EnvironmentOption, JsonOption, console, environment, errors, fail, print_json
+from imago.errors import ImagoError
 from imago.stack import Layout
 
 
@@ -38,9 +39,13 @@ def watch(
 
     file = memory or Layout.here().root / "watch.json"
     while True:
-        look = jobs.watch(
-            environment(env), MODELS, datetime.now(UTC), variables=os.environ, memory=file, seconds=seconds
-        )
+        try:
+            look = jobs.watch(
+                environment(env), MODELS, datetime.now(UTC), variables=os.environ, memory=file, seconds=seconds
+            )
+        except ImagoError as error:
+            fail(error)
+            raise typer.Exit(jobs.UNTOLD) from None
         if as_json:
             print_json(look.as_json())
         else:

@@ -1,4 +1,4 @@
-"""`imago watch`: the watchdog from outside of Airflow, which also reports when Airflow, its delivery or the ledger is dead.
+"""`imago watch`: the watchdog from outside of Airflow, which also reports a dead Airflow, delivery or ledger.
 
 It asks Airflow over REST, writes what is wrong into the ledger as the watchdog's task does (so both together say it
 once), and delivers what is due itself, in turn with Airflow's own delivery. Without a ledger it sends straight to the
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imago.environments import Environment
-from imago.errors import ImagoError, LedgerUnavailable
+from imago.errors import ImagoError, LedgerUnavailable, SettingsError
 
 if TYPE_CHECKING:
     from imago.alerts.rendering import Message
@@ -84,6 +84,8 @@ def _look(
     connect(env)  # first: without a ledger nothing else can be written down
     context = RunContext(run_id=f"watch__{now:%Y-%m-%dT%H:%M:%S}", actor="imago watch")
     facts, problem = _airflow(env, variables)
+    if isinstance(problem, SettingsError):
+        look.untold.append(f"Airflow was not looked at: {problem.message}; {problem.next_step}")
     try:
         try:
             look.summary = watchdog.check(env, models, now, facts, context=context)
@@ -95,19 +97,23 @@ def _look(
     finally:
         if facts is not None:
             facts.__exit__()
-    _note_api(env, problem, now, context)
+    if not isinstance(problem, SettingsError):
+        _note_api(env, problem, context)
     delivered = alerts.deliver(env, seconds=seconds)
     look.told = delivered["messages"]
     look.summary["delivery"] = delivered
     look.wrong = _open_troubles(env)
-    look.untold = [f"{where}: {why}" for where, why in sorted(delivered["problems"].items())]
+    look.untold += [f"{where}: {why}" for where, why in sorted(delivered["problems"].items())]
 
 
 def _airflow(env: Environment, variables: Mapping[str, str]) -> tuple[Any, ImagoError | None]:
     """Airflow's facts, or why there are none."""
     from imago.jobs.airflow_facts import RestFacts
 
-    facts = RestFacts.of(env, variables, timeout=20.0)
+    try:
+        facts = RestFacts.of(env, variables, timeout=20.0)
+    except SettingsError as problem:
+        return None, problem
     try:
         facts.parts()
     except ImagoError as problem:
@@ -116,7 +122,7 @@ def _airflow(env: Environment, variables: Mapping[str, str]) -> tuple[Any, Imago
     return facts, None
 
 
-def _note_api(env: Environment, problem: ImagoError | None, now: datetime, context: Any) -> None:
+def _note_api(env: Environment, problem: ImagoError | None, context: Any) -> None:
     from imago.alerts.outbox import raise_alert, resolve
     from imago.alerts.watch import API, unreachable_alert
     from imago.ledger import connect
@@ -157,9 +163,10 @@ def _ledger_is_back(env: Environment, now: datetime, memory: Path, look: Look) -
     from imago.alerts.rendering import ledger_back
 
     known = _read(memory, env)
-    if known and _send(
-        env, ledger_back(env.name, datetime.fromisoformat(known["since"]), now), str(uuid.uuid4()), look
-    ):
+    if not known:
+        return
+    message = ledger_back(env.name, datetime.fromisoformat(known["since"]), now)
+    if _send(env, message, str(uuid.uuid4()), look):
         _write(memory, env, None)
 
 
