@@ -18,8 +18,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import httpx
 import psutil
@@ -83,6 +85,7 @@ class _World:
     variables: dict[str, str]
     airflow: Any
     state: Any
+    tick: float
     watch: threading.Lock = field(default_factory=threading.Lock)
 
     def dag(self, stage: str) -> str:
@@ -118,8 +121,8 @@ def _judge(report: Report, world: _World, name: str, bound: float, silence: _Sil
 
 
 def _never_started(world: _World) -> _Silence:
-    # Its DAG file was broken before Airflow ever read it; today's outcomes fell due before the stack started.
-    return _Silence(time.time(), ("No run of", world.dag("outcome_refresh")))
+    # Its DAG file is broken, so nothing happens at the tick. A minute later the day is late.
+    return _Silence(world.tick + 60.0, ("No run of", world.dag("outcome_refresh")))
 
 
 def _paused(world: _World) -> _Silence:
@@ -202,7 +205,7 @@ def _raise_something(world: _World) -> None:
 
 
 def _prepare(world: _World) -> None:
-    """Two years' worth of nothing is loaded, only what the two runs need; and Airflow has read its DAGs."""
+    """Lands what the two runs need, and waits until Airflow has read its DAGs and the watch has looked once."""
     from imago.context import RunContext
     from imago.environments import load_environment
     from imago.jobs.landing import land
@@ -213,6 +216,10 @@ def _prepare(world: _World) -> None:
         if time.monotonic() > deadline:
             raise RuntimeError(f"Airflow knows only {world.airflow.dag_ids('dev__')} after 180 s")
         time.sleep(1.0)
+    with world.watch:
+        pass
+    if time.time() > world.tick:
+        raise RuntimeError(f"the stack took longer to start than {UNTIL_THE_TICK:.0f} s: give it more")
 
 
 @contextmanager
@@ -231,7 +238,9 @@ def _stack(home: Path) -> Iterator[_World]:
     (project / "dags" / "outcome_refresh.py").write_text("an editor's accident(\n", encoding="utf-8")
     (project / "airflow_settings.yaml").symlink_to(ROOT / "airflow_settings.yaml")
     (specs / "imago_models").mkdir(parents=True)
-    text = SPECS.format(shipped=str(ROOT / "include" / "imago_models"))
+    tick = datetime.fromtimestamp(time.time() + UNTIL_THE_TICK, ZoneInfo("America/New_York")).replace(second=0)
+    cron = f"{tick.minute} {tick.hour} * * *"
+    text = SPECS.format(shipped=str(ROOT / "include" / "imago_models"), cron=cron)
     (specs / "imago_models" / "__init__.py").write_text(text, encoding="utf-8")
     layout = Layout(root=home / "state", project=project)
     given = {
@@ -246,7 +255,7 @@ def _stack(home: Path) -> Iterator[_World]:
         up(layout, report=lambda name, event, detail: print(f"  {name} {event} {detail}", file=sys.stderr))
         variables = environment_variables(layout.root)
         with AirflowApi.from_variables(variables=variables) as airflow:
-            yield _World(home, variables, airflow, lambda: StackState(layout))
+            yield _World(home, variables, airflow, lambda: StackState(layout), tick.timestamp())
     finally:
         down(layout)
         for name, value in before.items():

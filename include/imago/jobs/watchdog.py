@@ -93,6 +93,7 @@ class _Watch:
         from imago.alerts.watch import due_partitions, late_alert
 
         grace = timedelta(minutes=self.env.late_after_minutes)
+        since = self._watched_since()
         started = {(run.dag_id, run.ds) for run in self.seen.runs}
         for spec in self.awake:
             due = due_partitions(spec, self.now, grace=grace, look_back_days=look_back_days)
@@ -101,7 +102,7 @@ class _Watch:
                 if self._published(spec.name, expected.table, expected.ds) is not None:
                     for rule, subject in (("partition_late", expected.table), ("run_missing", dag)):
                         self._well(spec.name, rule, subject, ds=expected.ds)
-                else:
+                elif expected.fires_at >= since[spec.name]:
                     self.found.append(
                         late_alert(
                             spec,
@@ -111,6 +112,18 @@ class _Watch:
                             is_paused=dag in self.seen.paused,
                         )
                     )
+
+    def _watched_since(self) -> dict[str, datetime]:
+        """When each model was looked at first; this is such a look for a new one. A model that came to Airflow today
+        owes nothing for yesterday."""
+        from sqlalchemy import select
+        from sqlalchemy.dialects.postgresql import insert
+
+        from imago.ledger.schema import watched
+
+        for spec in self.models:
+            self.connection.execute(insert(watched).values(model=spec.name, since=self.now).on_conflict_do_nothing())
+        return {row.model: row.since for row in self.connection.execute(select(watched)).all()}
 
     def _followers(self, spec: ModelSpec, due: Iterable[Expected], grace: timedelta) -> Iterable[Expected]:
         """What a day's features start, once the clock's own run has published them: predictions where a champion

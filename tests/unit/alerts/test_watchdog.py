@@ -51,6 +51,13 @@ def spec(**changes):
     return SimpleNamespace(**{**values, **changes})
 
 
+@pytest.fixture
+def dev(dev):
+    """An environment whose watchdog has looked before: what fell due earlier was nobody's duty."""
+    check(dev, [spec()], NIGHT - timedelta(days=3), Airflow())
+    return dev
+
+
 def ran(dag: str = FEATURES, ds: str | None = "2013-10-05", state: str = "running", run_id: str = "run-1") -> RunFacts:
     return RunFacts(dag_id=dag, run_id=run_id, ds=ds, state=state)
 
