@@ -34,11 +34,13 @@ SLACK = 70.0  # for one look, one delivery and a machine that is busy with all o
 HEARTBEAT = 300.0  # Airflow's own time until a task without a supervisor counts as lost
 SCHEDULER = 60.0  # the embedded stack's time until a silent scheduler counts as dead
 MODEL = "flight_delays"
-# The shipped model, in a world that goes on today.
+UNTIL_THE_TICK = 420.0  # seconds for the stack to start and the watch to look once, before the day's runs fall due
+# The shipped model, in a world that goes on today, whose daily runs fall due soon.
 SPECS = """
 __path__.append({shipped!r})
 from imago_models.flight_delays import FLIGHT_DELAYS
-MODELS = (FLIGHT_DELAYS.model_copy(update={{"last_day": None}}),)
+from imago.specs import Schedules
+MODELS = (FLIGHT_DELAYS.model_copy(update={{"last_day": None, "schedules": Schedules(daily={cron!r})}}),)
 """
 
 
