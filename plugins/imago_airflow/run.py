@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-from imago.context import Mode, RunContext, code_commit
+from imago.context import RunContext, code_commit, mode_of
 from imago.days import parse_day
 from imago.environments import Environment
 from imago.errors import ImagoError
-from imago.names import AS_WAS
+from imago.names import AS_WAS, run_name
 from imago.specs import ModelSpec, get_model
 from imago_airflow.connections import environment_for
 
@@ -65,11 +65,6 @@ def open_run(context: Mapping[str, Any], *, environment: str, model: str) -> Run
     )
 
 
-def run_name(dag_id: str, run_id: str) -> str:
-    """How the ledger names an Airflow run: a run's id alone may stand in several DAGs."""
-    return f"{dag_id}/{run_id}"
-
-
 def day_of(*, partition_key: str | None, asked: str | None) -> str | None:
     """The run's day: its partition key, else what the trigger form asks for (`dag.test()` cannot pass a key)."""
     if partition_key and asked and partition_key != asked:
@@ -84,23 +79,6 @@ def day_of(*, partition_key: str | None, asked: str | None) -> str | None:
     if day:
         parse_day(day)
     return day or None
-
-
-def mode_of(
-    *, run_type: str, triggering_extras: Iterable[Mapping[str, Any]], asked: Literal["auto", "live", "backfill"] | None
-) -> Mode:
-    """Whether people are told of what this run finds.
-
-    A backfill is one, whatever its form says: nobody is paged for it. Runs that its events start look like any other
-    asset-triggered run, so the mode travels in the events. One live event among several makes the run live: somebody
-    waits for it.
-    """
-    if run_type == "backfill":
-        return "backfill"
-    if asked is not None and asked != "auto":
-        return asked
-    modes = {extra.get("mode") for extra in triggering_extras}
-    return "backfill" if modes == {"backfill"} else "live"
 
 
 def champion_of(*, triggering_extras: Iterable[Mapping[str, Any]], asked: str | None) -> str:

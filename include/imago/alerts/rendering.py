@@ -165,6 +165,36 @@ def trial(environment: str, address: str, by: str) -> Message:
     )
 
 
+def ledger_down(environment: str, reason: str, since: datetime, now: datetime) -> Message:
+    """What is said past the outbox when there is none."""
+    words = f"The ledger of {environment} does not answer"
+    for_how_long = f" since {lasted(now - since)}" if now - since > timedelta(minutes=1) else ""
+    return Message(
+        text=escape(f"Critical in {environment} platform: {words}."),
+        blocks=[
+            _section(f":red_circle: *{escape(words)}{for_how_long}*"),
+            _section(
+                "*Why it matters:* Nothing can be published, no champion looked up, no alert written down.\n"
+                "*What Imago did:* `imago watch` told you itself, and says it again once an hour."
+            ),
+            _section("*Next step:* check that Postgres runs, has room on its disk and can be reached."),
+            _context(escape(reason)),
+            _context(f"Runbook: docs/{get_rule('ledger_down').runbook}"),
+        ],
+        subject=f"[{environment}] platform: {words}",
+    )
+
+
+def ledger_back(environment: str, since: datetime, now: datetime) -> Message:
+    """The end of that."""
+    words = f"The ledger of {environment} answers again, after {lasted(now - since)}."
+    return Message(
+        text=escape(words),
+        blocks=[_section(f"{_RESOLVED} *{escape(words)}*")],
+        subject=f"[{environment}] platform: The ledger of {environment} does not answer",
+    )
+
+
 def escape(value: Any) -> str:
     """A value as Slack shows it literally: `&`, `<` and `>` mean nothing any more.
 

@@ -193,6 +193,19 @@ _ALL = (
 
 RULES: dict[str, Rule] = {rule.name: rule for rule in _ALL}
 
+# What the watchdog looks for.
+WATCHED = frozenset(
+    {
+        "partition_late",
+        "run_missing",
+        "run_unreported",
+        "task_killed",
+        "dag_paused",
+        "delivery_stalled",
+        "airflow_down",
+    }
+)
+
 
 def get_rule(name: str) -> Rule:
     """The rule called `name`; an unknown one is refused with those that exist."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -61,7 +62,7 @@ def detail(env: Environment, incident_id: int) -> dict[str, Any]:
         said = connection.execute(
             select(alerts).where(alerts.c.incident_id == incident_id).order_by(alerts.c.id.desc()).limit(200)
         )
-        told = [dict(one) for one in said.mappings()]
+        told = [{**one, "links": _links(env, dict(one))} for one in said.mappings()]
         asked = connection.execute(
             select(silences).where(silences.c.dedup_key == row.dedup_key).order_by(silences.c.id.desc()).limit(50)
         )
@@ -102,6 +103,15 @@ def picture(env: Environment, incident_id: int) -> bytes | None:
     with connect(env).connect() as connection:
         found = Picture.from_json(connection.execute(query).scalar_one_or_none())
     return png(found) if found else None
+
+
+def _links(env: Environment, alert: Mapping[str, Any]) -> dict[str, str]:
+    """Where to read on: what the alert names, and the run that raised it."""
+    from imago.jobs.alerts import routing
+
+    body = alert["body"]
+    named = {name.lower(): to for name, to in body.get("links", ())}
+    return {**routing(env).links_of(alert["run_id"], body.get("task")), **named}
 
 
 def _titles(connection: Connection, ids: list[int]) -> dict[int, str]:

@@ -263,6 +263,14 @@ failed_attempts = Table(
     _now("failed_at"),
 )
 
+# The watchdog's first look at a model: what fell due before was nobody's duty yet.
+watched = Table(
+    "watched",
+    metadata,
+    Column("model", Text, primary_key=True),
+    Column("since", DateTime(timezone=True), nullable=False),
+)
+
 # What an alert says is at stake, known without reading a table of data.
 worth = Table(
     "worth",

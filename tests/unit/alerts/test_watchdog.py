@@ -11,7 +11,8 @@ from sqlalchemy import insert, select
 from imago.alerts.outbox import Alert, raise_alert
 from imago.alerts.watch import due_partitions
 from imago.context import RunContext
-from imago.jobs.watchdog import RunFacts, check
+from imago.jobs.airflow_seen import Attempt, Part, RunFacts
+from imago.jobs.watchdog import check
 from imago.ledger import connect
 from imago.ledger.schema import alerts, incidents, publications
 
@@ -22,8 +23,20 @@ NIGHT = datetime(2013, 10, 5, 6, 30, tzinfo=UTC)  # 02:30 in New York, half an h
 class Airflow:
     """Answers by value."""
 
-    def __init__(self, *runs: RunFacts, paused: frozenset[str] = frozenset()) -> None:
-        self.runs, self.paused = runs, paused
+    def __init__(
+        self,
+        *runs: RunFacts,
+        paused: frozenset[str] = frozenset(),
+        parts: tuple[Part, ...] = (),
+        attempts: tuple[Attempt, ...] = (),
+    ) -> None:
+        self.runs, self.paused, self.said, self.attempts = runs, paused, parts, attempts
+
+    def parts(self) -> tuple[Part, ...]:
+        return self.said
+
+    def failed_attempts_since(self, since: datetime) -> tuple[Attempt, ...]:
+        return self.attempts
 
     def paused_dags(self) -> frozenset[str]:
         return self.paused
@@ -36,6 +49,13 @@ def spec(**changes):
     values = {"name": "m", "timezone": "America/New_York", "label_delay_days": 1, "first_day": "2013-10-05"}
     values |= {"last_day": "2013-12-31", "schedules": SimpleNamespace(daily="0 0 * * *")}
     return SimpleNamespace(**{**values, **changes})
+
+
+@pytest.fixture
+def dev(dev):
+    """An environment whose watchdog has looked before: what fell due earlier was nobody's duty."""
+    check(dev, [spec()], NIGHT - timedelta(days=3), Airflow())
+    return dev
 
 
 def ran(dag: str = FEATURES, ds: str | None = "2013-10-05", state: str = "running", run_id: str = "run-1") -> RunFacts:

@@ -1,5 +1,5 @@
 """How alerts are told: where each channel stands, what was posted when, who muted or acknowledged what until when, why
-an attempt of a task failed, and what a day of a model's decisions was worth."""
+an attempt of a task failed, since when a model is watched, and what a day of a model's decisions was worth."""
 
 from alembic import op
 
@@ -52,6 +52,11 @@ create table failed_attempts (
     error text not null,
     failed_at timestamptz not null default clock_timestamp(),
     primary key (run_id, task_id, map_index, try_number)
+);
+
+create table watched (
+    model text primary key,
+    since timestamptz not null
 );
 
 create table worth (
