@@ -11,7 +11,7 @@ BENCHMARKS ?= features publish training
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up down status doctor test unit proof-gates proof-fight bench lint lock clean
+.PHONY: help install demo up down status doctor test unit proof-gates proof-fight proof-scoring bench lint lock clean
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ proof-gates: install ## Prove the gates: bad data, sabotages and kills are stopp
 
 proof-fight: install ## Prove the fair fight: neither luck, a leak, a hostile file nor a race makes a champion (SIZE=small|full)
 	@$(BIN)/python -m proofs.fight --size $(SIZE)
+
+proof-scoring: install ## Prove the scoring: exactly once, as it was, explained, never from damaged files (SIZE=small|full)
+	@$(BIN)/python -m proofs.scoring --size $(SIZE)
 
 bench: install ## Measure beside what one would run instead: each script of benchmarks/ prints its table
 	@for script in $(BENCHMARKS); do $(BIN)/python -m benchmarks.$$script || exit 1; done

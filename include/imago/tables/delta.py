@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 from deltalake import DeltaTable
-from deltalake.exceptions import TableNotFoundError
+from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from imago import ledger
 from imago.context import RunContext
@@ -24,7 +24,7 @@ from imago.errors import DamagedPartition, MissingPartition
 from imago.ledger import pins, publications
 from imago.names import check_model_name, check_table_name
 from imago.storage import Storage
-from imago.tables import commits, files
+from imago.tables import commits, files, witness
 from imago.tables.infos import PartitionInfo, Publication
 
 __all__ = ["PartitionInfo", "Publication", "Table"]
@@ -63,11 +63,16 @@ class Table:
         return self.storage.delta_options
 
     def open(self, version: int | None = None) -> DeltaTable | None:
-        """A handle on one version (the newest when None); None before the first publish."""
+        """A handle on one version (the newest when None); None before the first publish. Raises DamagedPartition for a
+        log that cannot be read."""
         try:
             return DeltaTable(self.uri, version=version, storage_options=self.options)
         except TableNotFoundError:
             return None
+        except DeltaError as error:
+            if not commits.is_damage(error):
+                raise
+            raise self._damaged_log(str(error).partition("\n")[0], None) from error
 
     def version(self) -> int | None:
         """The newest version, None before the first publish."""
@@ -80,7 +85,10 @@ class Table:
         Raises DamagedPartition, MissingPartition for files that a vacuum removed.
         """
         table = self.open(version)
-        found = [] if table is None else self.live(table, days)
+        if table is None:
+            return []
+        days = self._agreed(table, days)
+        found = self.live(table, days)
         for uri in found:
             self._bytes(uri, version)
         return found
@@ -103,7 +111,7 @@ class Table:
         table = self.open(version)
         if table is None:
             raise self._missing("the table has no version yet", None)
-        return self.rows(table, days, columns, version)
+        return self.rows(table, self._agreed(table, days), columns, version)
 
     def rows(
         self,
@@ -131,7 +139,22 @@ class Table:
         table = self.open()
         if table is None or commits.fence_of(table, self.name, ds) is None:
             raise self._missing(f"the partition {ds} is not published", ds)
-        return self.rows(table, [ds], columns)
+        return self.rows(table, self._agreed(table, [ds]), columns)
+
+    def _agreed(self, table: DeltaTable, days: Iterable[str] | None) -> list[str] | None:
+        """The days back, when log and ledger agree on what each of them holds. Raises DamagedPartition."""
+        asked = None if days is None else list(days)
+        with ledger.connect(self.environment).connect() as connection:
+            known = publications.latest(connection, self.model, self.name, asked, until=table.version())
+        live: dict[str, list[str]] = {}
+        for uri in self.live(table, asked):
+            live.setdefault(files.day_of(uri), []).append(uri)
+        for ds in sorted(set(live) - set(asked or live)):
+            raise self._damaged_log(f"it gives a file of {ds} for {', '.join(asked or ())}", ds)
+        fences = {ds: commits.fence_of(table, self.name, ds) or 0 for ds in known}
+        for ds, seen in witness.contradicted(known, live, fences):
+            raise self._damaged_log(f"it gives {seen} for the rows {known[ds]['digest'][:12]}", ds)
+        return asked
 
     def _bytes(self, uri: str, version: int | None) -> pa.Buffer:
         try:
@@ -152,6 +175,18 @@ class Table:
             raise self._damaged(
                 "a stored file does not hold the bytes that were published", files.day_of(uri), uri
             ) from None
+
+    def _damaged_log(self, seen: str, ds: str | None) -> DamagedPartition:
+        return DamagedPartition(
+            f"{self.name}: the table's log does not say what was published",
+            **self.where,  # type: ignore[arg-type]
+            partition=ds,
+            rule="the log and the ledger agree on what a day holds",
+            file=f"{self.relative}/_delta_log",
+            seen=seen,
+            next_step="restore the files of that folder from the bucket's versions or a backup; where only the newest "
+            f"was hurt, {self._stage} for that day writes the partition anew",
+        )
 
     def _damaged(self, message: str, ds: str, uri: str) -> DamagedPartition:
         return DamagedPartition(
