@@ -13,8 +13,12 @@ form may ask for `today` or for a version; that is marked in the partition's pro
 **Safe to run again?** Yes: retries, clears, backfills, two runs of one day at once. The same inputs publish no new
 version; of two attempts the older one is fenced off and says by whom.
 
+**In parts.** Where the spec says `scoring=Scoring(parts=4)`, `plan` binds the day, mapped tasks score a slice of its
+rows each, and `publish` makes them one partition in one commit: the same rows. A part that fails can be cleared alone.
+
 **When it fails.** *No champion*: train and deploy first, or ask for `today`. *Missing partition*: refresh the features
-of that day. It never scores yesterday's features instead.
+of that day; the task waits for it by its retries. *Refused*: the rows break the champion's contract and the spec's
+policy for bad rows stops there; the error names column, rule and rows. It never scores yesterday's features instead.
 """
 
 from __future__ import annotations
@@ -25,7 +29,7 @@ from imago.environments import hosted_environments
 from imago.specs import ModelSpec
 from imago_airflow.assets import asset
 from imago_airflow.defaults import POOLS, by_asset, day_params, stage_dag
-from imago_airflow.operators import ScoreOperator
+from imago_airflow.operators import PlanScoringOperator, PublishPartsOperator, ScoreOperator, ScorePartOperator
 from imago_models import MODELS
 
 
@@ -48,13 +52,26 @@ def build(environment: str, spec: ModelSpec) -> DAG:
         schedule=by_asset(spec, asset(environment, spec.name, "features"), spec.schedules.daily, days_back=0),
         params=form,
     ) as dag:
-        ScoreOperator(
-            task_id="score",
-            environment=environment,
-            model=spec.name,
-            outlets=[asset(environment, spec.name, "predictions")],
-            pool=POOLS["score"],
-        )
+        common = {"environment": environment, "model": spec.name, "pool": POOLS["score"]}
+        outlets = [asset(environment, spec.name, "predictions")]
+        if spec.scoring.parts == 1:
+            ScoreOperator(task_id="score", outlets=outlets, **common)
+        else:
+            plan = PlanScoringOperator(task_id="plan", **common)
+            parts = ScorePartOperator.partial(
+                task_id="score",
+                assignment=plan.output["assignment"],
+                map_index_template="{{ task.title }}",
+                **common,
+            ).expand(piece=plan.output["slices"])
+            publish = PublishPartsOperator(
+                task_id="publish",
+                assignment=plan.output["assignment"],
+                parts=parts.output,
+                outlets=outlets,
+                **common,
+            )
+            plan >> parts >> publish
     return dag
 
 

@@ -14,6 +14,7 @@ import posixpath
 from collections.abc import Sequence
 from datetime import datetime
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imago.environments import Environment
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 IDENTITY = "_imago/environment.json"
 CHECKSUM = ".sha256"
 _SEAL = '\n"{}"\n'
+_PIECE = 8 * 1024 * 1024
 
 
 def checksum_of(rel: str) -> str:
@@ -142,6 +144,26 @@ class Storage:
         with filesystem.open_output_stream(temporary) as stream:
             stream.write(data)
         filesystem.move(temporary, path)
+
+    def put_file(self, rel: str, file: Path) -> None:
+        """Takes a file of this machine into the storage, where readers see it whole or not at all; in a folder the file
+        itself moves, which costs nothing from `scratch`."""
+        target = self.path(rel)
+        if not self.environment.on_s3:
+            self.filesystem.create_dir(posixpath.dirname(target), recursive=True)
+            file.replace(target)
+            return
+        with file.open("rb") as source, self.filesystem.open_output_stream(target) as stream:
+            while piece := source.read(_PIECE):
+                stream.write(piece)
+
+    def scratch(self) -> str | None:
+        """The folder of this machine for files on their way to `put_file`; None for the system's own."""
+        if self.environment.on_s3:
+            return None
+        folder = self.path("staging/scratch")
+        self.filesystem.create_dir(folder, recursive=True)
+        return folder
 
     def read_bytes(self, rel: str) -> bytes:
         """The bytes of a file; a missing one raises FileNotFoundError."""

@@ -213,6 +213,24 @@ def _is_told(connection: Connection, occurrence: str, context: RunContext, *wher
     return True
 
 
+def last_title(connection: Connection, model: str, rule: str, subject: str, ds: str) -> str | None:
+    """What was last told of a day by this rule, while its incident is open."""
+    query = (
+        select(alerts.c.title)
+        .join(incidents, alerts.c.incident_id == incidents.c.id)
+        .where(
+            alerts.c.model == model,
+            alerts.c.rule == rule,
+            alerts.c.subject == subject,
+            alerts.c.ds == ds,
+            incidents.c.status == "open",
+        )
+        .order_by(alerts.c.id.desc())
+        .limit(1)
+    )
+    return connection.execute(query).scalar_one_or_none()
+
+
 def is_reported(connection: Connection, run_id: str, *rules: str) -> bool:
     """Whether that run already alerted (by one of the rules, where some are named), whatever became of the alert."""
     query = select(alerts.c.id).where(or_(alerts.c.run_id == run_id, alerts.c.body["runs"].contains([run_id])))

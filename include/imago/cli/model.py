@@ -94,9 +94,9 @@ def explain(
     as_json: JsonOption = False,
 ) -> None:
     """Rebuilds one stored prediction from its provenance, and says whether it is equal and what drove it."""
-    from imago.jobs import scoring
+    from imago.jobs import explaining
 
-    told = scoring.explain(environment(env), get_model(model), key, ds)
+    told = explaining.explain(environment(env), get_model(model), key, ds)
     if as_json:
         print_json(told)
     else:

@@ -16,6 +16,7 @@ from imago.days import parse_day
 from imago.errors import ImagoError, SpecError
 from imago.names import check_model_name
 from imago.specs.part import Part as _Part
+from imago.specs.scoring import Scoring
 from imago.specs.search import Search
 
 if TYPE_CHECKING:
@@ -184,6 +185,7 @@ class ModelSpec(_Part):
     guardrails: Guardrails
     slices: tuple[str, ...] = ()
     training: Training = Training()
+    scoring: Scoring = Scoring()
     decision_threshold: float = 0.5
     drift: Drift = Drift()
     business: BusinessMetric | None = None

@@ -2,7 +2,14 @@
 
 from imago_airflow.operators.refresh import AnnounceOperator, RefreshOperator
 from imago_airflow.operators.release import DeployEndpointOperator, JudgeOperator, PromoteOperator, RollbackOperator
-from imago_airflow.operators.score import MonitorOperator, RefreshMetricsOperator, ScoreOperator
+from imago_airflow.operators.score import (
+    MonitorOperator,
+    PlanScoringOperator,
+    PublishPartsOperator,
+    RefreshMetricsOperator,
+    ScoreOperator,
+    ScorePartOperator,
+)
 from imago_airflow.operators.train import FitOperator, FreezeOperator, ReportOperator
 from imago_airflow.operators.upkeep import (
     CorrectionsOperator,
@@ -20,12 +27,15 @@ __all__ = [
     "FreezeOperator",
     "JudgeOperator",
     "MonitorOperator",
+    "PlanScoringOperator",
     "PromoteOperator",
+    "PublishPartsOperator",
     "RefreshMetricsOperator",
     "RefreshOperator",
     "ReportOperator",
     "RetentionOperator",
     "RollbackOperator",
     "ScoreOperator",
+    "ScorePartOperator",
     "WatchdogOperator",
 ]

@@ -50,6 +50,15 @@ fake(
     report=lambda env, spec, day, snapshot, fitted, context: CALLS.append([day, snapshot, fitted]) or {},
 )
 fake("scoring", score=note("score"))
+fake(
+    "scoring_parts",
+    plan=lambda env, spec, day, context, champion: {
+        "assignment": {"ds": day, "choice": champion},
+        "slices": [[1, 0, 131072], [2, 131072, 200000]],
+    },
+    score_part=lambda env, spec, assignment, piece, context: {"part": piece[0], "of": assignment["ds"]},
+    publish_parts=lambda env, spec, assignment, parts, context: CALLS.append([assignment, list(parts)]) or {},
+)
 fake("serving", deploy=note("deploy"))
 fake("deployment", judge=note("judge"))
 fake(
@@ -66,6 +75,9 @@ from airflow.models.dagrun import DagRun  # noqa: E402
 from airflow.models.pool import Pool  # noqa: E402
 from airflow.utils.session import create_session  # noqa: E402
 from sqlalchemy import select, update  # noqa: E402
+
+import imago_models  # noqa: E402
+from imago.specs import Scoring  # noqa: E402
 
 for pool in ("imago_dbt", "imago_train", "imago_score", "imago_deliver"):
     Pool.create_or_update_pool(name=pool, slots=1, description="", include_deferred=False)
@@ -145,4 +157,10 @@ result["kept"] = run("deployment", {"ds": "2013-10-01"})
 VERDICT.update(moved=True, outcome="promoted")
 result["promoted"] = run("deployment", {"ds": "2013-10-01"})
 result["deployed_in_backfill"] = run("endpoint_deploy", {"ds": "2013-10-01", "mode": "backfill"})
+whole, imago_models.MODELS = (
+    imago_models.MODELS,
+    (imago_models.MODELS[0].model_copy(update={"scoring": Scoring(parts=2)}),),
+)
+result["in_parts"] = run("batch_scoring", {"ds": "2013-10-08", "champion": "today"})
+imago_models.MODELS = whole
 print(json.dumps(result))

@@ -9,7 +9,7 @@ import pytest
 from champion_world import BACKFILL, FIRST, LIVE, ROWS, crown, publish, world_rows
 
 from imago.errors import Fenced, MissingPartition, NoChampion
-from imago.jobs import scoring
+from imago.jobs import explaining, scoring
 from imago.tables import Table
 
 
@@ -101,7 +101,7 @@ def test_the_profile_accounts_for_every_row(reign, toy):
 
 def test_explain_rebuilds_a_prediction_and_names_what_drove_it(reign, toy):
     scoring.score(reign, toy, FIRST, LIVE)
-    told = scoring.explain(reign, toy, f"{FIRST}-007", FIRST)
+    told = explaining.explain(reign, toy, f"{FIRST}-007", FIRST)
     assert told["equal"] is True
     assert told["drivers"][0]["feature"] in ("risk", "gate")
 
@@ -110,14 +110,14 @@ def test_explain_uses_the_features_that_were_read_then_not_the_corrected_ones(re
     scoring.score(reign, toy, FIRST, LIVE)
     corrected, _ = world_rows([FIRST], shift=2.0)
     publish(reign, "features", corrected, [FIRST])
-    assert scoring.explain(reign, toy, f"{FIRST}-007", FIRST)["equal"] is True
+    assert explaining.explain(reign, toy, f"{FIRST}-007", FIRST)["equal"] is True
 
 
 def test_a_score_that_is_not_finite_refuses_the_day(toy):
     import numpy as np
 
     from imago.errors import RefusedPartition
-    from imago.scoring.predictions import predict
+    from imago.scoring.whole import predict
 
     class Broken:
         card: ClassVar = {"problem": "binary"}

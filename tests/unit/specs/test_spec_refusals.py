@@ -17,6 +17,7 @@ from imago.specs import (
     ModelSpec,
     Range,
     Schedules,
+    Scoring,
     Search,
     Training,
     get_model,
@@ -66,10 +67,14 @@ def test_a_spec_that_is_not_valid_is_refused_with_its_field(field: str, value: A
         (BusinessMetric, {"name": "x", "unit": "USD", "caught": float("inf"), "false_alarm": 0.0, "missed": 0.0}),
         (Drift, {"seasonal": {"carrier": (9.0, -1.0)}}),
         (Drift, {"psi_warning": 1.0, "psi_critical": 0.5}),
+        (Scoring, {"engine": "pandas"}),
+        (Scoring, {"parts": 0}),
+        (Scoring, {"bad_rows": "drop"}),
+        (Scoring, {"max_bad_rate": 1.5}),
     ],
 )
 def test_a_part_of_a_spec_that_is_not_valid_is_refused(part: Any, fields: dict[str, Any]) -> None:
-    with pytest.raises(SpecError, match=r"allowed|finite|bound|critical"):
+    with pytest.raises(SpecError, match=r"allowed|finite|bound|critical|engine|parts|bad_rows|max_bad_rate"):
         part(**fields)
 
 

@@ -11,7 +11,7 @@ from problem_world import CLASSES, PROBLEMS, boosting, forest, linear, spec_of, 
 from toy_world import BACKFILL, LIVE, publish, train
 
 from imago.errors import ImagoError, ModelRefused, RefusedPartition, ReleaseBlocked
-from imago.jobs import deployment, metrics, monitoring, scoring
+from imago.jobs import deployment, explaining, metrics, monitoring, scoring
 from imago.ledger import champions, connect
 from imago.registry import load_model
 from imago.registry.tracking import Tracker
@@ -59,7 +59,7 @@ def test_a_model_of_each_problem_lives_its_whole_life(dev, problem):
     assert set(rows.column_names) == {"key", "ds", "event_time", "model_version", *DECIDES[problem]}
     assert sum(scored["decisions"].values()) == (0 if problem == "regression" else scored["rows"])
     assert scoring.score(dev, spec, FIRST, BACKFILL)["changed"] is False
-    told = scoring.explain(dev, spec, "007", FIRST)
+    told = explaining.explain(dev, spec, "007", FIRST)
     assert told["equal"] is True
     assert abs(told["drivers"][0]["effect"]) > 0
 
