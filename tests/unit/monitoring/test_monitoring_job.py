@@ -96,14 +96,16 @@ def test_an_unscored_day_says_what_to_run(reign, toy):
         monitoring.monitor(reign, toy, WEEK[0], LIVE)
 
 
-@pytest.mark.parametrize("harm", [lambda whole: whole[:-1], lambda whole: whole.replace(b"0.0", b"0.1", 1), lambda _: b""])
+@pytest.mark.parametrize(
+    "harm", [lambda whole: whole[:-1], lambda whole: whole.replace(b"0.0", b"0.1", 1), lambda _: b""]
+)
 def test_a_damaged_reference_is_made_anew_and_never_read(reign, toy, harm):
     scoring.score(reign, toy, WEEK[0], LIVE)
     (stored,) = Path(reign.storage_root).glob("models/toy/references/*/profile.json")
     whole = stored.read_bytes()
     stored.write_bytes(harm(whole))
     assert stored.read_bytes() != whole
-    with pytest.raises(DamagedPartition, match="profile.json"):
+    with pytest.raises(DamagedPartition, match=r"profile\.json"):
         monitoring.monitor(reign, toy, WEEK[0], LIVE)
     assert scoring.score(reign, toy, WEEK[0], LIVE)["changed"] is False
     assert stored.read_bytes() == whole

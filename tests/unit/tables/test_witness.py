@@ -29,7 +29,7 @@ def publish(table: Table, ds: str, value: float):
 
 @pytest.fixture
 def table(dev) -> Table:
-    """Two days, the first of them published twice: version 1 holds 1.0, version 2 the second day, version 3 holds 2.0."""
+    """Two days, the first of them twice: version 1 holds its 1.0, version 2 the second day, version 3 its 2.0."""
     table = Table(dev, "flight_delays", "features")
     publish(table, FIRST, 1.0)
     publish(table, NEXT, 1.0)
