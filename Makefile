@@ -57,6 +57,9 @@ proof-gates: install ## Prove the gates: bad data, sabotages and kills are stopp
 proof-fight: install ## Prove the fair fight: neither luck, a leak, a hostile file nor a race makes a champion (SIZE=small|full)
 	@$(BIN)/python -m proofs.fight --size $(SIZE)
 
+proof-scoring: install ## Prove the scoring: exactly once, as it was, explained, never from damaged files (SIZE=small|full)
+	@$(BIN)/python -m proofs.scoring --size $(SIZE)
+
 proof-monitoring: install ## Prove monitoring: quiet when all is well, right when it is not, and no alert is lost (SIZE=small|full)
 	@$(BIN)/python -m proofs.monitoring --size $(SIZE)
 

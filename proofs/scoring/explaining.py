@@ -19,17 +19,13 @@ import sqlalchemy as sa
 
 from imago import ledger
 from imago.environments import Environment
+from imago.jobs.explaining import explain
 from imago.registry import load_model
 from proofs.postgres import new_environment
 from proofs.report import Report
 from proofs.scoring.champions import goes_on, lived
 from proofs.scoring.rows import of_key, stored_rows
 from proofs.scoring.world import CONTEXT, KEY, SPEC, World, corrected, publish, table
-
-try:
-    from imago.jobs.explaining import explain
-except ImportError:
-    from imago.jobs.scoring import explain
 
 
 def run(url: str, world: World, *, predictions: int) -> Report:

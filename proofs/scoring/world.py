@@ -58,10 +58,11 @@ _CANDIDATES = ("logistic_regression", "gradient_boosting", "random_forest")
 
 @dataclass(frozen=True)
 class Reign:
-    """A fitted model that can be crowned: its files in the base environment, and what the ledger says of it."""
+    """A fitted model that can be crowned: its folders in the base environment, and what the ledger says of it."""
 
     version: str
     folder: str
+    snapshot: str
     training_ds: str
     trained_until: str
     effective_ds: str
@@ -91,11 +92,15 @@ class World:
 
     def crown(self, env: Environment, reign: Reign, **changes: Any) -> Champion:
         """Copies the champion's files, and appends its row to the ledger; `changes` are of the row."""
+        self.copy(env, reign.folder)
+        self.copy(env, f"models/{SPEC.name}/references/{reign.artifact['artifact_sha256']}")
+        return crown(env, reign, artifact_uri=Storage(env).uri(reign.folder), **changes)
+
+    def copy(self, env: Environment, folder: str) -> None:
+        """Copies a folder of the base environment."""
         here, there = Storage(self.base), Storage(env)
-        for folder in (reign.folder, f"models/{SPEC.name}/references/{reign.artifact['artifact_sha256']}"):
-            for name in here.list(folder):
-                there.write_bytes(name, here.read_bytes(name))
-        return crown(env, reign, artifact_uri=there.uri(reign.folder), **changes)
+        for name in here.list(folder):
+            there.write_bytes(name, here.read_bytes(name))
 
 
 def build(url: str, home: Path, size: str) -> World:
@@ -133,7 +138,8 @@ def _fitted(env: Environment, version: str, ds: str, candidate: str, contract: A
             "contract": frozen.manifest["contract"],
         },
     )
-    reign = Reign(version, folder, ds, frozen.cut.trained_until, frozen.cut.effective_ds, artifact.as_dict())
+    cut = frozen.cut
+    reign = Reign(version, folder, frozen.folder, ds, cut.trained_until, cut.effective_ds, artifact.as_dict())
     monitoring.write_reference(env, SPEC, crown(env, reign), CONTEXT)
     return reign
 

@@ -35,6 +35,8 @@ def explain(env: Environment, spec: ModelSpec, key: str, ds: str, *, shadow: str
     Raises MissingPartition when the day is not published or the features' version was vacuumed, ModelRefused when
     the model can no longer be loaded, ImagoError for an unknown key; each says what is still known.
     """
+    import pyarrow as pa
+
     from imago.registry import load_model
     from imago.scoring.explanation import differences, verdict
 
@@ -52,10 +54,14 @@ def explain(env: Environment, spec: ModelSpec, key: str, ds: str, *, shadow: str
             next_step=f"bring the files of version {told.entry.version} back, or score the day again with another "
             f"champion (`imago backfill {spec.name} --from {ds} --to {ds} --stage batch_scoring --champion today`)",
         ) from refusal
-    features = _features(told)
-    rebuilt, reason = _again(told, scorer, features)
+    batch, place = _features(told)
+    rebuilt, reason = _again(told, scorer, batch, place)
     differing = differences(told.row, rebuilt)
-    drivers, note = ([], "") if rebuilt["score"] is None else _drivers(told, scorer, features, rebuilt)
+    drivers, note = (
+        ([], "")
+        if rebuilt["score"] is None
+        else _drivers(told, scorer, pa.Table.from_batches([batch.slice(place, 1)]), rebuilt)
+    )
     return {
         "key": key,
         "ds": ds,
@@ -189,18 +195,21 @@ def _entry(
     return entry, source
 
 
-def _features(told: _Told) -> pa.Table:
-    """The one feature row that was scored, out of a day whose digest is that of then."""
+def _features(told: _Told) -> tuple[pa.RecordBatch, int]:
+    """The batch that the row was scored in and its place there, out of a day whose digest is that of then. In other
+    company a model of matrices gives the same row a score that differs in its last bit."""
     import pyarrow.compute as pc
 
+    from imago.scoring.predictions import BATCH_ROWS
     from imago.tables import Table
     from imago.tables.digest import content_digest
 
     env, spec, ds, source = told.env, told.spec, told.ds, told.info.inputs["features"]
     table, key = Table(env, spec.name, "features"), spec.entity_key
     where: dict[str, Any] = {"environment": env.name, "model": spec.name, "table": "features", "partition": ds}
+    version = source["version"]
     try:
-        day = table.read([ds], version=source["version"])
+        day = table.read([ds], version=version)
     except MissingPartition as gone:
         newest = table.partition(ds)
         if newest is None or newest.digest != source["digest"]:
@@ -214,7 +223,8 @@ def _features(told: _Told) -> pa.Table:
                 next_step=f"score the day again with the champion of then (`imago backfill {spec.name} --from {ds} "
                 f"--to {ds} --stage batch_scoring`): what it gives can be made again",
             ) from gone
-        day = table.read([ds], version=newest.version)  # published again since, with the same rows
+        version = newest.version  # published again since, with the same rows
+        day = table.read([ds], version=version)
     seen = content_digest(day, (key,))
     if seen != source["digest"]:
         raise MissingPartition(
@@ -225,18 +235,25 @@ def _features(told: _Told) -> pa.Table:
             seen=seen,
             next_step=f"`imago partitions features {spec.name} --ds {ds}` lists the day's versions",
         )
-    row = day.filter(pc.equal(day.column(key).cast("string"), told.key))
-    if row.num_rows != 1:
+    rows = int(pc.sum(pc.equal(day.column(key).cast("string"), told.key)).as_py() or 0)
+    if rows != 1:
         raise MissingPartition(
-            f"the features of the day hold {row.num_rows} rows of {told.key}, so nobody can have scored it from them",
+            f"the features of the day hold {rows} rows of {told.key}, so nobody can have scored it from them",
             **where,
             column=key,
             next_step="score the day again",
         )
-    return row
+    with table.stream(ds, key=(key,), version=version) as stored:
+        for batch in stored.batches(BATCH_ROWS):
+            place = pc.index(batch.column(key).cast("string"), told.key).as_py()
+            if place >= 0:
+                return batch, place
+    raise AssertionError("unreachable: the key was counted above")
 
 
-def _again(told: _Told, scorer: Scorer, features: pa.Table) -> tuple[dict[str, Any], dict[str, Any] | None]:
+def _again(
+    told: _Told, scorer: Scorer, batch: pa.RecordBatch, place: int
+) -> tuple[dict[str, Any], dict[str, Any] | None]:
     """The row as the model gives it now, and the rule for which it has no score, if it has none."""
     from imago.scoring.explanation import of_reason
     from imago.scoring.inputs import judge_of
@@ -246,16 +263,20 @@ def _again(told: _Told, scorer: Scorer, features: pa.Table) -> tuple[dict[str, A
     judge = judge_of(told.spec, scorer, told.entry.version)
     predictor = Predictor(told.spec, scorer, judge, told.entry.version)
     predictor.check()
-    (batch,) = features.combine_chunks().to_batches()
     answer = predictor.answer(batch)
     if answer.rows is None:
         # Its policy would have stopped the whole day, so nothing could have been published.
         return dict.fromkeys(told.row) | {"score": None}, None
-    row = {name: value for name, value in answer.rows.to_pylist()[0].items() if name in told.row or name == "reason"}
+    row = {
+        name: value
+        for name, value in answer.rows.slice(place, 1).to_pylist()[0].items()
+        if name in told.row or name == "reason"
+    }
     if row["score"] is not None:
         return row, None
-    _, broken = judge.look(batch)
-    broken = broken or not_finite(scorer.predict(batch))
+    alone = batch.slice(place, 1)
+    _, broken = judge.look(alone)
+    broken = broken or not_finite(scorer.predict(alone))
     first = broken[0]
     reason = {
         "code": row.get("reason"),

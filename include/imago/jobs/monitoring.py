@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from imago.context import RunContext
 from imago.days import days_between, shift
 from imago.environments import Environment
-from imago.errors import Fenced, MissingPartition, ModelRefused
+from imago.errors import DamagedPartition, Fenced, MissingPartition, ModelRefused
 from imago.specs import ModelSpec
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from imago.monitoring.profiles import Profile
     from imago.monitoring.reference import Reference
 
+log = logging.getLogger(__name__)
 ATTEMPTS = 5
 SHOWN = 3  # columns named in an alert
 
@@ -29,7 +31,7 @@ def write_reference(env: Environment, spec: ModelSpec, champion: Champion, conte
 
     reference = _made(env, spec, champion)
     path = _path(spec, champion)
-    Storage(env).write_bytes(path, reference.to_json())
+    Storage(env).write_sealed(path, reference.to_json())
     return {
         "reference": path,
         "rows": reference.profile.rows,
@@ -39,14 +41,20 @@ def write_reference(env: Environment, spec: ModelSpec, champion: Champion, conte
 
 
 def reference_of(env: Environment, spec: ModelSpec, champion: Champion, context: RunContext) -> Reference:
-    """The champion's stored reference; made on first use where deployment did not write it."""
+    """The champion's stored reference; made on first use where deployment did not write it, and again where the file
+    was damaged."""
     from imago.monitoring.reference import Reference
     from imago.storage import Storage
 
     storage, path = Storage(env), _path(spec, champion)
-    if not storage.exists(path):
-        write_reference(env, spec, champion, context)
-    return Reference.from_json(storage.read_bytes(path))
+    try:
+        return Reference.from_json(storage.read_sealed(path))
+    except FileNotFoundError:
+        pass
+    except DamagedPartition as damaged:
+        log.warning("%s: it is made anew from the snapshot that the champion was trained on", damaged)
+    write_reference(env, spec, champion, context)
+    return Reference.from_json(storage.read_sealed(path))
 
 
 def monitor(env: Environment, spec: ModelSpec, ds: str, context: RunContext) -> dict[str, Any]:
@@ -208,7 +216,7 @@ def _stored_reference(env: Environment, spec: ModelSpec, identity: str) -> Refer
     from imago.monitoring.reference import Reference
     from imago.storage import Storage
 
-    return Reference.from_json(Storage(env).read_bytes(f"models/{spec.name}/references/{identity}/profile.json"))
+    return Reference.from_json(Storage(env).read_sealed(f"models/{spec.name}/references/{identity}/profile.json"))
 
 
 def _rows(ds: str, findings: Sequence[Finding], model_version: str) -> Any:

@@ -23,8 +23,10 @@ def record(connection: Connection, rows: list[dict[str, Any]]) -> None:
         connection.execute(publications.insert(), rows)
 
 
-def latest(connection: Connection, model: str, table: str, days: Iterable[str] | None = None) -> dict[str, RowMapping]:
-    """The row that last changed each partition, by day; all days when none are named.
+def latest(
+    connection: Connection, model: str, table: str, days: Iterable[str] | None = None, *, until: int | None = None
+) -> dict[str, RowMapping]:
+    """The row that last changed each partition, by day; all days when none are named. `until`: as of this version.
 
     By fence, not by time: an attempt may be overtaken between its commit and its row.
     """
@@ -36,6 +38,8 @@ def latest(connection: Connection, model: str, table: str, days: Iterable[str] |
     )
     if days is not None:
         query = query.where(publications.c.ds.in_(list(days)))
+    if until is not None:
+        query = query.where(publications.c.version <= until)
     return {row["ds"]: row for row in connection.execute(query).mappings()}
 
 

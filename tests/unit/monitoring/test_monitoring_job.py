@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from champion_world import BACKFILL, LIVE, crown, publish, world_rows
 from sqlalchemy import select
 
 from imago import ledger
 from imago.days import days_between
-from imago.errors import MissingPartition
+from imago.errors import DamagedPartition, MissingPartition
 from imago.jobs import monitoring, scoring
 from imago.ledger.schema import alerts, incidents
 from imago.tables import Table
@@ -92,3 +94,18 @@ def test_a_window_never_mixes_two_champions(reign, toy):
 def test_an_unscored_day_says_what_to_run(reign, toy):
     with pytest.raises(MissingPartition, match="batch_scoring"):
         monitoring.monitor(reign, toy, WEEK[0], LIVE)
+
+
+@pytest.mark.parametrize(
+    "harm", [lambda whole: whole[:-1], lambda whole: whole.replace(b"0.0", b"0.1", 1), lambda _: b""]
+)
+def test_a_damaged_reference_is_made_anew_and_never_read(reign, toy, harm):
+    scoring.score(reign, toy, WEEK[0], LIVE)
+    (stored,) = Path(reign.storage_root).glob("models/toy/references/*/profile.json")
+    whole = stored.read_bytes()
+    stored.write_bytes(harm(whole))
+    assert stored.read_bytes() != whole
+    with pytest.raises(DamagedPartition, match=r"profile\.json"):
+        monitoring.monitor(reign, toy, WEEK[0], LIVE)
+    assert scoring.score(reign, toy, WEEK[0], LIVE)["changed"] is False
+    assert stored.read_bytes() == whole
