@@ -8,7 +8,14 @@ from fastapi.testclient import TestClient
 from imago_airflow.pages import build_app
 
 app = build_app()
-names = {"environment": "dev", "model": "flight_delays", "ds": "2013-10-01", "table": "features", "which": "2013-10-01"}
+names = {
+    "environment": "dev",
+    "model": "flight_delays",
+    "ds": "2013-10-01",
+    "table": "features",
+    "which": "2013-10-01",
+    "incident": "1",
+}
 client = TestClient(app, raise_server_exceptions=False)
 paths = [route.path for route in app.routes]
 print(
