@@ -83,7 +83,7 @@ def list_(model: ModelArgument, env: EnvironmentOption = "dev", as_json: JsonOpt
         return
     table = Table(box=None, header_style="bold", pad_edge=False)
     for name in ("version", "standing", "scores from", "training", "started", "by", "why", "ended"):
-        table.add_column(name, overflow="fold")
+        table.add_column(name, overflow="fold", no_wrap=name in ("version", "standing", "scores from", "training"))
     for one in found:
         end = one["stopped"]
         table.add_row(

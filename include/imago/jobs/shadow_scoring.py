@@ -54,7 +54,7 @@ def score(env: Environment, spec: ModelSpec, ds: str, context: RunContext) -> di
         return {"ds": ds, "skipped": "; ".join(passed_over.values())}
     round_ = _Round(env, spec, ds, champion, stored)
     for shadow in wanted:
-        round_.take(shadow)
+        round_.take(shadow, stands=shadow in standing)
     if round_.rows:
         published = table.publish(
             round_.all_rows(),
@@ -106,13 +106,17 @@ class _Round:
         self.facts: dict[str, dict[str, Any]] = {}
         self.broken: dict[str, Exception] = {}
 
-    def take(self, shadow: Shadow) -> None:
-        """Lets one version score. Whatever goes wrong in it is its own; rows of it that still hold are kept."""
+    def take(self, shadow: Shadow, *, stands: bool) -> None:
+        """Lets one version score. Whatever goes wrong in it is its own; rows of it that still hold are kept.
+
+        One that shadows no longer, and whose files may be gone, is only missing then.
+        """
         try:
             rows, checks = self._scored(shadow)
         except Exception as error:
             log.exception("version %s could not score %s in the shadow", shadow.version, self.ds)
-            self.broken[shadow.version] = error
+            if stands:
+                self.broken[shadow.version] = error
             kept = self._kept(shadow)
             if kept is None:
                 return

@@ -227,6 +227,21 @@ def test_a_stopped_shadow_keeps_its_days_and_a_correction_still_reaches_them(cha
     assert shadow_report.of_version(challenged, SPEC, "2")["days"] == 1
 
 
+def test_a_stopped_shadow_whose_files_are_gone_fails_nothing(challenged):
+    left_by_a_training(challenged, {"3": 40}, ds="2013-02-09")
+    start(challenged)
+    start(challenged, "3")
+    day(challenged)
+    before = table(challenged, "shadow_predictions").partition(FIRST).digest
+    shadows.stop(challenged, SPEC, "3", LIVE, reason="seen enough")
+    Storage(challenged).delete("mlflow/toy/3")
+    assert day(challenged)["digest"] == before
+    corrected, _ = world_rows([FIRST], shift=1.0)
+    publish(challenged, "features", corrected, [FIRST])
+    assert day(challenged)["scored"] == {"2": ROWS}
+    assert warnings(challenged) == []
+
+
 def test_any_order_of_days_and_stages_ends_in_the_same_tables(challenged):
     left_by_a_training(challenged, {"3": 40}, ds="2013-02-09")
     days = days_between(FIRST, shift(FIRST, 3))
