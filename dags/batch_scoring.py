@@ -82,7 +82,7 @@ def _in_parts(outlets: list[Any], common: dict[str, Any]) -> None:
         assignment=plan.output["assignment"],
         map_index_template="{{ task.title }}",
         **common,
-    ).expand(piece=plan.output["slices"])
+    ).expand(piece=plan.output)
     publish = PublishPartsOperator(
         task_id="publish", assignment=plan.output["assignment"], parts=parts.output, outlets=outlets, **common
     )

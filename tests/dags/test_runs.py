@@ -163,3 +163,13 @@ def test_a_shadow_announces_nothing_so_nothing_can_follow_from_it(ran):
 def test_a_day_on_which_nobody_shadows_is_skipped(ran):
     assert ran["nobody_shadows"]["tasks"] == {"shadow_score": "skipped"}
     assert ran["nobody_shadows"]["state"] == "success"
+
+
+def test_a_day_in_parts_is_planned_scored_by_mapped_tasks_and_published_once(ran):
+    told = ran["in_parts"]
+    assert told["state"] == "success"
+    assert set(told["tasks"]) == {"plan", "score", "publish"}
+    assert told["mapped"] == {"0": "part 1, rows 1 to 131,072", "1": "part 2, rows 131,073 to 200,000"}
+    day = "2013-10-08"
+    assert told["calls"] == [[{"ds": day, "choice": "today"}, [{"part": 1, "of": day}, {"part": 2, "of": day}]]]
+    assert told["events"] == [[day, "live"]]

@@ -23,7 +23,7 @@ def test_the_job_stands_between_the_order_and_the_publish_that_every_scoring_has
         "spark": ["publish"],
         "publish": [],
     }
-    assert told["outlets"] == ["imago://prod/flight_delays/predictions"]
+    assert told["outlets"] == [f"imago://prod/flight_delays/{name}" for name in ("predictions", "outcomes")]
 
 
 def test_an_environment_without_an_application_scores_in_its_own_task(told):

@@ -66,7 +66,8 @@ fake("shadow_scoring", score=lambda *given: {**note("shadow")(*given), **SHADOWE
 fake("serving", deploy=note("deploy"))
 fake("deployment", judge=note("judge"))
 fake(
-    "alerts",
+    "failures",
+    attempt_failed=lambda **about: None,
     run_succeeded=lambda **about: None,
     task_failed=lambda **about: CALLS.append(["failed", str(about["error"])]),
 )
