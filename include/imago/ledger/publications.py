@@ -64,19 +64,10 @@ def history(connection: Connection, model: str, table: str, ds: str) -> list[Row
 
 
 def days_made_with(connection: Connection, model: str, version: str, *, since: datetime) -> list[str]:
-    """The days of which a stored partition names this model version as the one that made it, if it was published after
-    `since`."""
-    newest = (
-        select(publications)
-        .ext(distinct_on(publications.c.table_name, publications.c.ds))
-        .where(publications.c.model == model, publications.c.changed)
-        .order_by(publications.c.table_name, publications.c.ds, publications.c.fence.desc(), publications.c.id.desc())
-        .subquery()
-    )
-    query = select(newest.c.ds).where(
-        # The one that made the scores, not one that is only compared with them.
-        newest.c.inputs.has_key("artifact_sha256"),
-        newest.c.inputs["model_version"].astext == version,
-        newest.c.published_at >= since,
-    )
-    return sorted(set(connection.execute(query).scalars()))
+    """The days whose stored predictions this model version made, if they were published after `since`."""
+    found = latest(connection, model, "predictions")
+    return [
+        ds
+        for ds, row in sorted(found.items())
+        if row["inputs"].get("model_version") == version and row["published_at"] >= since
+    ]

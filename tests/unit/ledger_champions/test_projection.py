@@ -172,7 +172,7 @@ def scored(world, version):
     """Stores the predictions of a day, made with this version."""
     table = Table(world.env, SPEC.name, "predictions")
     rows = pa.table({"key": ["a"], "ds": ["2013-10-02"], "score": [float(version)]})
-    inputs = {"model_version": version, "artifact_sha256": "0"}
+    inputs = {"model_version": version}
     table.publish(
         rows, days=["2013-10-02"], key=("key",), fence=table.draw_fence(), context=LIVE, inputs=inputs
     )  # fmt: skip

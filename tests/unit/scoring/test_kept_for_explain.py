@@ -12,7 +12,7 @@ from champion_world import CONTRACT, DAYS, FIRST, LIVE, TRAINED, publish, world_
 from typer.testing import CliRunner
 
 import imago_models
-from imago.cli import warehouse
+from imago.cli import tables as verbs
 from imago.errors import MissingPartition
 from imago.jobs import explaining, retention, scoring
 from imago.storage import Storage
@@ -157,9 +157,9 @@ def test_a_version_is_kept_for_whichever_table_names_it():
 
 def test_the_command_tells_what_would_go_and_for_whom_the_rest_is_kept(reign, toy, corrected, monkeypatch):
     app = typer.Typer()
-    warehouse.register(app)
+    verbs.register(app)
     brief = reign.model_copy(update={"keep_versions_days": 1})
-    monkeypatch.setattr(warehouse, "environment", lambda name: brief)
+    monkeypatch.setattr(verbs, "environment", lambda name: brief)
     monkeypatch.setattr(imago_models, "MODELS", (toy,))
     said = CliRunner().invoke(app, ["retention", "--dry-run"]).output
     assert "Would go: 0 files" in said  # nothing is a day old

@@ -16,7 +16,7 @@ import typer
 from typer.testing import CliRunner
 
 from imago.catalog import glue as catalog
-from imago.cli import warehouse
+from imago.cli import tables as verbs
 from imago.context import RunContext
 from imago.environments import Environment
 from imago.errors import Fenced, SettingsError
@@ -235,8 +235,8 @@ def test_tables_in_a_folder_are_nothing_for_a_warehouse(dev, glue):
 
 def test_the_command_prints_what_can_be_pasted_and_tells_what_it_did(env, table, glue, monkeypatch):
     app = typer.Typer()
-    warehouse.register(app)
-    monkeypatch.setattr(warehouse, "environment", lambda name: env)
+    verbs.register(app)
+    monkeypatch.setattr(verbs, "environment", lambda name: env)
 
     def said(*words: str) -> str:
         done = CliRunner().invoke(app, ["ddl", "predictions", SPEC.name, *words])

@@ -1,4 +1,4 @@
-"""`imago ddl` and `imago retention`: what others read, and what is kept."""
+"""`imago ddl` and `imago retention`: how tables are read elsewhere, and what of them is kept."""
 
 from __future__ import annotations
 
