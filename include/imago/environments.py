@@ -260,25 +260,28 @@ def hosted_environments(variables: Mapping[str, str] | None = None) -> tuple[str
 
 def check_apart(environments: tuple[Environment, ...]) -> None:
     """Refuses environments that share a storage root, a ledger schema, a registry prefix or credentials."""
-    for field in ("storage_root", "ledger_schema", "registry_prefix", "alert_channel", "s3_access_key"):
+    for field in ("storage_root", "ledger_schema", "registry_prefix", "s3_access_key", "addresses"):
         seen: dict[str, str] = {}
         for environment in environments:
             value = getattr(environment, field)
-            # A person may read the letters of several environments; their subjects say which is which.
-            if value is None or (field == "alert_channel" and is_mail(value)):
-                continue
-            if field == "storage_root":
-                clash = next(
-                    (v for v in seen if f"{v}/".startswith(f"{value}/") or f"{value}/".startswith(f"{v}/")), None
-                )
-            else:
-                clash = value if value in seen else None
-            if clash is not None:
-                raise EnvironmentMismatch(
-                    f"{seen[clash]} and {environment.name} share {field}",
-                    environment=environment.name,
-                    rule="environments stand apart",
-                    seen=value,
-                    next_step=f"give each its own IMAGO_<ENVIRONMENT>_{field.upper()}",
-                )
-            seen[value] = environment.name
+            for one in value if isinstance(value, tuple) else (value,):
+                # A person may read the letters of several environments; their subjects say which is which.
+                if one is None or is_mail(one):
+                    continue
+                if field == "storage_root":
+                    clash = next(
+                        (v for v in seen if f"{v}/".startswith(f"{one}/") or f"{one}/".startswith(f"{v}/")), None
+                    )
+                else:
+                    clash = one if one in seen else None
+                if clash is not None:
+                    setting = "ALERT_CHANNEL and _ALERT_ROUTES" if field == "addresses" else field.upper()
+                    raise EnvironmentMismatch(
+                        f"{seen[clash]} and {environment.name} share "
+                        + ("an alert channel" if field == "addresses" else field),
+                        environment=environment.name,
+                        rule="environments stand apart",
+                        seen=one,
+                        next_step=f"give each its own IMAGO_<ENVIRONMENT>_{setting}",
+                    )
+                seen[one] = environment.name

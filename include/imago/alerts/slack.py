@@ -169,7 +169,7 @@ class Webhook:
             )
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise ChannelWaits(f"webhook: {type(error).__name__}: {error}".replace(_path(self.url), "/•••")) from error
-        if answer.status_code != 200:
+        if answer.status_code != 200 or answer.body.strip() != "ok":  # a proxy's page is no acceptance
             raise _meaning("webhook", answer, self.patience)
         return thread or Thread("webhook", about.message_id)
 

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine, Row, func, select
 from imago.alerts.channels import About, Channel, MessageRefused, Patience, Thread, ThreadGone
 from imago.alerts.line import Line
 from imago.alerts.pictures import Picture
-from imago.alerts.rendering import Finding, Incident, Message, Silence, escape, head, plain, reply
+from imago.alerts.rendering import ACTS, Finding, Incident, Message, Silence, escape, head, plain, reply
 from imago.alerts.schedule import Bundle
 from imago.errors import ImagoError
 from imago.ledger.schema import alerts, incidents, messages
@@ -208,13 +208,11 @@ class Teller:
 
 
 def _claimed(connection: Connection, bundle: Bundle) -> list[Row[Any]]:
-    """What is still pending of the bundle, each try counted."""
-    tried = (
-        alerts.update()
-        .where(alerts.c.id.in_([row.id for row in bundle.rows]), alerts.c.status == "pending")
-        .values(attempts=alerts.c.attempts + 1)
-        .returning(alerts)
-    )
+    """All that is pending of the incident by now, each try counted; of a muted one what a person did."""
+    pending = (alerts.c.incident_id == bundle.incident.id) & (alerts.c.status == "pending")
+    if bundle.silence is not None and bundle.silence.action == "mute":
+        pending &= alerts.c.body["kind"].astext.in_(ACTS)
+    tried = alerts.update().where(pending).values(attempts=alerts.c.attempts + 1).returning(alerts)
     return sorted(connection.execute(tried).all(), key=lambda row: row.id)
 
 

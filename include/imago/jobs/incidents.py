@@ -116,17 +116,17 @@ def _links(env: Environment, alert: Mapping[str, Any]) -> dict[str, str]:
 
 def _titles(connection: Connection, ids: list[int]) -> dict[int, str]:
     """What each incident's newest finding says."""
-    from sqlalchemy import select
+    from sqlalchemy import func, select
 
     from imago.alerts.rendering import ACTS
     from imago.ledger.schema import alerts
 
-    query = (
-        select(alerts.c.incident_id, alerts.c.title)
+    newest = (
+        select(func.max(alerts.c.id))
         .where(alerts.c.incident_id.in_(ids), alerts.c.body["kind"].astext.not_in(("resolved", *ACTS)))
-        .distinct(alerts.c.incident_id)
-        .order_by(alerts.c.incident_id, alerts.c.id.desc())
+        .group_by(alerts.c.incident_id)
     )
+    query = select(alerts.c.incident_id, alerts.c.title).where(alerts.c.id.in_(newest))
     return {row.incident_id: row.title for row in connection.execute(query).all()}
 
 

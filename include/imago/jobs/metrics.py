@@ -179,6 +179,7 @@ def _tell(
     """Alerts when the window fell through the spec's floor by more than chance; a shorter window says neither good
     nor bad.
     """
+    from imago.alerts.links import dashboard_links
     from imago.alerts.outbox import Alert, raise_alert, resolve
 
     value, floor = window["value"], spec.guardrails.floor
@@ -205,7 +206,7 @@ def _tell(
             "or roll back with `imago champion rollback`.",
             ds=ds,
             facts={"value": value, "threshold": floor, "rows": window["rows"], "window_days": window["days"]},
-            links={"Airflow": env.airflow_url} if env.airflow_url else {},
+            links=dashboard_links(env, spec.name),
         ),
         context,
     )

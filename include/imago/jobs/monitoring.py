@@ -260,16 +260,25 @@ def _tell(
     context: RunContext,
 ) -> list[str]:
     """Raises an alert for each concern that alarms, and resolves those that are calm. Returns the alarming concerns."""
+    from imago.alerts.links import dashboard_links
     from imago.alerts.outbox import Alert, raise_alerts, resolve
+    from imago.jobs.pictures import distribution
     from imago.monitoring.drift import verdicts
     from imago.monitoring.wording import rule_of, words_of
 
     said = verdicts(findings)
     fired = [verdict for verdict in said if verdict.fired]
-    links = {"Airflow": env.airflow_url} if env.airflow_url else {}
     raise_alerts(
         connection,
-        [Alert(model=spec.name, links=links, **words_of(verdict, ds=ds, window_days=window_days)) for verdict in fired],
+        [
+            Alert(
+                model=spec.name,
+                links=dashboard_links(env, spec.name),
+                picture=distribution(env, spec, ds, verdict.worst[0].column),
+                **words_of(verdict, ds=ds, window_days=window_days),
+            )
+            for verdict in fired
+        ],
         context,
     )
     if context.mode == "live":

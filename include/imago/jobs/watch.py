@@ -21,6 +21,7 @@ from imago.environments import Environment
 from imago.errors import ImagoError, LedgerUnavailable, SettingsError
 
 if TYPE_CHECKING:
+    from imago.alerts.channels import Patience
     from imago.alerts.rendering import Message
     from imago.specs import ModelSpec
 
@@ -55,13 +56,14 @@ def watch(
     variables: Mapping[str, str],
     memory: Path,
     seconds: float = 30.0,
+    patience: Patience | None = None,
 ) -> Look:
     """One look at everything, and at most `seconds` of delivery. `memory` is a file that outlives the process."""
     from sqlalchemy.exc import SQLAlchemyError
 
     look = Look()
     try:
-        _look(env, tuple(models), now, variables, look, seconds)
+        _look(env, tuple(models), now, variables, look, seconds, patience)
     except (LedgerUnavailable, SQLAlchemyError) as problem:
         _ledger_is_down(env, now, memory, _first_line(problem), look)
     else:
@@ -76,6 +78,7 @@ def _look(
     variables: Mapping[str, str],
     look: Look,
     seconds: float,
+    patience: Patience | None,
 ) -> None:
     from imago.context import RunContext
     from imago.jobs import alerts, watchdog
@@ -99,7 +102,7 @@ def _look(
             facts.__exit__()
     if not isinstance(problem, SettingsError):
         _note_api(env, problem, context)
-    delivered = alerts.deliver(env, seconds=seconds)
+    delivered = alerts.deliver(env, seconds=seconds, patience=patience)
     look.told = delivered["messages"]
     look.summary["delivery"] = delivered
     look.wrong = _open_troubles(env)
