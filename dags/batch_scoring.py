@@ -21,9 +21,9 @@ version; of two attempts the older one is fenced off and says by whom.
 rows each, and `publish` makes them one partition in one commit: the same rows. A part that fails can be cleared alone.
 
 **When it fails.** *No champion*: it names what is left: train and deploy, `today`, a version. *Missing partition*:
-refresh the features of that day; the task waits for it by its retries. *Refused*: the rows break the champion's contract and
-the spec's policy for bad rows stops there; the error names column, rule and rows. It never scores yesterday's features
-instead.
+refresh the features of that day; the task waits for it by its retries. *Refused*: the rows break the champion's
+contract and the spec's policy for bad rows stops there; the error names column, rule and rows. It never scores
+yesterday's features instead.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def build(environment: str, spec: ModelSpec) -> DAG:
                 assignment=plan.output["assignment"],
                 map_index_template="{{ task.title }}",
                 **common,
-            ).expand(piece=plan.output["slices"])
+            ).expand(piece=plan.output)
             publish = PublishPartsOperator(
                 task_id="publish",
                 assignment=plan.output["assignment"],

@@ -10,17 +10,21 @@ from imago.jobs.training import manifest_path
 from imago.storage import Storage
 
 
-def left_by_a_training(env, seeds, *, ds=TRAINED, spec=SPEC):
-    """Fits one candidate for each version (to its seed) on the snapshot of `ds`, saves it as the registry does, and
-    leaves word as the training does."""
+def left_by_a_training(env, versions, *, ds=TRAINED, spec=SPEC, contract=CONTRACT):
+    """Fits a candidate for each version (to its seed, or the function that builds it) on the snapshot of `ds`, saves it
+    as the registry does, and leaves word as the training does."""
     from imago.registry import save
     from imago.training import fitting, snapshot
 
-    frozen = snapshot.freeze(env, spec, ds, contract=CONTRACT, run_id=LIVE.run_id)
+    frozen = snapshot.freeze(env, spec, ds, contract=contract, run_id=LIVE.run_id)
     contestants = []
-    for version, seed in seeds.items():
-        tuned = spec.model_copy(update={"training": spec.training.model_copy(update={"seed": seed})})
-        fitted = fitting.fit(tuned, frozen, spec.candidates[0])
+    for version, how in versions.items():
+        tuned, candidate = spec, spec.candidates[0]
+        if callable(how):
+            candidate = candidate.model_copy(update={"build": how})
+        else:
+            tuned = spec.model_copy(update={"training": spec.training.model_copy(update={"seed": how})})
+        fitted = fitting.fit(tuned, frozen, candidate)
         artifact = save(
             env,
             f"mlflow/toy/{version}/model",
@@ -30,6 +34,7 @@ def left_by_a_training(env, seeds, *, ds=TRAINED, spec=SPEC):
             columns=fitted.columns,
             scores=fitted.scores,
             facts={
+                **({"classes": list(spec.classes)} if spec.classes else {}),
                 "snapshot": frozen.folder,
                 "trained_until": frozen.cut.trained_until,
                 "contract": frozen.manifest["contract"],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
+from urllib.parse import quote
 
 from imago.dashboard import charts
 from imago.dashboard.charts import Mark, Series
@@ -36,7 +37,8 @@ def model_page(facts: Facts) -> str:
     spec = facts.spec
     body = [
         f'<header><div><h1>{escape(spec.name)}</h1><p class="dim">{escape(spec.description)} '
-        f'<a href="../audits/{escape(facts.environment)}/{escape(spec.name)}">The audits of its data</a></p></div>'
+        f'<a href="../audits/{escape(facts.environment)}/{escape(spec.name)}">The audits of its data</a>'
+        f' · <a href="../shadow/{escape(facts.environment)}/{escape(spec.name)}">Its shadows</a></p></div>'
         f'<span class="tag">{escape(facts.environment)}</span></header>',
         _tiles(facts),
         '<div class="grid2">',
@@ -69,6 +71,7 @@ def model_page(facts: Facts) -> str:
         _card("What drifts most", _worst(facts)),
         _card("Slices of the newest matured day", _slices(facts)),
         "</div>",
+        _card("In the shadow", _shadows(facts)) if facts.shadows else "",
         _card("Scored partitions", _partitions(facts)),
     ]
     return _document(f"{spec.name} · Imago", "".join(body))
@@ -212,6 +215,28 @@ def _slices(facts: Facts) -> str:
         f"<table><tr><th>{escape(rows[0]['ds'])}</th><th class='number'>{escape(_title(metric))}</th><th></th>"
         f"</tr>{cells}</table>"
     )
+
+
+def _shadows(facts: Facts) -> str:
+    spec = facts.spec
+    here = f"../shadow/{escape(facts.environment)}/{escape(spec.name)}"
+    decides = spec.problem != "regression"
+    cells = "".join(
+        f'<tr><td><a href="{here}?version={quote(one.shadow.version)}">Version {escape(one.shadow.version)}</a><br>'
+        f'<span class="dim">{escape(one.shadow.reason)}</span></td>'
+        f"<td class='number'>{one.days}</td><td class='number'>{one.rows:,}</td>"
+        + (f"<td class='number'>{one.flips:,}</td>" if decides else "")
+        + f"<td class='number'>{one.shadow_right:,} : {one.champion_right:,}</td>"
+        + ("" if one.money is None or spec.business is None
+           else f"<td class='number'>{escape(_amount(one.money, spec.business.unit))}</td>")
+        + "</tr>"
+        for one in facts.shadows
+    )  # fmt: skip
+    head = ["days", "rows", *(["decisions that flip"] if decides else []),
+            "right on these, it : champion" if decides else "closer, it : champion",
+            *([f"{spec.business.name}, beyond the champion's"] if spec.business else [])]  # fmt: skip
+    named = "".join(f"<th class='number'>{escape(name)}</th>" for name in head)
+    return f"<table><tr><th></th>{named}</tr>{cells}</table>"
 
 
 def _partitions(facts: Facts) -> str:

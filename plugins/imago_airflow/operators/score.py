@@ -38,15 +38,18 @@ class ScoreOperator(PublishingOperator):
 
 
 class PlanScoringOperator(StageOperator):
-    """Binds the scoring of the day, and cuts it into slices. Each part of its summary is an XCom."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(multiple_outputs=True, **kwargs)
+    """Binds the scoring of the day, which is its XCom `assignment`, and cuts it into slices, which it returns: Airflow
+    maps over nothing but what a task returns."""
 
     def work(self, run: Run, context: Mapping[str, Any]) -> Summary:
         from imago.jobs.scoring_parts import plan
 
         return plan(run.environment, run.spec, run.day, run.context, champion=run.champion)
+
+    def execute(self, context: Mapping[str, Any]) -> Any:
+        summary = super().execute(context)
+        context["ti"].xcom_push(key="assignment", value=summary["assignment"])
+        return summary["slices"]
 
 
 class ScorePartOperator(StageOperator):

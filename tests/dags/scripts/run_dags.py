@@ -33,6 +33,7 @@ def note(what):
 
 
 VERDICT = {"moved": False, "outcome": "kept"}
+SHADOWED = {}
 CORRECTED = {"outcomes": ["2013-10-02", "2013-10-04"], "features": []}
 
 
@@ -61,6 +62,7 @@ fake(
     score_part=lambda env, spec, assignment, piece, context: {"part": piece[0], "of": assignment["ds"]},
     publish_parts=lambda env, spec, assignment, parts, context: CALLS.append([assignment, list(parts)]) or {},
 )
+fake("shadow_scoring", score=lambda *given: {**note("shadow")(*given), **SHADOWED})
 fake("serving", deploy=note("deploy"))
 fake("deployment", judge=note("judge"))
 fake(
@@ -137,7 +139,7 @@ def run(stage, conf):
 
 
 first, last = "2013-10-05", "2013-10-07"
-stages = ("feature_refresh", "outcome_refresh", "batch_scoring", "monitoring", "metric_refresh")
+stages = ("feature_refresh", "outcome_refresh", "batch_scoring", "monitoring", "metric_refresh", "shadow_scoring")
 result = {"backfills": {stage: backfill(stage, first, last) for stage in stages}}
 for stage in ("training", "deployment", "endpoint_deploy"):
     result["backfills"][stage] = backfill(stage, "2013-10-01", "2013-10-14")
@@ -160,7 +162,7 @@ result["corrected"] = run("corrections", {})
 CORRECTED["outcomes"] = []
 result["nothing_corrected"] = run("corrections", {})
 result["no_day"] = run("batch_scoring", {})
-result["scored"] = run("batch_scoring", {"ds": "2013-10-11"})
+result["scored_once"] = run("batch_scoring", {"ds": "2013-10-11"})
 BEHIND.append("2013-10-10")
 result["scored_again"] = run("batch_scoring", {"ds": "2013-10-10", "champion": "3", "mode": "backfill"})
 result["refreshed_for_today"] = run("feature_refresh", {"ds": "2013-10-09", "champion": "today"})
@@ -168,6 +170,10 @@ result["trained"] = run("training", {"ds": "2013-10-01"})
 result["kept"] = run("deployment", {"ds": "2013-10-01"})
 VERDICT.update(moved=True, outcome="promoted")
 result["promoted"] = run("deployment", {"ds": "2013-10-01"})
+result["scored"] = run("batch_scoring", {"ds": "2013-10-01", "mode": "backfill"})
+result["shadowed"] = run("shadow_scoring", {"ds": "2013-10-01"})
+SHADOWED["skipped"] = "no version of flight_delays shadows"
+result["nobody_shadows"] = run("shadow_scoring", {"ds": "2013-10-01"})
 result["deployed_in_backfill"] = run("endpoint_deploy", {"ds": "2013-10-01", "mode": "backfill"})
 whole, imago_models.MODELS = (
     imago_models.MODELS,

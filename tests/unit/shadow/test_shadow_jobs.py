@@ -296,3 +296,29 @@ def test_a_version_of_an_older_training_scores_no_day_before_its_own_first(chall
     assert "shadows from" in day(challenged)["skipped"]
     assert day(challenged, NEXT)["scored"] == {"2": ROWS}
     assert TRAINED < FIRST
+
+
+def test_the_dashboard_names_who_shadows_and_links_the_page(challenged):
+    from imago.dashboard import render
+
+    assert "<h2>In the shadow</h2>" not in render(challenged, SPEC)
+    start(challenged)
+    assert "is it better live?" in render(challenged, SPEC)  # before its first day
+    day(challenged)
+    told = shadow_report.of_version(challenged, SPEC, "2")
+    page = render(challenged, SPEC)
+    assert '<a href="../shadow/dev/toy?version=2">Version 2</a>' in page
+    flips = told["flips"]
+    for number in (f"{told['rows']:,}", f"{flips['rows']:,}", f"{flips['shadow_right']} : {flips['champion_right']}"):
+        assert f"<td class='number'>{number}</td>" in page
+
+
+def test_a_shadow_run_that_is_killed_is_a_warning_that_its_next_success_ends(challenged):
+    from imago.jobs import alerts as alert_jobs
+
+    about = {"env_name": "dev", "spec": SPEC, "dag_id": "dev__toy__shadow_scoring", "run_id": "r", "ds": FIRST}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(alert_jobs, "load_environment", lambda name: challenged)
+        alert_jobs.task_failed(**about, task_id="shadow_score", error=RuntimeError("gone"), links={}, context=LIVE)
+        assert warnings(challenged) == [("dev__toy__shadow_scoring", "warning", FIRST)]
+        assert alert_jobs.run_succeeded(**about, context=LIVE) == {"resolved": ["shadow_failed"]}

@@ -11,20 +11,20 @@ from imago.selection.pictures import strips
 from imago.selection.words import money
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 560, 220, 64, 14, 14, 30
-MOST_SLICES = 12
+MOST_VALUES = 10  # of a slice
 
 
 def drawn(told: Mapping[str, Any]) -> dict[str, Any]:
     """What `story.tell` says, with the geometry of its pictures."""
     flips = told["flips"]
+    where = _where(flips["where"]) if flips else []
     return {
         **told,
         "tiles": tiles(told),
         "directions": stacks([{**one, "name": _capital(one["words"])} for one in flips["directions"]]) if flips else [],
-        "where": stacks([{**one, "name": one["slice"].replace("=", " ", 1)} for one in flips["where"][:MOST_SLICES]])
-        if flips
-        else [],
-        "more_slices": max(len(flips["where"]) - MOST_SLICES, 0) if flips else 0,
+        "where": where,
+        # Both charts stand beside a long list of slices, else one in each column.
+        "beside": bool(flips) and sum(len(part["rows"]) for part in where) > len(flips["directions"]) + 6,
         "daily": daily(told),
         "so_far": so_far(told),
         "strips": _strips(told),
@@ -58,9 +58,10 @@ def tiles(told: Mapping[str, Any]) -> list[dict[str, str]]:
     return made
 
 
-def stacks(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Rows as bars whose parts are: the shadow was right, the champion was, neither was, nobody knows yet."""
-    longest = max((row["rows"] for row in rows), default=1)
+def stacks(rows: Sequence[Mapping[str, Any]], longest: int | None = None) -> list[dict[str, Any]]:
+    """Rows as bars whose parts are: the shadow was right, the champion was, neither was, nobody knows yet. `longest` is
+    how many rows take the whole width, those of the longest bar when it is left out."""
+    longest = longest or max((row["rows"] for row in rows), default=1)
     made = []
     for row in rows:
         neither = row["known"] - row["shadow_right"] - row["champion_right"]
@@ -100,6 +101,7 @@ def daily(told: Mapping[str, Any]) -> dict[str, Any] | None:
              "height": max(round(abs(frame.y(value) - zero), 1), 1.0), "tone": "gain" if value >= 0 else "loss",
              "said": f"{days[place]['ds']}: {_shown(value, unit)}"}
             for place, value in bars.items()
+            if value
         ],
         "spans": [
             {"x": frame.x(place, 0.5), "top": frame.y(high), "bottom": frame.y(low),
@@ -132,12 +134,29 @@ def so_far(told: Mapping[str, Any]) -> dict[str, Any] | None:
     }
 
 
+def _where(slices: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The slices by column, the values with most flips of each; all bars on one scale."""
+    columns: dict[str, list[dict[str, Any]]] = {}
+    for one in slices:
+        column, _, value = one["slice"].partition("=")
+        columns.setdefault(column, []).append({**one, "name": value})
+    shown = {column: rows[:MOST_VALUES] for column, rows in columns.items()}
+    longest = max((row["rows"] for rows in shown.values() for row in rows), default=1)
+    return [
+        {"column": column, "rows": stacks(rows, longest), "more": len(columns[column]) - len(rows)}
+        for column, rows in sorted(shown.items())
+    ]
+
+
 def _strips(told: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The difference in money and in the primary metric, each with its interval on a scale of its own."""
     made = []
-    for name, gap, number in (
-        (told["money_name"] or "money", told["money"], "{:+,.0f}"),
-        (told["metric"]["name"] if told["metric"] else "", told["metric"], "{:+.4f}"),
+    metric = told["metric"]
+    for name, gap, number, marks in (
+        (_capital(told["money_name"]), told["money"], "{:+,.0f}", {}),
+        (_capital(metric["name"]), metric, "{:+.4f}", {"worth a change": metric["worth_it"]})
+        if metric
+        else ("", None, "", {}),
     ):
         if gap is None or gap["estimate"] is None:
             continue
@@ -145,7 +164,7 @@ def _strips(told: Mapping[str, Any]) -> list[dict[str, Any]]:
         if gap["low"] is not None and gap["high"] is not None:
             tone = "better" if gap["low"] > 0 else "worse" if gap["high"] < 0 else "even"
         row = {"name": name, "tone": tone, "standing": "", **{end: gap[end] for end in ("estimate", "low", "high")}}
-        made.append(strips([row], number=number, tick="{:+,.0f}" if number == "{:+,.0f}" else "{:+g}"))
+        made.append(strips([row], marks=marks, number=number, tick="{:+,.0f}" if not marks else "{:+g}"))
     return [one for one in made if one is not None]
 
 

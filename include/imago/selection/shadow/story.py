@@ -164,6 +164,7 @@ def _metric(spec: ModelSpec, by_day: Mapping[str, list[Row]]) -> dict[str, Any] 
     return {
         "name": name,
         "meaning": meaning,
+        "worth_it": spec.smallest_effect,
         **{who: value if np.isfinite(value) else None for who, value in values.items()},
         **_gap(gap),
     }
