@@ -56,8 +56,8 @@ def test_a_backfill_hands_the_champion_of_its_form_to_each_of_its_runs_and_refus
 
 
 def test_a_day_that_is_scored_announces_its_predictions_and_its_metrics_only_where_they_are_behind(ran):
-    assert ran["scored"]["calls"] == [["champion", "as-was"], ["score", "2013-10-11", "live"]]
-    assert ran["scored"]["starts"] == [["monitoring", "2013-10-11"], ["shadow_scoring", "2013-10-11"]]
+    assert ran["scored_once"]["calls"] == [["champion", "as-was"], ["score", "2013-10-11", "live"]]
+    assert ran["scored_once"]["starts"] == [["monitoring", "2013-10-11"], ["shadow_scoring", "2013-10-11"]]
     again = ran["scored_again"]
     assert again["calls"] == [["champion", "3"], ["score", "2013-10-10", "backfill"]]
     stages = ("metric_refresh", "monitoring", "shadow_scoring")
@@ -165,11 +165,9 @@ def test_a_day_on_which_nobody_shadows_is_skipped(ran):
     assert ran["nobody_shadows"]["state"] == "success"
 
 
-def test_a_day_in_parts_is_planned_scored_by_mapped_tasks_and_published_once(ran):
-    told = ran["in_parts"]
-    assert told["state"] == "success"
-    assert set(told["tasks"]) == {"plan", "score", "publish"}
-    assert told["mapped"] == {"0": "part 1, rows 1 to 131,072", "1": "part 2, rows 131,073 to 200,000"}
-    day = "2013-10-08"
-    assert told["calls"] == [[{"ds": day, "choice": "today"}, [{"part": 1, "of": day}, {"part": 2, "of": day}]]]
-    assert told["events"] == [[day, "live"]]
+def test_a_day_in_parts_is_bound_once_scored_by_mapped_tasks_and_announced_by_the_one_that_publishes(ran):
+    parts = ran["in_parts"]
+    bound = {"ds": "2013-10-08", "choice": "today"}
+    assert parts["calls"] == [[bound, [{"part": 1, "of": "2013-10-08"}, {"part": 2, "of": "2013-10-08"}]]]
+    assert parts["mapped"] == {"0": "part 1, rows 1 to 131,072", "1": "part 2, rows 131,073 to 200,000"}
+    assert (parts["events"], parts["champions"]) == ([["2013-10-08", "live"]], ["today"])

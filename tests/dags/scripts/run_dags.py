@@ -163,7 +163,7 @@ result["corrected"] = run("corrections", {})
 CORRECTED["outcomes"] = []
 result["nothing_corrected"] = run("corrections", {})
 result["no_day"] = run("batch_scoring", {})
-result["scored"] = run("batch_scoring", {"ds": "2013-10-11"})
+result["scored_once"] = run("batch_scoring", {"ds": "2013-10-11"})
 BEHIND.append("2013-10-10")
 result["scored_again"] = run("batch_scoring", {"ds": "2013-10-10", "champion": "3", "mode": "backfill"})
 result["refreshed_for_today"] = run("feature_refresh", {"ds": "2013-10-09", "champion": "today"})
