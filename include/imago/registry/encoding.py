@@ -151,7 +151,8 @@ def _known(encoder: Any) -> list[str]:
 def _equal(made: CutGraph, whole: Any, known: Mapping[str, Sequence[str]]) -> bool:
     """Whether both give the same scores, bit by bit, for every text that is known, a missing one and a strange one."""
     rows = max(len(texts) for texts in known.values()) + 2
-    ramp = np.linspace(-100.0, 1000.0, rows)
+    # From thousandths to hundreds, of both signs: large numbers alone would drive a model to 0 or 1 whatever its texts.
+    ramp = np.linspace(-1.0, 1.0, rows) * 10.0 ** (np.arange(rows) % 6 - 3)
     data = pa.table(
         {
             name: pa.array(np.roll(ramp, place))
