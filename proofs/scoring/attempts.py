@@ -1,9 +1,9 @@
 """Real Airflow, two attempts of one scoring task side by side: the one that lost its place is fenced, and says by whom.
 
-An attempt is stopped just before its commit (`pausing`), and Airflow is made to believe that it is lost: its supervisor
-is stopped too, as when a machine sleeps, or killed with SIGKILL, which leaves the task an orphan. A correction of the
-day's features arrives meanwhile, so the attempt holds rows that are no longer right. Airflow starts a replacement,
-which publishes; then the first attempt wakes up and goes on with its commit.
+An attempt is held up just before its commit (`pausing`), and Airflow is made to believe that it is lost: it is stopped
+with SIGSTOP together with its supervisor, as when a machine sleeps; or its supervisor is killed with SIGKILL, which
+leaves the task an orphan. A correction of the day's features arrives meanwhile, so the attempt holds rows that are no
+longer right. Airflow starts a replacement, which publishes; then the first attempt goes on with its commit.
 """
 
 from __future__ import annotations
@@ -118,10 +118,10 @@ class _Lane:
 
     def side_by_side(self, ways: dict[str, Way]) -> None:
         """One attempt of each day is stopped and loses its place; all days at once, since Airflow waits for each."""
-        for ds in ways:
-            (self.hook / f"{ds}.order").touch()
+        for ds, way in ways.items():
+            (self.hook / f"{ds}.order").write_text("stop" if way == "paused" else "wait")
         runs = {ds: self.airflow.trigger(self.scores, partition_key=ds) for ds in ways}
-        stopped = {ds: self._stopped(ds) for ds in ways}
+        stopped = {ds: self._stopped(ds, way) for ds, way in ways.items()}
         publish(self.env, corrected(self.world.features(ways), 3.0))
         for ds, way in ways.items():
             os.kill(stopped[ds]["supervisor"], signal.SIGSTOP if way == "paused" else signal.SIGKILL)
@@ -131,19 +131,25 @@ class _Lane:
             outcome = self._woken(ds, stopped[ds], way)
             self._judge(ds, way, ended[ds], outcome, before)
 
-    def _stopped(self, ds: str) -> dict[str, int]:
-        """The attempt of a day, once it stands still just before its commit."""
+    def _stopped(self, ds: str, way: Way) -> dict[str, int]:
+        """The attempt of a day, once it is held up just before its commit."""
         marker = self.hook / f"{ds}.stopped"
         _until(marker.exists, f"the first attempt of {ds} comes to its commit")
         found: dict[str, int] = json.loads(marker.read_text())
         task = psutil.Process(found["pid"])
-        _until(lambda: task.status() == psutil.STATUS_STOPPED, f"the first attempt of {ds} stands still")
+        if way == "paused":
+            _until(lambda: task.status() == psutil.STATUS_STOPPED, f"the first attempt of {ds} stands still")
         return found
 
     def _woken(self, ds: str, process: dict[str, int], way: Way) -> dict[str, Any]:
-        """How the attempt ended after it woke up. Its supervisor wakes after it, else it would end the task unheard."""
-        os.kill(process["pid"], signal.SIGCONT)
+        """How the attempt ended after it went on. Its supervisor wakes after it, else it would end the task unheard."""
         outcome = self.hook / f"{ds}.outcome"
+        if not psutil.pid_exists(process["pid"]):
+            return {"gone": "the attempt was ended by somebody else"}
+        if way == "paused":
+            os.kill(process["pid"], signal.SIGCONT)
+        else:
+            (self.hook / f"{ds}.go").touch()
         _until(outcome.exists, f"the first attempt of {ds} ends")
         if way == "paused":
             os.kill(process["supervisor"], signal.SIGCONT)

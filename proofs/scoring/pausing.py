@@ -1,10 +1,12 @@
-"""Stops a scoring attempt just before its commit, in the task's own process; and writes down how it ended.
+"""Holds a scoring attempt up just before its commit, in the task's own process; and writes down how it ended.
 
 Airflow's processes read this at their start, since the proof puts a `sitecustomize` that runs it on their PYTHONPATH.
 Nothing of Imago is imported here. Two functions are wrapped as soon as somebody imports their module:
 
 - `imago.tables.commits:exchange`, the commit: where the file `{day}.order` lies in the folder, the process takes the
-  order away, writes `{day}.stopped` with its own number and its supervisor's, and stops itself with SIGSTOP;
+  order away and writes `{day}.stopped` with its own number and its supervisor's. If the order says `stop`, it stops
+  itself with SIGSTOP; if it says `wait`, it waits for the file `{day}.go` (the kernel ends a stopped process that
+  loses its parent);
 - `imago.jobs.scoring:score`: a process that was stopped writes `{day}.outcome` when it comes to an end.
 """
 
@@ -18,6 +20,7 @@ import os
 import runpy
 import signal
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -76,12 +79,16 @@ def _wrap_commit(folder: Path, module: ModuleType) -> None:
 
 
 def _stop_here(folder: Path, ds: str) -> None:
+    order = folder / f"{ds}.taken"
     try:
-        os.rename(folder / f"{ds}.order", folder / f"{ds}.taken")
+        os.rename(folder / f"{ds}.order", order)
     except FileNotFoundError:
         return
     _write(folder / f"{ds}.stopped", {"pid": os.getpid(), "supervisor": os.getppid()})
-    os.kill(os.getpid(), signal.SIGSTOP)
+    if order.read_text() == "stop":
+        os.kill(os.getpid(), signal.SIGSTOP)
+    while order.read_text() == "wait" and not (folder / f"{ds}.go").exists():
+        time.sleep(0.05)
 
 
 def _wrap_job(folder: Path, module: ModuleType) -> None:

@@ -55,13 +55,14 @@ class Counter:
             self._inside = False
 
     def begin(self, name: str) -> int:
-        """Counts a request that is about to be made."""
+        """Counts a request that is about to be made. One that Python made itself is over when the next begins."""
+        self._strike(len(self.names), "after")
         self.names.append(name)
         self._strike(len(self.names), "before")
         return len(self.names)
 
     def touched(self, event: str, given: tuple[Any, ...], root: str) -> None:
-        """Python is about to touch a file; a death after it is a death before the next."""
+        """Python is about to touch a file."""
         if event not in _TOUCHES or self._inside or not given:
             return
         path = given[0]

@@ -194,7 +194,7 @@ def test_a_wire_kills_before_the_server_is_asked_or_after_it_answered(server, wh
 
 
 def test_an_attempt_with_an_order_stands_still_just_before_its_commit_and_says_how_it_ended(tmp_path):
-    (tmp_path / f"{DAY}.order").touch()
+    (tmp_path / f"{DAY}.order").write_text("stop")
     process = multiprocessing.get_context("fork").Process(target=stopped_attempt, args=(tmp_path,))
     process.start()
     _, status = os.waitpid(process.pid, os.WUNTRACED)
