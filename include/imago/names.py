@@ -6,7 +6,7 @@ import re
 
 from imago.errors import ImagoError
 
-TABLE_NAMES = ("features", "outcomes", "predictions", "profiles", "drift", "metrics")
+TABLE_NAMES = ("features", "outcomes", "predictions", "profiles", "drift", "estimates", "metrics")
 STAGES = (
     "feature_refresh",
     "outcome_refresh",
