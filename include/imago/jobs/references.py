@@ -6,6 +6,7 @@ models/{model}/references/{artifact sha256}/{REFERENCE}
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from imago.context import RunContext
@@ -14,8 +15,11 @@ from imago.errors import ModelRefused
 from imago.specs import ModelSpec
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from imago.ledger.champions import Champion
     from imago.monitoring.reference import Reference
+    from imago.training.snapshot import Snapshot
 
 REFERENCE = "reference-2.json.zlib"  # the number is that of the format: another one is made anew
 
@@ -60,7 +64,14 @@ def _path(spec: ModelSpec, identity: str) -> str:
     return f"models/{spec.name}/references/{identity}/{REFERENCE}"
 
 
-def _made(env: Environment, spec: ModelSpec, champion: Champion) -> Reference:
+def reference_from(
+    spec: ModelSpec,
+    identity: str,
+    frozen: Snapshot,
+    predict: Callable[[pa.Table], Any],
+    importance: Mapping[str, float],
+) -> Reference:
+    """The reference of a model that was trained on this snapshot; `predict` gives its scores for rows."""
     from dataclasses import replace
 
     import pyarrow as pa
@@ -68,6 +79,38 @@ def _made(env: Environment, spec: ModelSpec, champion: Champion) -> Reference:
     from imago.answers import decisions_of, told
     from imago.monitoring.estimation import fit_estimator
     from imago.monitoring.reference import fit_reference, profiled_columns
+    from imago.training.snapshot import labels
+
+    # The profile is all that the champion learned from, tuning days too. The holdout judged and did not teach: it shows
+    # how far days go that the champion had not seen, and what its scores are worth there.
+    held = frozen.part("holdout")
+    rows = pa.concat_tables([frozen.part("fit"), held])
+    scores = predict(rows)
+    answers = told(spec, scores)
+    reference = fit_reference(
+        identity=identity,
+        columns=profiled_columns(rows, spec.feature_names, answers),
+        kinds={feature.name: feature.kind for feature in spec.features},
+        decisions=decisions_of(spec),
+        days=rows.column("ds").to_pylist(),
+        trained_until=frozen.cut.trained_until,
+        importance=importance,
+    )
+    first = rows.num_rows - held.num_rows
+    estimator = fit_estimator(
+        metric=spec.primary_metric,
+        problem=spec.problem,
+        classes=spec.classes,
+        bins=reference.profile,
+        truth=labels(held, spec),
+        scores=scores[first:],
+        told={name: column.slice(first) for name, column in answers.items()},
+        days=held.column("ds").to_pylist(),
+    )
+    return replace(reference, estimator=estimator)
+
+
+def _made(env: Environment, spec: ModelSpec, champion: Champion) -> Reference:
     from imago.registry import load_model
     from imago.registry.outputs import check_outputs
     from imago.training import snapshot
@@ -82,35 +125,10 @@ def _made(env: Environment, spec: ModelSpec, champion: Champion) -> Reference:
             seen=f"version {champion.version}",
             next_step="train again: a new champion records its snapshot",
         )
-    frozen = snapshot.load(env, folder)
     check_outputs(spec, scorer.card)
-    # The profile is all that the champion learned from, tuning days too. The holdout judged and did not teach: it shows
-    # how far days go that the champion had not seen, and what its scores are worth there.
-    held = frozen.part("holdout")
-    rows = pa.concat_tables([frozen.part("fit"), held])
-    scores = scorer.predict(rows)
-    answers = told(spec, scores)
-    reference = fit_reference(
-        identity=champion.artifact_sha256,
-        columns=profiled_columns(rows, spec.feature_names, answers),
-        kinds={feature.name: feature.kind for feature in spec.features},
-        decisions=decisions_of(spec),
-        days=rows.column("ds").to_pylist(),
-        trained_until=frozen.cut.trained_until,
-        importance=_importance(env, spec, champion),
-    )
-    first = rows.num_rows - held.num_rows
-    estimator = fit_estimator(
-        metric=spec.primary_metric,
-        problem=spec.problem,
-        classes=spec.classes,
-        bins=reference.profile,
-        truth=snapshot.labels(held, spec),
-        scores=scores[first:],
-        told={name: column.slice(first) for name, column in answers.items()},
-        days=held.column("ds").to_pylist(),
-    )
-    return replace(reference, estimator=estimator)
+    frozen = snapshot.load(env, folder)
+    needed = _importance(env, spec, champion)
+    return reference_from(spec, champion.artifact_sha256, frozen, scorer.predict, needed)
 
 
 def _importance(env: Environment, spec: ModelSpec, champion: Champion) -> dict[str, float]:

@@ -23,7 +23,8 @@ def group_starts(reference_counts: np.ndarray, groups: int = GROUPS) -> np.ndarr
     if total == 0 or len(reference_counts) <= 1:
         return np.array([0])
     before = np.concatenate([[0], np.cumsum(reference_counts)[:-1]]) / total
-    group = np.floor(before * groups + 1e-9).astype(int)
+    # What lies beyond all of the reference joins the last group: one row there must not weigh without bound.
+    group = np.minimum(np.floor(before * groups + 1e-9).astype(int), groups - 1)
     return np.flatnonzero(np.concatenate([[True], group[1:] != group[:-1]]))
 
 

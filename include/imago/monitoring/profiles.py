@@ -29,7 +29,7 @@ Kind = Literal["numeric", "discrete", "categorical"]
 
 SCORE = "prediction.score"  # a dot keeps them apart from features, whose names are dbt columns
 DECISION = "prediction.decision"
-CHUNK = 1 << 16  # rows that are sorted at once: they and their copies fit into a processor's cache
+CHUNK = 1 << 14  # rows that are sorted at once: they and their copies fit into a processor's cache
 FAR = 2.0**16  # spans beyond the centre at which a value counts no further in the sums
 
 # The edges are not stored with each day: they stand in the champion's reference, which the partition's inputs name.
@@ -271,7 +271,8 @@ def _numbers(values: Any, frozen: ColumnProfile) -> ColumnProfile:
             np.clip(away, -far, far, out=away)
         total += float(np.rint(away * (1 / grid)).sum() * grid)
         rounded = np.rint(away * (1 / coarse))
-        squares += float(np.dot(rounded, rounded) * coarse * coarse)
+        np.multiply(rounded, rounded, out=rounded)  # not np.dot: its threads wait for one another on a busy machine
+        squares += float(rounded.sum() * coarse * coarse)
     counts = np.diff(below, prepend=0, append=known) if len(edges) else np.array([known])
     return replace(
         frozen,

@@ -114,7 +114,7 @@ def measured(name: str, series: Series, last: int | None = None) -> Measures:
     trained = series.trained
     found: Measures = {}
     for window in LENGTHS:
-        now, base = series.over(window).last(last), _base(series, window, last)
+        now, base = series.over(window).last(last), base_of(series, window, last)
         if name == DECISION:
             # Of yes and no both move by the same; of several classes the one that moved most speaks.
             shapes = {"rate_shift": np.abs(_rates(now) - _rates(base)).max(axis=-1)}
@@ -194,7 +194,7 @@ def _shapes(now: Series, base: Series) -> dict[str, np.ndarray]:
     return found
 
 
-def _base(series: Series, window: Window, last: int | None) -> Series:
+def base_of(series: Series, window: Window, last: int | None) -> Series:
     """What the window is compared with: the training, as often as there are days, or the weekdays before."""
     if window == "weekdays":
         return series.weeks_before().last(last)

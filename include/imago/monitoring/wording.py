@@ -36,7 +36,7 @@ _NEXT: dict[Concern, str] = {
 }
 ESTIMATE = "estimated_floor"  # the rule of an estimated performance
 
-_MEASURES = {
+MEASURES = {
     "psi": "PSI",
     "jensen_shannon": "Jensen-Shannon distance",
     "wasserstein": "Wasserstein distance in training deviations",
@@ -46,7 +46,7 @@ _MEASURES = {
     "unseen_rise": "rise of the rate of unseen values",
     "volume": "distance from the usual number of rows",
 }
-_WINDOWS = {
+WINDOWS = {
     "day": "against the training",
     "week": "of 7 days against the training",
     "month": "of 28 days against the training",
@@ -103,5 +103,5 @@ def words_of_estimate(short: Estimate, *, ds: str, floor: float) -> dict[str, An
 
 def said(finding: Finding) -> str:
     """One finding in words."""
-    measure, window = _MEASURES[finding.measure], _WINDOWS[finding.window]
+    measure, window = MEASURES[finding.measure], WINDOWS[finding.window]
     return f"{finding.column}: {measure} {window} {finding.value:.3g}, allowed below {finding.threshold:.3g}"

@@ -2,7 +2,13 @@
 
 from imago_airflow.operators.refresh import AnnounceOperator, RefreshOperator
 from imago_airflow.operators.release import DeployEndpointOperator, JudgeOperator, PromoteOperator, RollbackOperator
-from imago_airflow.operators.score import MonitorOperator, RefreshMetricsOperator, ScoreOperator
+from imago_airflow.operators.score import (
+    DocumentDriftOperator,
+    MonitorOperator,
+    RefreshMetricsOperator,
+    RetrainOperator,
+    ScoreOperator,
+)
 from imago_airflow.operators.train import FitOperator, FreezeOperator, ReportOperator
 from imago_airflow.operators.upkeep import (
     CorrectionsOperator,
@@ -16,6 +22,7 @@ __all__ = [
     "CorrectionsOperator",
     "DeliverAlertsOperator",
     "DeployEndpointOperator",
+    "DocumentDriftOperator",
     "FitOperator",
     "FreezeOperator",
     "JudgeOperator",
@@ -25,6 +32,7 @@ __all__ = [
     "RefreshOperator",
     "ReportOperator",
     "RetentionOperator",
+    "RetrainOperator",
     "RollbackOperator",
     "ScoreOperator",
     "WatchdogOperator",
