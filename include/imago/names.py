@@ -12,6 +12,7 @@ TABLE_NAMES = (
     "predictions",
     "profiles",
     "drift",
+    "estimates",
     "metrics",
     "shadow_predictions",
     "shadow_metrics",

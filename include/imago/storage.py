@@ -171,7 +171,7 @@ class Storage:
             return stream.read()
 
     def write_sealed(self, rel: str, data: bytes) -> None:
-        """Writes a JSON document with the sha256 of its bytes on a line of its own behind it; see `read_sealed`."""
+        """Writes a document with the sha256 of its bytes on a line of its own behind it; see `read_sealed`."""
         self.write_bytes(rel, data + _SEAL.format(hashlib.sha256(data).hexdigest()).encode())
 
     def read_sealed(self, rel: str) -> bytes:

@@ -62,6 +62,19 @@ def build_app() -> FastAPI:
 
         return _page(environment, model, stored, headers=_NO_SCRIPTS)
 
+    @app.get("/drift/{environment}/{model}/{ds}", dependencies=_LOGGED_IN)
+    def drift(environment: str, model: str, ds: str) -> Response:
+        """What monitoring and Great Expectations say of the day."""
+        from imago.jobs.drift_docs import page
+
+        def stored(env: Environment, spec: ModelSpec) -> str:
+            found = page(env, spec, ds)
+            if found is None:
+                raise HTTPException(404, f"the drift of {ds} has no page")
+            return found
+
+        return _page(environment, model, stored, headers=_NO_SCRIPTS)
+
     @app.get("/dossiers/{environment}/{model}/{ds}", dependencies=_LOGGED_IN)
     def dossier(environment: str, model: str, ds: str) -> Response:
         """The page of the newest decision on the training of `ds`."""

@@ -106,10 +106,15 @@ class AirflowApi:
         partition_key: str | None = None,
         conf: Mapping[str, Any] | None = None,
         note: str | None = None,
+        run_id: str | None = None,
     ) -> DagRun:
-        """Starts a run by hand, for the day `partition_key`; a run without a key starts nothing behind it."""
+        """Starts a run by hand, for the day `partition_key`; a run without a key starts nothing behind it. With a
+        `run_id` it starts once: asked again, it gives the run that is there."""
         body = {"logical_date": None, "partition_key": partition_key, "conf": dict(conf or {}), "note": note}
-        return _run(self.call("POST", f"/dags/{dag_id}/dagRuns", json=body))
+        if run_id is None:
+            return _run(self.call("POST", f"/dags/{dag_id}/dagRuns", json=body))
+        answer = self._send("POST", f"/dags/{dag_id}/dagRuns", json={**body, "dag_run_id": run_id})
+        return self.run(dag_id, run_id) if answer.status_code == httpx.codes.CONFLICT else _run(_read(answer))
 
     def run(self, dag_id: str, run_id: str) -> DagRun:
         """The run as it stands now."""

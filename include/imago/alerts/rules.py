@@ -121,6 +121,17 @@ _ALL = (
     Rule(name="missing_values", summary="a column's missing or unseen values rose", severity="critical"),
     Rule(name="volume", summary="a day has far more or fewer rows than usual"),
     Rule(
+        name="estimated_floor",
+        summary="the scores themselves say that the metric is below its floor; no label shows it yet",
+        worse="lower",
+    ),
+    Rule(
+        name="metric_drop",
+        summary="a matured cohort is far worse than the champion was on its holdout",
+        severity="critical",
+        worse="lower",
+    ),
+    Rule(
         name="metric_floor",
         summary="a matured metric fell through its floor",
         severity="critical",

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from imago.backfill.stages import TABLES, cascade
-from imago.days import days_between, shift, spans
+from imago.days import spans
 from imago.ledger.champions import Champion
 from imago.names import dag_id
 from imago.tables.infos import PartitionInfo
@@ -53,8 +53,8 @@ class Facts:
     `runs`: the days for which Airflow would make runs. `stored`: what is published, by table and day. `raw`: why raw
     files touch a published day, by table and day. `builds`: the digests of contract and dbt project as they stand now,
     by table. `chosen`: the champion of each day; where there is none, or its model cannot be loaded, `refused` says
-    why. `rules`: what else decides the rows of a prediction. `shadows`: the versions that shadow by now. `past`: how
-    long the runs of each stage took.
+    why. `rules`: what else decides the rows of a prediction. `shadows`: the versions that shadow by now. `window`:
+    which of some days a judgement of drift looks at. `past`: how long the runs of each stage took.
     """
 
     environment: str
@@ -68,7 +68,7 @@ class Facts:
     refused: Mapping[str, str]
     rules: Mapping[str, Any]
     shadows: tuple[str, ...]
-    window_days: int
+    window: Callable[[Iterable[str], str], tuple[str, ...]]
     past: Mapping[str, Past]
 
 
@@ -405,15 +405,15 @@ _JUDGES: dict[str, Callable[[Facts, str, Told], Day]] = {
 
 
 def _window(facts: Facts, ds: str) -> tuple[str, ...]:
-    return days_between(shift(ds, 1 - facts.window_days), ds)
+    return facts.window({*facts.stored["profiles"], *facts.runs, ds}, ds)
 
 
 def _profiles(facts: Facts, ds: str, reference: str) -> dict[str, str]:
-    found = ((day, facts.stored["profiles"].get(day)) for day in _window(facts, ds))
-    return {day: info.digest for day, info in found if info and info.inputs["reference"] == reference}
+    mine = {day: info.digest for day, info in facts.stored["profiles"].items() if info.inputs["reference"] == reference}
+    return {day: mine[day] for day in facts.window(mine, ds)} if ds in mine else {}
 
 
 def _judged_again(facts: Facts, told: Told) -> tuple[str, ...]:
-    rewritten = [ds for ds, day in told.get("batch_scoring", {}).items() if day.what in WRITES]
-    later = {shift(ds, step) for ds in rewritten for step in range(1, facts.window_days)}
-    return tuple(sorted(later & facts.stored.get("drift", {}).keys() - set(facts.runs)))
+    rewritten = {ds for ds, day in told.get("batch_scoring", {}).items() if day.what in WRITES}
+    judged = facts.stored.get("drift", {}).keys() - set(facts.runs)
+    return tuple(sorted(ds for ds in judged if rewritten & set(_window(facts, ds)))) if rewritten else ()

@@ -61,10 +61,7 @@ def model_page(facts: Facts) -> str:
         _card(
             "Drift by day",
             _drift(facts),
-            note=(
-                "The worst finding as a share of its critical threshold, over windows of up to "
-                f"{spec.drift.window_days} days."
-            ),
+            note="The worst finding as a share of its threshold; it alarms when the next window confirms it.",
         ),
         "</div>",
         '<div class="grid2">',
@@ -171,15 +168,15 @@ def _drift(facts: Facts) -> str:
     for day in days:
         for kind, values in by_kind.items():
             shares = [
-                row["value"] / row["threshold_critical"]
+                row["value"] / row["threshold"]
                 for row in facts.drift[day]
-                if row["column"].startswith("prediction.") == (kind == PREDICTIONS) and row["threshold_critical"]
+                if row["column"].startswith("prediction.") == (kind == PREDICTIONS)
             ]
             values.append(max(shares, default=None))
     return charts.lines(
         days,
         [Series("worst input", by_kind[INPUTS], "accent"), Series("predictions", by_kind[PREDICTIONS], "second")],
-        marks=[Mark("critical", 1.0, "bad")],
+        marks=[Mark("threshold", 1.0, "bad")],
         label="drift per day",
         shown=lambda value: f"{value:.0%}",
         zero=True,
@@ -190,14 +187,14 @@ def _worst(facts: Facts) -> str:
     if not facts.drift:
         return charts.empty("No day was monitored yet.")
     day = max(facts.drift)
-    ranked = sorted(facts.drift[day], key=lambda row: -row["value"] / row["threshold_critical"])[:WORST]
+    ranked = sorted(facts.drift[day], key=lambda row: -row["value"] / row["threshold"])[:WORST]
     rows = "".join(
         f"<tr><td><span class='dot {escape(_dot(row['level']))}'></span>{escape(row['column'])}</td>"
-        f"<td class='dim'>{escape(row['measure'].replace('_', ' '))}</td>"
-        f"<td class='number'>{row['value']:.3f}</td><td class='number dim'>{row['threshold_critical']:.3f}</td></tr>"
+        f"<td class='dim'>{escape(row['measure'].replace('_', ' '))}, {escape(row['window'])}</td>"
+        f"<td class='number'>{row['value']:.3f}</td><td class='number dim'>{row['threshold']:.3f}</td></tr>"
         for row in ranked
     )
-    head = f"<tr><th>{escape(day)}</th><th></th><th class='number'>value</th><th class='number'>critical</th></tr>"
+    head = f"<tr><th>{escape(day)}</th><th></th><th class='number'>value</th><th class='number'>threshold</th></tr>"
     return f"<table>{head}{rows}</table>"
 
 

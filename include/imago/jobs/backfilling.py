@@ -88,6 +88,7 @@ def plan(env: Environment, spec: ModelSpec, wish: Wish, airflow: Airflow) -> Pla
 
 def facts(env: Environment, spec: ModelSpec, wish: Wish, runs: Iterable[str], past: Mapping[str, Past]) -> Facts:
     """What a plan is made of, from the ledger, the storage and the dbt project as they stand now."""
+    from imago.monitoring.drift import looked_at
     from imago.tables import Table
 
     runs, stages = tuple(runs), cascade(wish.stage)
@@ -110,7 +111,7 @@ def facts(env: Environment, spec: ModelSpec, wish: Wish, runs: Iterable[str], pa
         refused=refused,
         rules={"decision_threshold": spec.decision_threshold, "bad_rows": _policy(spec)},
         shadows=_shadows(env, spec, runs) if "shadow_scoring" in stages else (),
-        window_days=spec.drift.window_days,
+        window=lambda days, ds: looked_at(days, ds, spec.drift.confirm),
         past=past,
     )
 

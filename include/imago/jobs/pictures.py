@@ -17,19 +17,18 @@ def distribution(env: Environment, spec: ModelSpec, ds: str, column: str) -> Pic
     import pyarrow.compute as pc
 
     from imago.alerts.pictures import of_counts
+    from imago.jobs.references import stored_reference
     from imago.monitoring.profiles import Profile
-    from imago.monitoring.reference import Reference
-    from imago.storage import Storage
     from imago.tables import Table
 
     table = Table(env, spec.name, "profiles")
     info = table.partition(ds)
     if info is None:
         return None
-    path = f"models/{spec.name}/references/{info.inputs['reference']}/profile.json"
-    usual = Reference.from_json(Storage(env).read_bytes(path)).profile.columns.get(column)
+    reference = stored_reference(env, spec, info.inputs["reference"]).profile
+    usual = reference.columns.get(column)
     rows = table.read([ds])
-    now = Profile.from_table(rows.filter(pc.equal(rows.column("ds"), ds))).columns.get(column)
+    now = Profile.from_table(rows.filter(pc.equal(rows.column("ds"), ds)), reference).columns.get(column)
     if usual is None or now is None:
         return None
     return of_counts(

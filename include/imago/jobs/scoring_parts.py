@@ -180,7 +180,8 @@ def _profiles(env: Environment, scorer: DayScorer, part: Mapping[str, Any]) -> I
         raise _lost(scorer, path)
     rows = pq.read_table(pa.BufferReader(data))
     for number in range(len(pc.unique(rows.column("ds")))):
-        yield Profile.from_table(rows.filter(pc.equal(rows.column("ds"), str(number))))
+        mine = rows.filter(pc.equal(rows.column("ds"), str(number)))
+        yield Profile.from_table(mine, scorer.reference.profile)
 
 
 def _lost(scorer: DayScorer, file: str) -> MissingPartition:

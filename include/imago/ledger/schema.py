@@ -293,6 +293,23 @@ digests = Table(
     _now("created_at"),
 )
 
+# Why a drift did or did not start a training. Append-only: a day is decided once.
+retrainings = Table(
+    "retrainings",
+    metadata,
+    _id(),
+    Column("model", Text, nullable=False),
+    Column("ds", Text, nullable=False),  # the day whose drift asked for it
+    Column("training_ds", Text, nullable=False),  # the last closed day: the training's partition
+    Column("reference", Text, nullable=False),  # the drifting champion's artifact
+    Column("outcome", Text, nullable=False),  # triggered, cooling, exhausted, superseded, broken
+    Column("reason", Text, nullable=False),
+    Column("drift", JSONB, nullable=False),
+    Column("run_id", Text, nullable=False),
+    _now("decided_at"),
+    UniqueConstraint("model", "ds", name="retrainings_once_a_day"),
+)
+
 online_scores = Table(
     "online_scores",
     metadata,

@@ -44,6 +44,7 @@ class AirflowApi(_Airflow):
             "admin": secrets.airflow_password,
             "watchdog": secrets.watchdog_password,
             "backfill": secrets.backfill_password,
+            "trainer": secrets.trainer_password,
         }
         write_private(home / "passwords.json", json.dumps(passwords) + "\n")
         migrate_airflow(settings)

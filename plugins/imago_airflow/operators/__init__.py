@@ -3,12 +3,14 @@
 from imago_airflow.operators.refresh import AnnounceOperator, RefreshOperator
 from imago_airflow.operators.release import DeployEndpointOperator, JudgeOperator, PromoteOperator, RollbackOperator
 from imago_airflow.operators.score import (
+    DocumentDriftOperator,
     MonitorOperator,
     OrderSparkOperator,
     PlanScoringOperator,
     PublishPartsOperator,
     PublishSparkOperator,
     RefreshMetricsOperator,
+    RetrainOperator,
     ScoreOperator,
     ScorePartOperator,
 )
@@ -26,6 +28,7 @@ __all__ = [
     "CorrectionsOperator",
     "DeliverAlertsOperator",
     "DeployEndpointOperator",
+    "DocumentDriftOperator",
     "FitOperator",
     "FreezeOperator",
     "JudgeOperator",
@@ -39,6 +42,7 @@ __all__ = [
     "RefreshOperator",
     "ReportOperator",
     "RetentionOperator",
+    "RetrainOperator",
     "RollbackOperator",
     "ScoreOperator",
     "ScorePartOperator",

@@ -131,6 +131,27 @@ class MonitorOperator(StageOperator):
         return monitor(run.environment, run.spec, run.day, run.context)
 
 
+class DocumentDriftOperator(StageOperator):
+    """Lets Great Expectations judge the day's profile too, and writes the page that alerts link to."""
+
+    def work(self, run: Run, context: Mapping[str, Any]) -> Summary:
+        from imago.jobs.drift_docs import document
+
+        return document(run.environment, run.spec, run.day, run.context)
+
+
+class RetrainOperator(StageOperator):
+    """Starts a training with the last closed day as its partition key, where a drift is confirmed and the guards let
+    it; the ledger says why, or why not."""
+
+    def work(self, run: Run, context: Mapping[str, Any]) -> Summary:
+        from imago.jobs.retraining import consider
+        from imago_airflow.triggering import Trainings
+
+        with Trainings.of(run.environment) as trainings:
+            return consider(run.environment, run.spec, run.day, run.context, trainings)
+
+
 class RefreshMetricsOperator(StageOperator):
     """Joins the day's predictions with its outcomes. A day without predictions is skipped, with its reason."""
 

@@ -9,6 +9,7 @@ import pytest
 
 from imago.backfill.plan import Facts, Past, Wish, make
 from imago.backfill.words import headline, markdown, notes, text
+from imago.days import shift
 from imago.ledger.champions import Champion
 from imago.tables import PartitionInfo
 
@@ -65,7 +66,7 @@ def facts(stage="batch_scoring", days=(D1, D2), *, chosen=1, **changed):
         refused={},
         rules={"decision_threshold": 0.5, "bad_rows": {"policy": "stop"}},
         shadows=(),
-        window_days=2,
+        window=lambda days, ds: tuple(day for day in sorted(days) if shift(ds, -1) <= day <= ds),
         past={},
     )
     return replace(given, **changed)
