@@ -47,8 +47,8 @@ def check_answers(answers: np.ndarray, golden: np.ndarray, problem: str) -> Chec
     furthest = float(np.abs(answers - golden).max()) / scale
     # NaN is no distance: what cannot be compared is not equal.
     same = furthest <= EQUAL
-    said = f"a fresh process loads it and answers {len(golden)} golden rows "
-    return Check(FRESH, same, said + (f"equally (within {EQUAL:g})" if same else f"differently, by up to {furthest:g}"))
+    how = f"equally (within {EQUAL:.5f})" if same else f"differently, by up to {furthest:g}"
+    return Check(FRESH, same, f"a fresh process loads it and answers {len(golden)} golden rows {how}")
 
 
 def check_at_most(gate: str, seen: float, allowed: float, unit: str) -> Check:

@@ -62,7 +62,7 @@ def test_a_model_without_inputs_does_not_pass():
 def test_equal_answers_pass_up_to_float32_arithmetic():
     golden = np.array([0.2, 0.5, 0.75])
     said = "a fresh process loads it and answers 3 golden rows "
-    assert check_answers(golden + EQUAL / 2, golden, "binary") == Check(FRESH, True, f"{said}equally (within 1e-05)")
+    assert check_answers(golden + EQUAL / 2, golden, "binary") == Check(FRESH, True, f"{said}equally (within 0.00001)")
     off = check_answers(golden + np.array([0, -0.25, 0]), golden, "binary")
     assert off == Check(FRESH, False, f"{said}differently, by up to 0.25")
     assert check_answers(np.array([EQUAL]), np.array([0.0]), "binary").passed
