@@ -12,11 +12,11 @@ the next publish of that day, and every night (`imago.jobs.retention`).
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -24,6 +24,7 @@ from botocore.exceptions import ClientError
 from imago import aws
 from imago.catalog import glue
 from imago.catalog.external import MANIFESTS, ExternalTable, Reader, catalog_database
+from imago.environments import Environment
 from imago.errors import ImagoError
 from imago.tables import files
 
@@ -63,14 +64,14 @@ def mend(table: Table) -> tuple[str, ...]:
 
 def refresh(table: Table, days: Iterable[str] | None = None) -> tuple[str, ...]:
     """Brings the manifests of these days (all when None) up to date; returns those that had to be changed."""
-    client = aws.client(table.environment, "s3")
+    client = _s3(table.environment)
     waiting = set(days) if days is not None else {*live_days(table), *_known(client, table)}
     changed: set[str] = set()
     with ThreadPoolExecutor(_THREADS) as pool:
         for _ in range(_ROUNDS):
             order = sorted(waiting)
             # First what stands, then the table: see the module.
-            held = list(pool.map(partial(_read, client, table), order))
+            held = list(pool.map(functools.partial(_read, client, table), order))
             wanted = _wanted(table, order)
             stale = [
                 (ds, stands, wanted.get(ds))
@@ -98,7 +99,7 @@ def live_days(table: Table) -> tuple[str, ...]:
 
 def listed(table: Table, ds: str) -> list[str]:
     """The files that a day's manifest names, as a reader that follows it finds them; empty without a manifest."""
-    held = _read(aws.client(table.environment, "s3"), table, ds)
+    held = _read(_s3(table.environment), table, ds)
     return held.text.split() if held else []
 
 
@@ -116,6 +117,12 @@ def external(table: Table, reader: Reader) -> ExternalTable:
         schema=settings.glue_database or f"imago_{settings.name}",
         region=settings.s3_region,
     )
+
+
+@functools.lru_cache(maxsize=8)
+def _s3(env: Environment) -> Any:
+    # To make a client costs more than all its requests for one day.
+    return aws.client(env, "s3")
 
 
 def _entry(table: Table) -> dict[str, str]:
