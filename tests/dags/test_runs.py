@@ -125,3 +125,13 @@ def test_a_champion_that_moved_is_announced(ran):
 def test_history_does_not_go_online(ran):
     assert ran["deployed_in_backfill"]["tasks"] == {"deploy": "skipped"}
     assert ran["deployed_in_backfill"]["calls"] == []
+
+
+def test_a_day_in_parts_is_planned_scored_by_mapped_tasks_and_published_once(ran):
+    told = ran["in_parts"]
+    assert told["state"] == "success"
+    assert set(told["tasks"]) == {"plan", "score", "publish"}
+    assert told["mapped"] == {"0": "part 1, rows 1 to 131,072", "1": "part 2, rows 131,073 to 200,000"}
+    day = "2013-10-08"
+    assert told["calls"] == [[{"ds": day, "choice": "today"}, [{"part": 1, "of": day}, {"part": 2, "of": day}]]]
+    assert told["events"] == [[day, "live"]]
