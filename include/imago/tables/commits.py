@@ -134,3 +134,9 @@ def is_conflict(error: Exception) -> bool:
     """Whether another writer came first."""
     text = str(error).lower()
     return isinstance(error, CommitFailedError) or "conflict" in text or "already exists" in text
+
+
+def is_damage(error: Exception) -> bool:
+    """Whether Delta read the log and could not make sense of it. A store that does not answer is an OSError."""
+    text = str(error)
+    return text.startswith("Kernel error: ") and "the specified end version" not in text

@@ -131,9 +131,7 @@ def fit(spec: ModelSpec, snapshot: Snapshot, one: Candidate | Baseline, book: se
         # Of a search only the last trial's model is at hand, which need not be the best; on record there is none.
         known = early.get("settings") == found.changes
         chosen = early["model"] if known else _fitted(spec, one, train, found.changes)
-        with threadpool_limits(limits=1):
-            needed = permuted(chosen, tuning.frame, tuning.truth, spec.primary_metric, spec.training.seed,
-                              problem=spec.problem)  # fmt: skip
+        needed = _needed(spec, chosen, tuning.frame, tuning.truth, "the tuning days")
         log.info("%s: fitted on the train days, %.1f s", one.name, found.seconds)
     started = time.perf_counter()
     rows = _inputs(spec, snapshot.part("fit"))
@@ -145,6 +143,20 @@ def fit(spec: ModelSpec, snapshot: Snapshot, one: Candidate | Baseline, book: se
     metrics |= _named("holdout", spec, holdout.truth, scores)
     return Fitted(pipeline, metrics, holdout.columns, holdout.truth, scores, seconds, peak_mb(), found,
                   needed)  # fmt: skip
+
+
+def importance_of(spec: ModelSpec, fitted: Fitted) -> Importance:
+    """What each feature is worth: on the tuning days, without any on the holdout, by which nothing is chosen."""
+    if fitted.needed is not None:
+        return fitted.needed
+    return _needed(spec, fitted.pipeline, frame_of(fitted.columns), fitted.truth, "the holdout")
+
+
+def _needed(spec: ModelSpec, pipeline: Any, frame: pd.DataFrame, truth: np.ndarray, days: str) -> Importance:
+    with threadpool_limits(limits=1):
+        return permuted(
+            pipeline, frame, truth, spec.primary_metric, spec.training.seed, problem=spec.problem, days=days
+        )
 
 
 @dataclass(frozen=True)

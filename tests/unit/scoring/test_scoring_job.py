@@ -154,6 +154,27 @@ def test_explain_uses_the_features_that_were_read_then_not_the_corrected_ones(re
     assert explaining.explain(reign, toy, f"{FIRST}-007", FIRST)["equal"] is True
 
 
+def test_a_prediction_is_rebuilt_in_the_company_that_it_was_scored_in(reign, toy, monkeypatch):
+    from imago.registry import Scorer
+
+    real = Scorer.predict
+
+    # As matrices do: the last bit of a score depends on how many rows are multiplied at once.
+    def predict(self, data):
+        scores = real(self, data)
+        return scores if len(scores) == 1 else scores * (1 + 2**-52)
+
+    monkeypatch.setattr(Scorer, "predict", predict)
+    scoring.score(reign, toy, FIRST, LIVE)
+    assert all(explaining.explain(reign, toy, f"{FIRST}-{place:03d}", FIRST)["equal"] for place in (0, 17, 39))
+
+
+def test_a_prediction_is_rebuilt_with_the_threshold_of_then(reign, toy):
+    scoring.score(reign, toy, FIRST, LIVE)
+    since = toy.model_copy(update={"decision_threshold": 0.99})
+    assert explaining.explain(reign, since, f"{FIRST}-007", FIRST)["equal"] is True
+
+
 def test_a_score_that_is_not_finite_refuses_the_day(toy):
     import numpy as np
 

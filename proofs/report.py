@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-DOCS = Path(__file__).resolve().parents[2] / "docs/fight.md"
 BEGIN, END = "<!-- results -->", "<!-- end of results -->"
 
 
 @dataclass
 class Report:
-    """One part of the proof. `check` counts a case and keeps those that fell short; `say` keeps a figure."""
+    """One part of a proof. `check` counts a case and keeps those that fell short; `say` keeps a figure."""
 
     name: str
     cases: int = 0
@@ -37,18 +36,24 @@ class Report:
         return [head, *(f"  {text}" for text in self.figures), *(f"  ✗ {text}" for text in self.failures)]
 
 
-def summary_line(reports: Sequence[Report], size: str, seconds: float) -> str:
+def summary_line(proof: str, reports: Sequence[Report], size: str, seconds: float) -> str:
     """The proof in one line."""
     short = sum(len(one.failures) for one in reports)
     state = "every promise holds" if reports and not short else f"{short} of them FELL SHORT"
-    return f"proof-fight ({size}): {sum(one.cases for one in reports)} cases in {seconds:.0f} s, {state}"
+    return f"{proof} ({size}): {sum(one.cases for one in reports)} cases in {seconds:.0f} s, {state}"
 
 
-def write_docs(reports: Sequence[Report]) -> None:
-    """Rewrites the table of results in docs/fight.md."""
-    rows = [f"| {one.name} | {one.cases:,} | {len(one.failures)} | {'<br>'.join(one.figures)} |"
-            for one in sorted(reports, key=lambda one: one.name)]  # fmt: skip
-    table = "\n".join(["| part | cases | fell short | figures |", "|---|---|---|---|", *rows])
-    text = DOCS.read_text()
-    head, rest = text.split(BEGIN)
-    DOCS.write_text(f"{head}{BEGIN}\n{table}\n{END}{rest.split(END)[1]}")
+def write_docs(docs: Path, reports: Sequence[Report]) -> None:
+    """Rewrites the rows of these parts in the table of a page of the docs; rows of parts that did not run stay."""
+    head, rest = docs.read_text().split(BEGIN)
+    old, rest = rest.split(END)
+    rows = {line.split(" | ")[0].removeprefix("| "): line for line in old.strip().splitlines()[2:]}
+    for name in dict.fromkeys(one.name for one in reports):
+        same = [one for one in reports if one.name == name]
+        cases, short = sum(one.cases for one in same), sum(len(one.failures) for one in same)
+        figures = "<br>".join(figure.replace("|", "\\|") for one in same for figure in one.figures)
+        rows[name] = f"| {name} | {cases:,} | {short} | {figures} |"
+    table = "\n".join(
+        ["| part | cases | fell short | figures |", "|---|---|---|---|", *(rows[name] for name in sorted(rows))]
+    )
+    docs.write_text(f"{head}{BEGIN}\n{table}\n{END}{rest}")
