@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 HOSTED_CLI := $(BIN)/imago
 SIZE ?= full
-BENCHMARKS ?= features publish training monitoring
+BENCHMARKS ?= features publish scoring training monitoring
 
 # Byte code is worth its disk: without it every process compiles every import anew.
 unexport PYTHONDONTWRITEBYTECODE
