@@ -117,7 +117,7 @@ def png(picture: Picture) -> bytes:
     """The picture as a file, legible beside a message."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
-    from matplotlib.ticker import PercentFormatter
+    from matplotlib.ticker import MaxNLocator, PercentFormatter
 
     figure = Figure(figsize=(6.4, 2.6), dpi=150, facecolor="white", layout="constrained")
     axes = figure.add_subplot()
@@ -131,7 +131,8 @@ def png(picture: Picture) -> bytes:
         axes.stairs(picture.usual, picture.edges, fill=True, color=_USUAL, label=picture.usual_name)
         axes.stairs(picture.now, picture.edges, color=_NOW, linewidth=1.6, label=picture.now_name)
     axes.set_title(picture.title.replace("$", r"\$"), loc="left", fontsize=9, color=_TEXT, fontweight="bold")
-    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 5, 10]))
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0))
     axes.tick_params(colors=_DIM, labelsize=7, length=0)
     axes.grid(axis="y", color=_LINE, linewidth=0.8)
     axes.set_axisbelow(True)
