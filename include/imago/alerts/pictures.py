@@ -28,7 +28,7 @@ class Picture:
     def words(self) -> str:
         """The picture for whoever cannot see it."""
         moved = [now - usual for usual, now in zip(self.usual, self.now, strict=True)]
-        most = max(range(len(moved)), key=lambda place: abs(moved[place]))
+        most = max(range(len(moved)), key=lambda place: round(abs(moved[place]), 6))
         where = self.labels[most] if self.labels else f"{self.edges[most]:.4g} to {self.edges[most + 1]:.4g}"
         return (
             f"{self.title}: {self.now_name} against {self.usual_name}; the largest change is at {where}, "
@@ -64,7 +64,8 @@ def of_counts(
         return None
     names: dict[str, Any] = {"title": title, "usual_name": usual_name, "now_name": now_name}
     if categories:
-        order = sorted(range(len(categories)), key=lambda place: (-(usual[place] + now[place]), place))
+        share = [a / sum(usual) + b / sum(now) for a, b in zip(usual, now, strict=True)]
+        order = sorted(range(len(categories)), key=lambda place: (-round(share[place], 9), place))
         kept, rest = order[: MOST_BARS // 2 - 1], order[MOST_BARS // 2 - 1 :]
         labels = [categories[place] for place in kept] + (["others"] if rest else [])
         groups = [[place] for place in kept] + ([rest] if rest else [])
