@@ -14,7 +14,7 @@ from imago.ledger.schema import alerts
 
 pytestmark = pytest.mark.stack
 
-DAYS = days_between("2013-04-17", "2013-04-21")
+DAYS = days_between("2013-05-29", "2013-06-02")
 BEHIND_FEATURES = ("batch_scoring", "monitoring")
 BEHIND_OUTCOMES = ("metric_refresh",)
 
