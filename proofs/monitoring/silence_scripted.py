@@ -30,7 +30,7 @@ def run(url: str, home: Path) -> Report:
     from proofs.postgres import new_environment
 
     report = Report("silence (scripted)")
-    with _sandbox(home) as slack, FakeAirflow() as airflow:
+    with sandbox(home) as slack, FakeAirflow() as airflow:
         env = new_environment(url, home, slack_token="xoxb-proof", slack_base_url=f"{slack}/api/", late_after_minutes=5)
         # As if the delays were known the same day: today's outcomes fall due with today's features.
         spec = get_model("flight_delays").model_copy(update={"first_day": "2013-10-02", "last_day": None})
@@ -115,14 +115,14 @@ class _World:
 
 
 @contextmanager
-def _sandbox(home: Path) -> Iterator[str]:
+def sandbox(home: Path, *, token: str = "xoxb-proof") -> Iterator[str]:
     """The Slack sandbox, in a thread; its address."""
     import uvicorn
 
     from imago.sandbox.limits import RateLimit
     from imago.sandbox.server import create_app
 
-    app = create_app(folder=home / "slack", token="xoxb-proof", posts=RateLimit(per_second=5.0, burst=5))
+    app = create_app(folder=home / "slack", token=token, posts=RateLimit(per_second=5.0, burst=5))
     server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

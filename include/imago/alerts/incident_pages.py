@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from imago import pages
+from imago.alerts.rendering import number
 
 HERE = Path(__file__).parent
 SPANS = (("4h", "4 hours"), ("1d", "1 day"), ("3d", "3 days"), ("7d", "7 days"), ("30d", "30 days"))
@@ -39,6 +40,7 @@ def incident_page(
         pages.template(HERE, "incident_page.html").render(
             environment=environment,
             one={**incident, "alerts": told, "channel_words": incident["address"] or "its channel"},
+            number=number,
             has_picture=any("picture" in alert["body"] for alert in told),
             spans=SPANS,
             user=user,

@@ -28,7 +28,7 @@ class Picture:
     def words(self) -> str:
         """The picture for whoever cannot see it."""
         moved = [now - usual for usual, now in zip(self.usual, self.now, strict=True)]
-        most = max(range(len(moved)), key=lambda place: abs(moved[place]))
+        most = max(range(len(moved)), key=lambda place: round(abs(moved[place]), 6))
         where = self.labels[most] if self.labels else f"{self.edges[most]:.4g} to {self.edges[most + 1]:.4g}"
         return (
             f"{self.title}: {self.now_name} against {self.usual_name}; the largest change is at {where}, "
@@ -64,7 +64,8 @@ def of_counts(
         return None
     names: dict[str, Any] = {"title": title, "usual_name": usual_name, "now_name": now_name}
     if categories:
-        order = sorted(range(len(categories)), key=lambda place: (-(usual[place] + now[place]), place))
+        share = [a / sum(usual) + b / sum(now) for a, b in zip(usual, now, strict=True)]
+        order = sorted(range(len(categories)), key=lambda place: (-round(share[place], 9), place))
         kept, rest = order[: MOST_BARS // 2 - 1], order[MOST_BARS // 2 - 1 :]
         labels = [categories[place] for place in kept] + (["others"] if rest else [])
         groups = [[place] for place in kept] + ([rest] if rest else [])
@@ -117,7 +118,7 @@ def png(picture: Picture) -> bytes:
     """The picture as a file, legible beside a message."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
-    from matplotlib.ticker import PercentFormatter
+    from matplotlib.ticker import MaxNLocator, PercentFormatter
 
     figure = Figure(figsize=(6.4, 2.6), dpi=150, facecolor="white", layout="constrained")
     axes = figure.add_subplot()
@@ -131,7 +132,8 @@ def png(picture: Picture) -> bytes:
         axes.stairs(picture.usual, picture.edges, fill=True, color=_USUAL, label=picture.usual_name)
         axes.stairs(picture.now, picture.edges, color=_NOW, linewidth=1.6, label=picture.now_name)
     axes.set_title(picture.title.replace("$", r"\$"), loc="left", fontsize=9, color=_TEXT, fontweight="bold")
-    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 5, 10]))
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0))
     axes.tick_params(colors=_DIM, labelsize=7, length=0)
     axes.grid(axis="y", color=_LINE, linewidth=0.8)
     axes.set_axisbelow(True)

@@ -95,16 +95,16 @@ def head(incident: Incident, finding: Finding) -> Message:
     )
     title = escape(finding.title)
     heading = f"{icon} *Resolved:* ~{title}~" if is_over else f"{icon} *{title}*"
-    why = " ".join(filter(None, (sentence(finding.why), incident.stakes)))
+    stakes = incident.stakes if incident.severity != "info" else ""
+    why = " ".join(filter(None, (sentence(finding.why), stakes)))
     lines = [("Why it matters", why), ("What Imago did", sentence(finding.did))]
     blocks = [_section(heading), _section("\n".join(f"*{name}:* {escape(words)}" for name, words in lines if words))]
     if is_over:
         blocks.append(_section(_end_of(incident)))
     elif finding.next_step:
         # Good news notifies nobody by name.
-        who = "" if incident.severity == "info" else f"{mention(incident.owner)} "
-        step = sentence(finding.next_step) if not who else finding.next_step
-        blocks.append(_section(f"*Next step:* {who}{escape(step)}"))
+        whose = "*Next step:*" if incident.severity == "info" else f"*Next step for* {mention(incident.owner)}*:*"
+        blocks.append(_section(f"{whose} {escape(sentence(finding.next_step))}"))
     if finding.facts:
         blocks.append({"type": "section", "fields": _fields(finding.facts)})
     place = len([block for block in blocks if block])
@@ -140,7 +140,7 @@ def reply(incident: Incident, findings: Sequence[Finding], *, opening: Finding, 
         lines.append(f"In between it was well {_times(came_back)}, and came back.")
     loud = [finding for finding in news if finding.kind in ("escalated", "lasting")]
     if loud and not is_over:
-        lines.append(f"{mention(incident.owner)} {escape(loud[-1].next_step)}")
+        lines.append(f"*Next step for* {mention(incident.owner)}*:* {escape(sentence(loud[-1].next_step))}")
     if alone:
         lines.insert(0, f"News of incident {incident.id}, *{escape(opening.title)}*")
     blocks = [_section("\n".join(lines)), _section("\n".join(escape(act.title) for act in acts))]
@@ -260,7 +260,7 @@ def sentence(words: str) -> str:
     ('Kept every alert.', '`imago up` starts it.', '')
     """
     words = words.strip()
-    first = words.split(" ", 1)[0]
+    first = words.split(" ", 1)[0].rstrip(",;:")
     if first.isalpha() and first.islower():
         words = words[0].upper() + words[1:]
     return words if not words or words[-1] in ".!?" else f"{words}."

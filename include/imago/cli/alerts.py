@@ -33,6 +33,7 @@ def list_alerts(
     """Lists alerts, newest first."""
     from sqlalchemy import select
 
+    from imago.jobs.alerts import waiting_reasons
     from imago.ledger import connect
     from imago.ledger.schema import alerts
 
@@ -43,8 +44,13 @@ def list_alerts(
         query = query.where(alerts.c.status == status)
     if model is not None:
         query = query.where(alerts.c.model == model)
-    with connect(environment(env)).connect() as connection:
+    where = environment(env)
+    with connect(where).connect() as connection:
         found = [dict(row) for row in connection.execute(query).mappings()]
+    reasons = waiting_reasons(where)
+    for row in found:
+        if row["status"] == "pending":
+            row["last_error"] = row["last_error"] or reasons.get(where.address_of(row["model"]))
     if as_json:
         print_json(found)
         return

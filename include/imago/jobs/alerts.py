@@ -52,6 +52,25 @@ def deliver(
     return {**asdict(summary), "escalated": escalated, **waiting, "note": note}
 
 
+def waiting_reasons(env: Environment) -> dict[str, str]:
+    """Why alerts to an address wait, by address: a setting that is missing, or what its server said last."""
+    from sqlalchemy import select
+
+    from imago.alerts.addresses import channel_at
+    from imago.ledger import connect
+    from imago.ledger.schema import channels
+
+    with connect(env).connect() as connection:
+        failing = select(channels.c.address, channels.c.last_error).where(channels.c.last_error.is_not(None))
+        reasons = {row.address: row.last_error for row in connection.execute(failing).all()}
+    for address in env.addresses:
+        try:
+            channel_at(env, address)
+        except ImagoError as problem:
+            reasons[address] = problem.message
+    return reasons
+
+
 def send_test(env: Environment, *, by: str) -> dict[str, str]:
     """Sends one message to each address of the environment, past the outbox; what came of it, by address."""
     import uuid

@@ -12,9 +12,9 @@ import pytest
 
 class HostileSlack:
     """Each call takes the next word of `script`: `429`, `500`, `false` (ok: false), `refuse` (only blocks), `html`,
-    `reset`, `lost` (taken, but the answer is lost), or `ok`; another word is the error that it answers. Calls below
-    `/services/` are those of a webhook. After the script all is well, and so it is for every channel but `channel`,
-    where one is named. `shown` holds what a person would see."""
+    `reset`, `hang`, `lost` (taken, but the answer is lost), or `ok`; another word is the error that it answers. Calls
+    below `/services/` are those of a webhook. After the script all is well, and so it is for every channel but
+    `channel`, where one is named. `shown` holds what a person would see."""
 
     def __init__(self, *script: str, retry_after: str = "1", channel: str | None = None) -> None:
         self.script, self.retry_after = list(script), retry_after
@@ -25,14 +25,17 @@ class HostileSlack:
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])) or b"{}")
+                raw = self.rfile.read(int(self.headers["Content-Length"])) or b"{}"
+                body = json.loads(raw) if raw.startswith(b"{") else {}
                 fake.times.append(time.monotonic())
                 is_target = channel in (None, body.get("channel"))
                 is_hook = "/services/" in self.path
                 word = fake.script.pop(0) if fake.script and is_target else "ok"
                 if word == "refuse" and not body.get("blocks"):
                     word = "ok"
-                if word == "reset":
+                if word == "hang":
+                    time.sleep(3)
+                if word in ("reset", "hang"):
                     self.connection.close()
                     return None
                 if word in ("ok", "lost"):

@@ -14,7 +14,7 @@ from imago.errors import RefusedPartition
 from imago.jobs import alerts as jobs
 from imago.jobs import failures
 from imago.ledger import connect
-from imago.ledger.schema import alerts, digests, incidents, publications
+from imago.ledger.schema import alerts, digests, failed_attempts, incidents, publications
 
 LIVE = RunContext(run_id="run-1")
 BACKFILL = RunContext(run_id="run-2", mode="backfill")
@@ -80,6 +80,32 @@ def test_a_later_success_of_the_same_day_ends_the_failure(env):
     other = failures.run_succeeded("dev", None, DAG, "run-3", "2013-10-06", LIVE)
     same = failures.run_succeeded("dev", None, DAG, "run-4", "2013-10-05", LIVE)
     assert (other, same) == ({"resolved": []}, {"resolved": ["task_failed"]})
+
+
+def attempt(error: object, number: int = 1) -> dict:
+    context = RunContext(run_id="run-1")
+    place = {"task_id": "score", "map_index": -1, "number": number, "of": 3, "error": error, "links": {}}
+    return failures.attempt_failed("dev", None, DAG, "run-1", "2013-10-05", context, **place)
+
+
+def test_an_attempt_that_failed_by_an_exception_is_noted_and_pages_nobody(env):
+    assert attempt(OSError("no route"))["alert"] is None
+    attempt(OSError("no route"))
+    (said,) = [row.error for row in rows_of(env, failed_attempts)]
+    assert (said, rows(env, alerts)) == ("OSError: no route", [])
+
+
+def test_an_attempt_for_which_airflow_itself_speaks_was_killed(env):
+    assert attempt("Task did not emit heartbeat within time limit")["alert"] is not None
+    (alert,) = rows(env, alerts)
+    assert (alert.rule, alert.title) == ("task_killed", "Attempt 1 of task score was killed for 2013-10-05")
+    failures.run_succeeded("dev", None, DAG, "run-1", "2013-10-05", LIVE)
+    assert rows(env, incidents)[0].status == "resolved"
+
+
+def rows_of(env, table):
+    with connect(env).connect() as connection:
+        return connection.execute(select(table)).all()
 
 
 def test_a_failure_while_the_ledger_is_down_is_logged_and_raises_nothing(monkeypatch, env, caplog):

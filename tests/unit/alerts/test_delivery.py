@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
+from datetime import timedelta
+from types import SimpleNamespace
 
+import httpx
 import pytest
 from pydantic import SecretStr
 from sqlalchemy import func, select, update
@@ -12,11 +15,13 @@ from sqlalchemy import func, select, update
 from imago.alerts.channels import Patience, Thread
 from imago.alerts.delivery import drain
 from imago.alerts.outbox import Alert, raise_alert, resolve
+from imago.alerts.pictures import Picture
 from imago.alerts.slack import Slack
 from imago.alerts.telling import Routing
 from imago.context import RunContext
 from imago.ledger import connect
 from imago.ledger.schema import alerts, channels, incidents
+from proofs.monitoring.silence_scripted import sandbox
 
 LIVE = RunContext(run_id="run-1")
 ROUTING = Routing(
@@ -69,7 +74,7 @@ def hasten(env) -> None:
 def test_every_alert_is_shown_once_by_a_channel_that_first_misbehaves_in_every_way(dev, hostile_slack):
     tell(dev, *(alert(f"column_{i}") for i in range(6)))
     with hostile_slack("429", "500", "false", "html", "reset", "ok", "reset") as fake:
-        for _ in range(9):
+        while len(fake.shown) < 6 or fake.script:
             deliver(dev, fake, seconds=0.5)
             hasten(dev)
         assert [message["text"].split(": ")[1].split()[0] for message in fake.shown] == [
@@ -217,3 +222,53 @@ def test_a_revoked_token_or_a_missing_channel_keeps_the_alerts(dev, hostile_slac
         assert deliver(dev, fake, seconds=0.3).messages == 0
         hasten(dev)
         assert deliver(dev, fake).messages == 1
+
+
+def test_a_call_that_may_still_be_under_way_is_not_overtaken(dev, hostile_slack):
+    """As after a kill in the middle of a call: the row says until when it may last."""
+    tell(dev, alert())
+    with connect(dev).begin() as connection:
+        until = func.clock_timestamp() + timedelta(seconds=1.5)
+        connection.execute(channels.insert().values(address="#m", free_at=until))
+    with hostile_slack() as fake:
+        started = time.monotonic()
+        assert deliver(dev, fake).messages == 1
+        assert fake.times[0] - started >= 1.4
+
+
+def test_one_channel_that_hangs_holds_up_no_other(dev, hostile_slack):
+    tell(dev, alert("a"), alert("b", model="other"), alert("c", model="other"))
+    with hostile_slack("hang", channel="#m") as fake:
+        deliver(dev, fake, seconds=6, call=1.5)
+        assert [message["channel"] for message in fake.shown[:2]] == ["#other", "#other"]
+
+
+def test_an_alert_that_cannot_be_drawn_is_told_by_its_title(dev, hostile_slack):
+    tell(dev, alert())
+    with connect(dev).begin() as connection:
+        connection.execute(update(alerts).values(body={"kind": "opened", "facts": [["value", {"a": 1}]], "links": 7}))
+    with hostile_slack() as fake:
+        deliver(dev, fake)
+        assert [message["text"] for message in fake.shown] == ["carrier_delay has drifted"]
+
+
+def test_the_picture_is_in_the_message_and_stays_there_when_the_head_is_rewritten(dev, tmp_path):
+    with sandbox(tmp_path, token="xoxb") as url:
+        picture = Picture(title="carrier", labels=("UA", "B6"), usual=(0.5, 0.5), now=(0.9, 0.1))
+        tell(dev, alert(picture=picture))
+        deliver(dev, SimpleNamespace(url=f"{url}/api/"), pace=0.3)
+        tell(dev, alert(ds="2013-10-02"))
+        deliver(dev, SimpleNamespace(url=f"{url}/api/"), pace=0.3)
+        head, _ = httpx.get(f"{url}/api-sandbox/messages", trust_env=False).json()["messages"]
+        (image,) = [block for block in head["blocks"] if block["type"] == "image"]
+        assert head["edited_ts"] is not None
+        shown = httpx.get(f"{url}/files/{image['slack_file']['id']}", trust_env=False)
+        assert shown.content.startswith(b"\x89PNG")
+
+
+def test_a_message_whose_picture_is_not_taken_is_told_without_it(dev, hostile_slack):
+    picture = Picture(title="carrier", labels=("UA", "B6"), usual=(0.5, 0.5), now=(0.9, 0.1))
+    tell(dev, alert(picture=picture))
+    with hostile_slack("missing_scope") as fake:
+        assert deliver(dev, fake).messages == 1
+        assert "image" not in [block["type"] for block in fake.shown[0]["blocks"]]

@@ -248,7 +248,7 @@ def test_what_lasts_is_told_louder_once_for_each_step(dev, hostile_slack):
         assert deliver(dev, fake) == 1
         said = fake.shown[1]
         assert "Escalated to critical: *Open for 3 d 1 h: gust has drifted*" in str(said["blocks"])
-        assert "<@U024BE7LH> call the weather desk" in str(said["blocks"])
+        assert "*Next step for* <@U024BE7LH>*:* Call the weather desk." in str(said["blocks"])
         assert said["reply_broadcast"] is True
 
 

@@ -46,7 +46,7 @@ def test_the_head_says_what_why_done_next_who_and_where_to_look():
         "*gust has drifted*",
         "*Why it matters:* W.",
         "*What Imago did:* D.",
-        "<@U024BE7LH> call the weather desk",
+        "*Next step for* <@U024BE7LH>*:* Call the weather desk.",
     ):
         assert words in said
     assert "0.4129" in said
