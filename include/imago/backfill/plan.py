@@ -10,79 +10,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any
 
+from imago.backfill.facts import DONE, WRITES, Day, Facts, Past, What, Wish
+from imago.backfill.judging import JUDGES, Told, window_of
 from imago.backfill.stages import TABLES, cascade
 from imago.days import spans
-from imago.ledger.champions import Champion
 from imago.names import dag_id
-from imago.tables.infos import PartitionInfo
-
-# create: no partition yet. rewrite: what it is made of has changed. maybe: only if the stage before it changes
-# something. same: nothing has changed, so no new version. skip: nothing is done, and rightly so. fail: it would fail.
-What = Literal["create", "rewrite", "maybe", "same", "skip", "fail"]
-WRITES: tuple[What, ...] = ("create", "rewrite")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Wish:
-    """What is asked for: the fields of the trigger form."""
-
-    stage: str
-    first: str
-    last: str
-    champion: str = "as-was"
-    reprocess: Literal["none", "failed", "completed"] = "none"
-    max_active_runs: int = 4
-
-
-@dataclass(frozen=True, kw_only=True)
-class Past:
-    """How long a stage's runs took that have ended well: how many were looked at, and their median in seconds."""
-
-    runs: int
-    seconds: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Facts:
-    """All that a plan is made of.
-
-    `runs`: the days for which Airflow would make runs. `stored`: what is published, by table and day. `raw`: why raw
-    files touch a published day, by table and day. `builds`: the digests of contract and dbt project as they stand now,
-    by table. `chosen`: the champion of each day; where there is none, or its model cannot be loaded, `refused` says
-    why. `rules`: what else decides the rows of a prediction. `shadows`: the versions that shadow by now. `window`:
-    which of some days a judgement of drift looks at. `past`: how long the runs of each stage took.
-    """
-
-    environment: str
-    model: str
-    wish: Wish
-    runs: tuple[str, ...]
-    stored: Mapping[str, Mapping[str, PartitionInfo]]
-    raw: Mapping[str, Mapping[str, tuple[str, ...]]]
-    builds: Mapping[str, Mapping[str, str]]
-    chosen: Mapping[str, Champion]
-    refused: Mapping[str, str]
-    rules: Mapping[str, Any]
-    shadows: tuple[str, ...]
-    window: Callable[[Iterable[str], str], tuple[str, ...]]
-    past: Mapping[str, Past]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Day:
-    """What becomes of one day in one stage. `was` and `version`: the model version that scored it, and that would."""
-
-    ds: str
-    what: What
-    why: str
-    rows: int = 0
-    was: str | None = None
-    version: str | None = None
-    leaking: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,9 +113,6 @@ class Plan:
         }
 
 
-DONE: tuple[What, ...] = ("create", "rewrite", "maybe", "same")
-
-
 @dataclass(frozen=True, kw_only=True)
 class Group:
     """Days of one stage that are alike in all but rows."""
@@ -210,7 +143,7 @@ def make(facts: Facts) -> Plan:
     """The plan of what `facts.wish` asks for."""
     told: dict[str, dict[str, Day]] = {}
     for stage in cascade(facts.wish.stage):
-        told[stage] = {ds: _JUDGES[stage](facts, ds, told) for ds in facts.runs}
+        told[stage] = {ds: JUDGES[stage](facts, ds, told) for ds in facts.runs}
     stages = tuple(
         Stage(
             stage=stage,
@@ -245,175 +178,7 @@ def estimate(stages: Iterable[Stage], past: Mapping[str, Past], parallel: int) -
     )
 
 
-Told = Mapping[str, Mapping[str, Day]]
-
-
-def _refresh(facts: Facts, ds: str, told: Told, *, table: str) -> Day:
-    stored = facts.stored[table].get(ds)
-    if stored is None:
-        return Day(ds=ds, what="create", why="it is not published yet")
-    touched = facts.raw.get(table, {}).get(ds, ())
-    reasons = [*touched[:2], *([f"and {len(touched) - 2} more raw files"] if len(touched) > 2 else [])]
-    for name, words in (("contract", "its contract changed"), ("dbt_project", "the dbt project changed")):
-        now = facts.builds.get(table, {}).get(name)
-        if now is not None and stored.inputs.get(name) != now:
-            reasons.append(words)
-    what: What = "rewrite" if reasons else "same"
-    return Day(ds=ds, what=what, why="; ".join(reasons) or "raw files and dbt project are the same", rows=stored.rows)
-
-
-def _score(facts: Facts, ds: str, told: Told) -> Day:
-    built = told.get("feature_refresh", {}).get(ds)
-    features, stored = facts.stored["features"].get(ds), facts.stored["predictions"].get(ds)
-    was = stored.inputs.get("model_version") if stored else None
-    if features is None and built is None:
-        return Day(ds=ds, what="fail", why="its features are not published: begin with feature_refresh", was=was)
-    if ds in facts.refused:
-        return Day(ds=ds, what="fail", why=facts.refused[ds], was=was)
-    chosen = facts.chosen[ds]
-    rows = features.rows if features else 0
-    about: dict[str, Any] = {"rows": rows, "was": was, "version": chosen.version, "leaking": chosen.learned_from(ds)}
-    if stored is None:
-        return Day(ds=ds, what="create", why="it was never scored", **about)
-    reasons = []
-    if was != chosen.version:
-        reasons.append(f"version {was} becomes {chosen.version}")
-    elif stored.inputs.get("artifact_sha256") != chosen.artifact_sha256:
-        reasons.append(f"the model of version {was} is another one")
-    if features and stored.inputs["features"]["digest"] != features.digest:
-        reasons.append("its features changed since")
-    reasons += _moved(stored.inputs, facts.rules)
-    if reasons:
-        return Day(ds=ds, what="rewrite", why="; ".join(reasons), **about)
-    if built and built.what in WRITES:
-        return Day(ds=ds, what="maybe", why="only if its features come out different", **about)
-    return Day(ds=ds, what="same", why="same features, same champion", **about)
-
-
-def _moved(then: Mapping[str, Any], now: Mapping[str, Any], about: str = "") -> list[str]:
-    """The rules that stood otherwise when a partition was made. One that it does not know is not held against it."""
-    found = []
-    for name, value in now.items():
-        words = f"{about} {name}".strip().replace("_", " ")
-        if isinstance(value, Mapping):
-            found += _moved(then.get(name) or {}, value, words)
-        elif name in then and then[name] != value:
-            found.append(f"the {words} changed: {then[name]} becomes {value}")
-    return found
-
-
-def _monitor(facts: Facts, ds: str, told: Told) -> Day:
-    scored = told.get("batch_scoring", {})
-    profiles = facts.stored["profiles"]
-    profile, drift = profiles.get(ds), facts.stored["drift"].get(ds)
-    if ds in scored and scored[ds].what not in DONE:
-        return Day(ds=ds, what="skip", why="nothing is scored that could be monitored")
-    if ds not in scored and profile is None:
-        return Day(ds=ds, what="fail", why="its predictions have no profile: begin with batch_scoring")
-    if drift is None:
-        return Day(ds=ds, what="create", why="it was never monitored")
-    moved = [day for day in _window(facts, ds) if day in scored and scored[day].what in WRITES]
-    if moved:
-        why = "its predictions change" if ds in moved else "predictions of its window change"
-        return Day(ds=ds, what="rewrite", why=why, rows=drift.rows)
-    if profile and drift.inputs["reference"] != profile.inputs["reference"]:
-        return Day(ds=ds, what="rewrite", why="its champion's reference changed", rows=drift.rows)
-    if profile and drift.inputs["profiles"] != _profiles(facts, ds, profile.inputs["reference"]):
-        return Day(ds=ds, what="rewrite", why="the profiles of its window changed", rows=drift.rows)
-    if any(day in scored and scored[day].what == "maybe" for day in _window(facts, ds)):
-        return Day(ds=ds, what="maybe", why="only if predictions come out different", rows=drift.rows)
-    return Day(ds=ds, what="same", why="same profiles, same reference", rows=drift.rows)
-
-
-def _metrics(facts: Facts, ds: str, told: Told) -> Day:
-    scored, known = told.get("batch_scoring", {}).get(ds), told.get("outcome_refresh", {}).get(ds)
-    predictions, outcomes = facts.stored["predictions"].get(ds), facts.stored["outcomes"].get(ds)
-    metrics = facts.stored["metrics"].get(ds)
-    if outcomes is None and known is None:
-        if scored is not None:
-            return Day(ds=ds, what="skip", why="its outcomes are not known yet")
-        return Day(ds=ds, what="fail", why="its outcomes are not published: begin with outcome_refresh")
-    if scored is None and predictions is None:
-        return Day(ds=ds, what="skip", why="nobody scored it")
-    if scored is not None and scored.what not in DONE:
-        return Day(ds=ds, what="skip", why="nothing is scored that could be measured")
-    if metrics is None:
-        return Day(ds=ds, what="create", why="it was never measured")
-    reasons = []
-    if scored is not None and scored.what in WRITES:
-        reasons.append("its predictions change")
-    elif predictions and metrics.inputs["predictions"]["digest"] != predictions.digest:
-        reasons.append("its predictions changed since")
-    if outcomes and metrics.inputs["outcomes"]["digest"] != outcomes.digest:
-        reasons.append("its outcomes changed since")
-    if reasons:
-        return Day(ds=ds, what="rewrite", why="; ".join(reasons), rows=metrics.rows)
-    if known is not None and known.what in WRITES:
-        return Day(ds=ds, what="maybe", why="only if its outcomes come out different", rows=metrics.rows)
-    if scored is not None and scored.what == "maybe":
-        return Day(ds=ds, what="maybe", why="only if its predictions come out different", rows=metrics.rows)
-    if scored is not None:
-        return Day(ds=ds, what="skip", why="its predictions stay as they are")
-    return Day(ds=ds, what="same", why="same predictions, same outcomes", rows=metrics.rows)
-
-
-def _shadow(facts: Facts, ds: str, told: Told) -> Day:
-    scored, predictions = told.get("batch_scoring", {}).get(ds), facts.stored["predictions"].get(ds)
-    shadowed = facts.stored["shadow_predictions"].get(ds)
-    if scored is not None and scored.what not in DONE:
-        return Day(ds=ds, what="skip", why="nothing is scored that could be compared")
-    if scored is None and predictions is None:
-        return Day(ds=ds, what="fail", why="nobody has scored it: begin with batch_scoring")
-    if shadowed is None:
-        if not facts.shadows:
-            return Day(ds=ds, what="skip", why="no version shadows")
-        return Day(ds=ds, what="create", why="nobody shadowed it yet")
-    if scored is not None and scored.what in WRITES:
-        return Day(ds=ds, what="rewrite", why="the champion's predictions change", rows=shadowed.rows)
-    if predictions and shadowed.inputs["champion"]["digest"] != predictions.digest:
-        return Day(ds=ds, what="rewrite", why="the champion's predictions changed since", rows=shadowed.rows)
-    if scored is not None and scored.what == "maybe":
-        return Day(ds=ds, what="maybe", why="only if predictions come out different", rows=shadowed.rows)
-    if set(facts.shadows) - set(shadowed.inputs["shadows"]):
-        return Day(ds=ds, what="rewrite", why="another version shadows by now", rows=shadowed.rows)
-    return Day(ds=ds, what="same", why="same predictions, same shadows", rows=shadowed.rows)
-
-
-def _train(facts: Facts, ds: str, told: Told) -> Day:
-    return Day(ds=ds, what="same", why="what was fitted on the same snapshot is used again; anything new is fitted")
-
-
-def _decide(facts: Facts, ds: str, told: Told) -> Day:
-    return Day(ds=ds, what="same", why="shows the recorded verdict again; no champion moves")
-
-
-def _deploy(facts: Facts, ds: str, told: Told) -> Day:
-    return Day(ds=ds, what="skip", why="history never goes online")
-
-
-_JUDGES: dict[str, Callable[[Facts, str, Told], Day]] = {
-    "feature_refresh": lambda facts, ds, told: _refresh(facts, ds, told, table="features"),
-    "outcome_refresh": lambda facts, ds, told: _refresh(facts, ds, told, table="outcomes"),
-    "batch_scoring": _score,
-    "monitoring": _monitor,
-    "metric_refresh": _metrics,
-    "shadow_scoring": _shadow,
-    "training": _train,
-    "deployment": _decide,
-    "endpoint_deploy": _deploy,
-}
-
-
-def _window(facts: Facts, ds: str) -> tuple[str, ...]:
-    return facts.window({*facts.stored["profiles"], *facts.runs, ds}, ds)
-
-
-def _profiles(facts: Facts, ds: str, reference: str) -> dict[str, str]:
-    mine = {day: info.digest for day, info in facts.stored["profiles"].items() if info.inputs["reference"] == reference}
-    return {day: mine[day] for day in facts.window(mine, ds)} if ds in mine else {}
-
-
 def _judged_again(facts: Facts, told: Told) -> tuple[str, ...]:
     rewritten = {ds for ds, day in told.get("batch_scoring", {}).items() if day.what in WRITES}
     judged = facts.stored.get("drift", {}).keys() - set(facts.runs)
-    return tuple(sorted(ds for ds in judged if rewritten & set(_window(facts, ds)))) if rewritten else ()
+    return tuple(sorted(ds for ds in judged if rewritten & set(window_of(facts, ds)))) if rewritten else ()

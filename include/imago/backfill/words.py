@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from imago.backfill.plan import DONE, Estimate, Plan, grouped
+from imago.backfill.facts import DONE
+from imago.backfill.plan import Estimate, Plan, grouped
 from imago.days import spans
 
 _TITLES = {

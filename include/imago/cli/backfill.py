@@ -49,7 +49,7 @@ def backfill(
     have not changed publish no new version.
     """
     from imago.airflow_api import AirflowApi
-    from imago.backfill.plan import Wish
+    from imago.backfill.facts import Wish
     from imago.jobs import backfilling
 
     target, spec = environment(env), get_model(model)

@@ -6,7 +6,8 @@ import statistics
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
-from imago.backfill.plan import Facts, Past, Plan, Wish, make
+from imago.backfill.facts import Facts, Past, Wish
+from imago.backfill.plan import Plan, make
 from imago.backfill.stages import TABLES, cascade
 from imago.days import days_between
 from imago.environments import Environment

@@ -14,7 +14,7 @@ from imago_airflow.operators.release import name_of
 from imago_airflow.run import Run
 
 if TYPE_CHECKING:
-    from imago.backfill.plan import Wish
+    from imago.backfill.facts import Wish
 
 
 class PlanBackfillOperator(StageOperator):
@@ -90,7 +90,7 @@ class StartBackfillOperator(StageOperator):
 
 def wish_of(params: Mapping[str, Any]) -> Wish:
     """What the trigger form asks for."""
-    from imago.backfill.plan import Wish
+    from imago.backfill.facts import Wish
 
     return Wish(
         stage=params["stage"],

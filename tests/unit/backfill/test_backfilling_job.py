@@ -8,7 +8,7 @@ import pytest
 from champion_world import BACKFILL, FIRST, LIVE, crown, publish, world_rows
 
 from imago import ledger
-from imago.backfill.plan import Wish
+from imago.backfill.facts import Wish
 from imago.days import days_between, shift
 from imago.errors import ImagoError
 from imago.jobs import backfilling, monitoring, scoring

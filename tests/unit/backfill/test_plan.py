@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from imago.backfill.plan import Facts, Past, Wish, make
+from imago.backfill.facts import Facts, Past, Wish
+from imago.backfill.plan import make
 from imago.backfill.words import headline, markdown, notes, text
 from imago.days import shift
 from imago.ledger.champions import Champion
