@@ -32,13 +32,14 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
-from benchmarks.scoring_world import CONTEXT, DAY, SPEC, World, made
+from benchmarks.scoring_world import DAY, SPEC, World, made
 from benchmarks.timing import Contender, machine, take_turns
 from imago.environments import Environment
 from imago.tables import Table
 from imago.tables.files import COMPRESSION, ROW_GROUP
 from proofs.postgres import postgres
 
+NUMBERS = [feature.name for feature in SPEC.features if feature.kind == "numeric"]
 ROUNDS = 3
 FASTER, SLOWER, MEGABYTES = 2.5, 10.0, 600.0
 GROWTH = 1.1  # how much more memory four times the rows may take and still be called the same
@@ -70,7 +71,9 @@ def with_pandas(world: World, source: Path, target: Path) -> None:
 
     model = mlflow.pyfunc.load_model(str(world.flavor))
     frame = pd.read_parquet(source)
-    scores = model.predict(frame[list(SPEC.feature_names)])[:, 1]
+    # As the pipeline was fitted; of doubles, which fall beside its thresholds, some score otherwise.
+    inputs = frame[list(SPEC.feature_names)].astype(dict.fromkeys(NUMBERS, "float32"))
+    scores = model.predict(inputs)[:, 1]
     told = frame[[SPEC.entity_key, SPEC.event_time]].assign(score=scores, decision=scores >= SPEC.decision_threshold)
     told.to_parquet(target, compression=COMPRESSION)
 
@@ -228,22 +231,14 @@ def _in_a_process(env: Environment) -> dict[str, float]:
     plain = {name: value.get_secret_value() if hasattr(value, "get_secret_value") else value
              for name, value in env.model_dump().items()}  # fmt: skip
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.scoring", "--alone"],
-        input=json.dumps(plain), capture_output=True, text=True, check=True,
-    )  # fmt: skip
+        [sys.executable, "-m", "benchmarks.scoring_alone"],
+        input=json.dumps({"environment": plain, "model": SPEC.name, "ds": DAY}),
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
     told: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return told
-
-
-def _alone() -> None:
-    """Scores the day as `--alone` of another process asks, and tells how much memory that took."""
-    from imago.jobs.scoring import score
-    from imago.memory import peak_mb
-
-    env = Environment(**json.load(sys.stdin))
-    started = time.perf_counter()
-    score(env, SPEC, DAY, CONTEXT)
-    print(json.dumps({"peak_mb": peak_mb(), "seconds": time.perf_counter() - started}))
 
 
 def _verdict(what: str, met: bool, target: str) -> bool:
@@ -258,13 +253,9 @@ def main(given: list[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--memory", type=int, nargs="*", default=[10_000_000, 40_000_000], help="rows of each day")
     parser.add_argument("--candidate", default="gradient_boosting", help="which candidate of the spec is champion")
-    parser.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)
     told = parser.parse_args(given)
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
-    if told.alone:
-        _alone()
-        return 0
     print(f"Scoring of {SPEC.name}: {machine()}", flush=True)
     with postgres() as url, tempfile.TemporaryDirectory(prefix="imago-bench-") as folder:
         world = made(url, Path(folder), told.candidate)

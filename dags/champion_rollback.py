@@ -8,8 +8,9 @@ online.
 **How.** Trigger it by hand. Leave *Version* empty for the champion before this one. The reason goes into the ledger,
 with your name.
 
-**Safe to run again?** A second run without a version goes back once more (to the champion that was rolled back), so
-name the version when in doubt. Nothing is deleted: a rollback is itself a row.
+**Safe to run again?** A second run without a version goes back one champion more; where none is left it is refused, and
+never brings back the one that was taken away. Name the version when in doubt. Nothing is deleted: a rollback is itself
+a row.
 
 **When it fails.** The error says which versions ever reigned, or that the stored model is not what the ledger says.
 """
@@ -30,13 +31,13 @@ def build(environment: str, spec: ModelSpec) -> DAG:
     """The DAG of one model in one environment."""
     form = {
         "reason": Param(
-            type="string", minLength=3, title="Reason", description="Why? It stands in the ledger for good."
+            type="string", minLength=3, title="Reason", description_md="Why? It stands in the ledger for good."
         ),
         "to_version": Param(
             None,
             type=["null", "string"],
             title="Version",
-            description="A version that reigned before; empty for the champion before this one.",
+            description_md="A version that reigned before; empty for the champion before this one.",
         ),
     }
     with stage_dag(

@@ -171,7 +171,7 @@ class Storage:
             return stream.read()
 
     def write_sealed(self, rel: str, data: bytes) -> None:
-        """Writes a JSON document with the sha256 of its bytes on a line of its own behind it; see `read_sealed`."""
+        """Writes a document with the sha256 of its bytes on a line of its own behind it; see `read_sealed`."""
         self.write_bytes(rel, data + _SEAL.format(hashlib.sha256(data).hexdigest()).encode())
 
     def read_sealed(self, rel: str) -> bytes:
@@ -194,6 +194,15 @@ class Storage:
         from pyarrow import fs
 
         return self.filesystem.get_file_info(self.path(rel)).type != fs.FileType.NotFound
+
+    def sizes(self, paths: Sequence[str]) -> dict[str, int | None]:
+        """How large each of these files is, in bytes; None where there is no such file."""
+        from pyarrow import fs
+
+        found = self.filesystem.get_file_info([self.path(rel) for rel in paths])
+        return {
+            rel: info.size if info.type == fs.FileType.File else None for rel, info in zip(paths, found, strict=True)
+        }
 
     def list(self, rel: str) -> Sequence[str]:
         """The files below a folder, at any depth, sorted; empty when the folder is not there."""

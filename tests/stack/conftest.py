@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from imago.specs import ModelSpec, get_model
 from imago.stack import environment_variables
 from imago.tables import Table
 
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 ROOT = Path(__file__).parents[2]
 # Twenty-one weeks show a lead that is more than chance. A Tuesday, which the weekly training works on, so that it can
 # be backfilled.
@@ -97,3 +99,24 @@ def world(stack_home: Path) -> Iterator[World]:
         world.succeeded(airflow.trigger(world.dag("training"), partition_key=TRAINING_DAY))
         airflow.wait_idle([world.dag("deployment"), world.dag("endpoint_deploy")], timeout=300)
         yield world
+
+
+@pytest.fixture(scope="module")
+def page(world: World) -> Iterator:
+    """A browser's page that is logged in."""
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on this machine: apt-get install chromium")
+    from playwright.sync_api import sync_playwright
+
+    url, password = world.variables["IMAGO_AIRFLOW_URL"], world.variables["IMAGO_AIRFLOW_PASSWORD"]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1500, "height": 950})
+        page.set_default_timeout(60_000)
+        page.goto(f"{url}/dags")
+        page.fill("input[name=username]", "admin")
+        page.fill("input[name=password]", password)
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/dags")
+        yield page
+        browser.close()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
-from rich.table import Table
+from rich.padding import Padding
 
 from imago.cli.output import EnvironmentOption, JsonOption, console, environment, print_json
 from imago.errors import ImagoError
@@ -166,31 +167,38 @@ def _say(row: dict[str, Any], as_json: bool) -> None:
     if as_json:
         print_json(row)
         return
+    name = f" {escape(row['contestant'])}," if row.get("contestant") else ""
     console.print(
-        f"[bold]{escape(row['model'])}[/] version [bold green]{escape(row['version'])}[/] ({row['artifact_format']})"
+        f"[bold]{escape(row['model'])}[/]{name} version [bold green]{escape(row['version'])}[/] "
+        f"({row['artifact_format']})"
     )
-    for label, name in (
-        ("reigns from", "effective_ds"),
-        ("trained until", "trained_until"),
-        ("by", "action"),
-        ("decided at", "decided_at"),
-        ("decided by", "decided_by"),
-        ("why", "reason"),
-        ("digest", "artifact_sha256"),
+    for label, value in (
+        ("reigns from", row["effective_ds"]),
+        ("trained until", row["trained_until"]),
+        ("by", row["action"]),
+        ("decided at", _moment(row)),
+        ("decided by", row["decided_by"]),
+        ("why", row["reason"]),
+        ("digest", row["artifact_sha256"]),
     ):
-        console.print(f"  [dim]{label:<13}[/] {escape(str(row[name]))}")
+        # Not wrapped: a digest is copied from here.
+        console.print(f"  [dim]{label:<13}[/] {escape(value)}", soft_wrap=True)
 
 
 def _print_history(rows: list[dict[str, Any]]) -> None:
+    """Oldest first. A block for each row, since a reason is a sentence and no column of a table."""
     if not rows:
         console.print("Nobody was ever promoted.")
-        return
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for name in ("row", "action", "version", "reigns from", "training", "decided at", "decided by", "why"):
-        table.add_column(name, overflow="fold")
     for row in rows:
-        table.add_row(
-            str(row["id"]), row["action"], escape(row["version"]), row["effective_ds"], row["training_ds"],
-            row["decided_at"][:19], escape(row["decided_by"]), escape(row["reason"]),
-        )  # fmt: skip
-    console.print(table)
+        name = f" {escape(row['contestant'])}" if row["contestant"] else ""
+        console.print(
+            f"[bold]{row['id']:>4}[/]  {row['action']:<8}  version [bold green]{escape(row['version'])}[/]{name}, "
+            f"reigns from {row['effective_ds']}",
+            soft_wrap=True,
+        )
+        about = f"{_moment(row)}, {escape(row['decided_by'])}, training of {row['training_ds']}"
+        console.print(Padding(f"[dim]{about}[/]\n{escape(row['reason'])}", (0, 0, 0, 6)))
+
+
+def _moment(row: dict[str, Any]) -> str:
+    return f"{datetime.fromisoformat(row['decided_at']).astimezone(UTC):%Y-%m-%d %H:%M} UTC"

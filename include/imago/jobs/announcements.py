@@ -84,6 +84,8 @@ def _alert(
     why = verdict.reason
     if outcome == "blocked":
         why = f"{why}; {sentence(causes)}"
+    if verdict.warnings:
+        facts = {"warning": verdict.warnings[0], **facts}
     if causes:
         # A message shows ten facts: the numbers of the cause come before the scores.
         facts = {"likely cause": causes[0].title, **causes[0].numbers, **facts}

@@ -5,11 +5,16 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from imago.context import RunContext
 from imago.environments import Environment
 from imago.specs import ModelSpec
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from imago.ledger.champions import Champion
 
 log = logging.getLogger(__name__)
 
@@ -22,11 +27,14 @@ def show(environment: Environment, model: str) -> dict[str, Any]:
 
     with ledger.connect(environment).connect() as connection:
         now = champions.reigning(connection, model)
-    if now is None:
-        raise NoChampion(
-            "nobody reigns yet", environment=environment.name, model=model, next_step="run training, then deployment"
-        )
-    return now.as_dict()
+        if now is None:
+            raise NoChampion(
+                "nobody reigns yet",
+                environment=environment.name,
+                model=model,
+                next_step="run training, then deployment",
+            )
+        return _named(connection, model, [now])[0]
 
 
 def at(environment: Environment, model: str, ds: str) -> dict[str, Any]:
@@ -35,7 +43,7 @@ def at(environment: Environment, model: str, ds: str) -> dict[str, Any]:
     from imago.ledger import champions
 
     with ledger.connect(environment).connect() as connection:
-        return champions.at(connection, model, ds).as_dict()
+        return _named(connection, model, [champions.at(connection, model, ds)])[0]
 
 
 def history(environment: Environment, model: str) -> dict[str, Any]:
@@ -45,7 +53,7 @@ def history(environment: Environment, model: str) -> dict[str, Any]:
 
     with ledger.connect(environment).connect() as connection:
         rows = champions.history(connection, model)
-    return {"rows": [row.as_dict() for row in rows], "problems": champions.broken_links(rows)}
+        return {"rows": _named(connection, model, rows), "problems": champions.broken_links(rows)}
 
 
 def verify(environment: Environment, model: str, *, head: str | None = None) -> dict[str, Any]:
@@ -111,12 +119,22 @@ def rollback(
     with ledger.connect(environment).begin() as connection:
         entry = champions.crown(connection, entry, expected=current.id)
         announce_rollback(connection, spec=spec, entry=entry, context=context)
+        told = _named(connection, spec.name, [entry])[0]
     try:
         follow(environment, spec, context)
     except StackError as error:
         log.warning("the champion has moved, but MLflow does not follow yet: %s", error)
-        return {**entry.as_dict(), "mlflow": "not yet"}
-    return {**entry.as_dict(), "mlflow": "follows"}
+        return {**told, "mlflow": "not yet"}
+    return {**told, "mlflow": "follows"}
+
+
+def _named(connection: Connection, model: str, rows: list[Champion]) -> list[dict[str, Any]]:
+    """The rows as plain data, each with the candidate of the spec that its version is a fit of; None where no decision
+    says so."""
+    from imago.ledger import decisions
+
+    names = decisions.challengers(connection, model)
+    return [{**row.as_dict(), "contestant": names.get(row.version)} for row in rows]
 
 
 def _first_unscored_day(environment: Environment, spec: ModelSpec, earliest: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from imago.environments import Environment
-from imago.measures import calibration_curve
+from imago.measures import calibration_curve, calibration_error
 from imago.registry.tracking import Tracker
 from imago.selection import Difference, Verdict, pictures, words, worth
 from imago.selection.bootstrap import differences, intervals
@@ -55,9 +55,9 @@ def gather(
         "money_name": spec.business.name if spec.business else "",
         "contestants": scene.contestants(),
         "causes": [cause.as_dict() for cause in causes],
-        "gates": words.gates(verdict), "warnings": list(verdict.warnings),
+        "gates": words.gates(verdict), "warnings": [words.sentence(warning) for warning in verdict.warnings],
         "slices": scene.slices(), "calibration": scene.calibration(),
-        "importance": _importance(environment, spec, word, scene.ours),
+        **_importance(environment, spec, word, scene.ours),
         "money": None if gain is None else _gap(gain), "flips": scene.flips(),
         **_data(spec, frozen, verdict),
     }  # fmt: skip
@@ -132,16 +132,24 @@ class Scene:
         return made
 
     def calibration(self) -> dict[str, Any] | None:
-        """What the scores promised against what was seen, for the two who are compared."""
-        names = [name for name in (self.ours, self.theirs) if name is not None]
-        if not names or self.spec.problem == "multiclass":
+        """What the scores promised against what was seen, for the two who are compared. Of several classes, for the one
+        whose chances the first promises worst."""
+        if self.ours is None or self.theirs is None:
             return None
-        lines, errors = {}, {}
-        for name in names:
-            _, promised, observed, rows = calibration_curve(self.truth, self.predictions[name])
+        truth, of = self.truth, ""
+        scores = {name: self.predictions[name] for name in (self.ours, self.theirs)}
+        if self.spec.problem == "multiclass":
+            told = [(self.truth == place).astype(float) for place in range(len(self.spec.classes))]
+            errors = [calibration_error(one, scores[self.ours][:, place]) for place, one in enumerate(told)]
+            worst = int(np.argmax(errors))
+            truth, of = told[worst], self.spec.classes[worst]
+            scores = {name: values[:, worst] for name, values in scores.items()}
+        lines, errors_of = {}, {}
+        for name, values in scores.items():
+            _, promised, observed, rows = calibration_curve(truth, values)
             lines[name] = (promised, observed)
-            errors[name] = float(np.average(np.abs(promised - observed), weights=rows))
-        return {"errors": errors, **pictures.curves(lines, share=self.spec.problem == "binary")}
+            errors_of[name] = float(np.average(np.abs(promised - observed), weights=rows))
+        return {"errors": errors_of, "of": of, **pictures.curves(lines, share=self.spec.problem != "regression")}
 
     def money_gain(self) -> Difference | None:
         """What the challenger's decisions would have been worth beyond its opponent's, on the whole holdout."""
@@ -226,18 +234,15 @@ def _money_words(spec: ModelSpec, gain: Difference | None) -> str:
     return said + (" (which may be chance)" if unsure else "")
 
 
-def _importance(
-    environment: Environment, spec: ModelSpec, word: Mapping[str, Any], name: str | None
-) -> list[dict[str, Any]] | None:
+def _importance(environment: Environment, spec: ModelSpec, word: Mapping[str, Any], name: str | None) -> dict[str, Any]:
     """What the training found of the challenger's features, as it stored it; None where it stored nothing."""
     run = next((one["run_id"] for one in word["contestants"] if one["contestant"] == name), None)
-    if run is None:
-        return None
-    storage, folder = Storage(environment), Tracker(environment, spec.name).artifact_folder(run)
-    if not storage.exists(f"{folder}/{importance.FILE}"):
-        return None
-    found = json.loads(storage.read_bytes(f"{folder}/{importance.FILE}"))
-    return pictures.bars(dict(found["mean"]), dict(found.get("std", {})))
+    path = f"{Tracker(environment, spec.name).artifact_folder(run)}/{importance.FILE}" if run else ""
+    if not path or not Storage(environment).exists(path):
+        return {"importance": None, "importance_on": ""}
+    found = json.loads(Storage(environment).read_bytes(path))
+    on = f"{found['rows']:,} rows of {found.get('days', 'the tuning days')}" if "rows" in found else ""
+    return {"importance": pictures.bars(dict(found["mean"]), dict(found.get("std", {}))), "importance_on": on}
 
 
 def _data(spec: ModelSpec, frozen: Snapshot, verdict: Verdict) -> dict[str, Any]:

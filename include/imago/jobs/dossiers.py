@@ -1,8 +1,8 @@
 """Writes the dossier of a fight, adds the answer to it, and finds it again.
 
-    trainings/{model}/{ds}/{training run}/dossier.html     the page; dossier.json beside it says the same
+    trainings/{model}/{ds}/{training run}/dossier.html     the page; dossier.md and dossier.json beside it say the same
 
-The page also stands among the files of the training's MLflow run.
+Page and Markdown also stand among the files of the training's MLflow run.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from imago.training.snapshot import Snapshot
 
 log = logging.getLogger(__name__)
-PAGE, SAID = "dossier.html", "dossier.json"
+PAGE, WORDS, SAID = "dossier.html", "dossier.md", "dossier.json"
 
 
 @dataclass(frozen=True)
@@ -75,22 +75,23 @@ def write(
     )
 
 
-def approve(environment: Environment, spec: ModelSpec, facts: Mapping[str, Any], *, by: str, at: datetime) -> None:
-    """Writes who approved into the dossier that waited. Doing it again gives the same page."""
-    _answer(environment, spec, facts, "promoted", f"{by} approved on {at:%Y-%m-%d at %H:%M} UTC")
+def approve(environment: Environment, spec: ModelSpec, recorded: Mapping[str, Any], *, by: str, at: datetime) -> None:
+    """Writes who approved into the dossier of a decision that waited. Doing it again gives the same page."""
+    _answer(environment, spec, recorded, "promoted", f"{by} approved on {at:%Y-%m-%d at %H:%M} UTC")
 
 
-def close(environment: Environment, spec: ModelSpec, facts: Mapping[str, Any], reason: str) -> None:
-    """Writes into the dossier that waited why nothing came of it. Doing it again gives the same page."""
-    _answer(environment, spec, facts, "kept", reason[:1].upper() + reason[1:])
+def close(environment: Environment, spec: ModelSpec, recorded: Mapping[str, Any], reason: str) -> None:
+    """Writes into the dossier of a decision that waited why nothing came of it. Doing it again gives the same page."""
+    _answer(environment, spec, recorded, "kept", reason[:1].upper() + reason[1:])
 
 
-def _answer(environment: Environment, spec: ModelSpec, facts: Mapping[str, Any], outcome: str, answer: str) -> None:
+def _answer(environment: Environment, spec: ModelSpec, recorded: Mapping[str, Any], outcome: str, answer: str) -> None:
     from jinja2 import TemplateError
 
     from imago.selection import words
     from imago.storage import Storage
 
+    facts = recorded["verdict"]["facts"]
     if not facts.get("dossier"):
         return
     path = str(facts["dossier"]).removesuffix(PAGE) + SAID
@@ -101,6 +102,7 @@ def _answer(environment: Environment, spec: ModelSpec, facts: Mapping[str, Any],
         "headline": words.HEADLINES[outcome].format(challenger=said["challenger"]),
         "sentence": said["sentence"].replace(before, after) if outcome == "promoted" else said["sentence"],
         "approval": answer,
+        "shadow": _in_the_shadow(environment, spec, recorded),
     }
     try:
         _store(environment, spec, said)
@@ -110,20 +112,49 @@ def _answer(environment: Environment, spec: ModelSpec, facts: Mapping[str, Any],
 
 
 def page(environment: Environment, spec: ModelSpec, ds: str) -> str | None:
-    """The stored page of the newest decision on the training of `ds`; None where there is none."""
+    """The page of the newest decision on the training of `ds`; None where there is none.
+
+    It is the stored one, and where its challenger has scored in the shadow since, what these days tell by now.
+    """
+    from jinja2 import TemplateError
+
     from imago import ledger
     from imago.ledger import decisions
+    from imago.selection import dossier
     from imago.storage import Storage
 
     with ledger.connect(environment).connect() as connection:
         recorded = decisions.of_training(connection, spec.name, ds)
     path = recorded["verdict"]["facts"].get("dossier") if recorded else None
-    if not path:
+    if recorded is None or not path:
         return None
+    storage, shadow = Storage(environment), _in_the_shadow(environment, spec, recorded)
     try:
-        return Storage(environment).read_bytes(path).decode()
+        if shadow is not None:
+            said = json.loads(storage.read_bytes(path.removesuffix(PAGE) + SAID))
+            return dossier.html({**said, "shadow": shadow})
+    except (FileNotFoundError, TemplateError) as error:
+        log.warning("the dossier %s is shown without its days in the shadow: %s", path, error)
+    try:
+        return storage.read_bytes(path).decode()
     except FileNotFoundError:
         return None
+
+
+def _in_the_shadow(environment: Environment, spec: ModelSpec, recorded: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What the challenger's days in the shadow tell by now, ready for the page; None when it has none.
+
+    No shadow may stand in the way of a dossier, or of an answer that is written into one.
+    """
+    from imago.jobs.shadow_report import of_version
+    from imago.selection.shadow.pictures import drawn
+
+    try:
+        told = of_version(environment, spec, recorded["challenger_version"])
+    except Exception:
+        log.exception("the dossier goes without the days in the shadow")
+        return None
+    return None if told is None else drawn(told)
 
 
 def _store(environment: Environment, spec: ModelSpec, said: Mapping[str, Any]) -> None:
@@ -131,7 +162,8 @@ def _store(environment: Environment, spec: ModelSpec, said: Mapping[str, Any]) -
     from imago.selection import dossier
     from imago.storage import Storage
 
-    made, storage = dossier.html(said).encode(), Storage(environment)
-    storage.write_bytes(f"{said['folder']}/{SAID}", json.dumps(said, indent=1, default=str).encode())
-    storage.write_bytes(f"{said['folder']}/{PAGE}", made)
-    Tracker(environment, spec.name).write(said["training_run"], {PAGE: made})
+    made = {WORDS: dossier.markdown(said).encode(), PAGE: dossier.html(said).encode()}
+    storage = Storage(environment)
+    for name, data in {SAID: json.dumps(said, indent=1, default=str).encode(), **made}.items():
+        storage.write_bytes(f"{said['folder']}/{name}", data)
+    Tracker(environment, spec.name).write(said["training_run"], made)

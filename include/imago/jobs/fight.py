@@ -96,6 +96,7 @@ def fight(
             allowed_loss=spec.guardrails.max_slice_loss,
             worths=_worths(spec, truth, predictions),
             allowed_cost=spec.guardrails.max_business_loss,
+            unit=spec.business.unit if spec.business else "",
             seed=spec.training.seed,
             checks=gates.checks_of(environment, spec, candidates, scorers, truth, predictions),
         )

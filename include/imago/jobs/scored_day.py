@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from imago.context import RunContext
 from imago.environments import Environment
-from imago.errors import ImagoError, MissingPartition, RefusedPartition
+from imago.errors import MissingPartition, RefusedPartition
 from imago.specs import ModelSpec
 
 if TYPE_CHECKING:
@@ -194,7 +194,7 @@ class DayScorer:
             "artifact_sha256": chosen.artifact_sha256,
             "features": {"digest": features["digest"], "version": features["version"]},
             "decision_threshold": self.spec.decision_threshold,
-            "leaking": chosen.trained_until >= self.assignment.ds,
+            "leaking": chosen.learned_from(self.assignment.ds),
             "bad_rows": {
                 "policy": self.spec.scoring.bad_rows,
                 "unseen": self.spec.scoring.unseen,
@@ -241,20 +241,6 @@ def telling(env: Environment, spec: ModelSpec, ds: str, context: RunContext) -> 
     except RefusedPartition as refusal:
         _tell_refused(env, spec, ds, refusal, context)
         raise
-
-
-def check_engine(env: Environment, spec: ModelSpec) -> None:
-    """Raises ImagoError for an engine that these tasks do not run."""
-    if spec.scoring.engine != "arrow":
-        raise ImagoError(
-            f"the engine {spec.scoring.engine} is not there yet",
-            environment=env.name,
-            model=spec.name,
-            rule="scoring.engine",
-            allowed="arrow",
-            seen=spec.scoring.engine,
-            next_step="let the spec say scoring=Scoring(engine='arrow')",
-        )
 
 
 def _counted(spec: ModelSpec, rows: pa.RecordBatch) -> dict[str, int]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from imago.context import RunContext
 from imago.environments import Environment
-from imago.jobs.scored_day import Account, DayScorer, assign, check_engine, telling
+from imago.jobs.scored_day import Account, DayScorer, assign, telling
 from imago.specs import ModelSpec
 
 if TYPE_CHECKING:
@@ -27,7 +27,10 @@ def score(env: Environment, spec: ModelSpec, ds: str, context: RunContext, champ
     MissingPartition when the day's features are not published, RefusedPartition when they do not keep the contract that
     the champion was trained under and the spec's policy for bad rows says so, NoChampion, ModelRefused, Fenced.
     """
-    check_engine(env, spec)
+    if spec.scoring.engine == "spark":
+        from imago.jobs import scoring_spark
+
+        return scoring_spark.score(env, spec, ds, context, champion)
     assignment, chosen = assign(env, spec, ds, champion, context)
     scorer = DayScorer(env, spec, assignment, chosen, context)
     with telling(env, spec, ds, context), scorer.features() as day:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from imago.context import RunContext
 from imago.environments import Environment
 from imago.errors import MissingPartition
-from imago.jobs.scored_day import Account, Assignment, DayScorer, Scored, assign, champion_of, check_engine, telling
+from imago.jobs.scored_day import Account, Assignment, DayScorer, Scored, assign, champion_of, telling
 from imago.jobs.scoring import publish
 from imago.scoring.judging import Tally
 from imago.specs import ModelSpec
@@ -23,21 +23,27 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from imago.monitoring.profiles import Profile
+    from imago.tables.days import StoredDay
+
+# So many rows are a slice on Spark, where the spec does not ask for smaller ones: a second or two of work.
+SPARK_ROWS = 524_288
 
 
 def plan(env: Environment, spec: ModelSpec, ds: str, context: RunContext, champion: str = "as-was") -> dict[str, Any]:
-    """Binds the scoring of `ds` (see `scoring.score`) and cuts its rows into at most `spec.scoring.parts` slices.
+    """Binds the scoring of `ds` (see `scoring.score`) and cuts its rows into at most `spec.scoring.parts` slices; for
+    Spark into more where there are many rows, so that none lasts long.
 
     Returns what the other tasks are given: `assignment`, and `slices` as (number, first row, row after the last).
     """
     from imago.scoring.predictions import BATCH_ROWS
 
-    check_engine(env, spec)
     assignment, chosen = assign(env, spec, ds, champion, context)
-    slices = cut(assignment.features["rows"], spec.scoring.parts, BATCH_ROWS)
+    rows = assignment.features["rows"]
+    parts = spec.scoring.parts if spec.scoring.engine == "arrow" else max(spec.scoring.parts, -(-rows // SPARK_ROWS))
+    slices = cut(rows, parts, BATCH_ROWS)
     return {
         "ds": ds,
-        "rows": assignment.features["rows"],
+        "rows": rows,
         "model_version": chosen.version,
         "assignment": assignment.as_dict(),
         "slices": slices,
@@ -68,15 +74,23 @@ def score_part(
     Returns what `publish_parts` needs of it. Bad rows are only counted here: whether they refuse the day is decided on
     the whole of it.
     """
+    assignment = Assignment(**given)
+    scorer = DayScorer(env, spec, assignment, champion_of(env, spec, assignment), context)
+    with telling(env, spec, assignment.ds, context), scorer.features() as day:
+        scorer.check(day)
+        return score_slice(scorer, day, piece)
+
+
+def score_slice(scorer: DayScorer, day: StoredDay, piece: Sequence[int]) -> dict[str, Any]:
+    """See `score_part`. Asks the storage alone, so it runs wherever that can be reached."""
     import pyarrow as pa
 
     from imago.storage import Storage
     from imago.tables.spool import Spool
 
-    assignment, (number, start, stop) = Assignment(**given), piece
-    scorer = DayScorer(env, spec, assignment, champion_of(env, spec, assignment), context)
-    storage, folder = Storage(env), f"{_folder(spec, assignment)}/part-{number:04d}"
-    account = Account(spec)
+    assignment, (number, start, stop) = scorer.assignment, piece
+    storage, folder = Storage(scorer.env), f"{folder_of(scorer.spec, assignment)}/part-{number:04d}"
+    account = Account(scorer.spec)
     profiles: list[pa.Table] = []
 
     def kept(scored: Iterable[Scored]) -> Iterator[Scored]:
@@ -85,8 +99,7 @@ def score_part(
                 profiles.append(one.profile.to_table(str(len(profiles))))
             yield one
 
-    with telling(env, spec, assignment.ds, context), scorer.features() as day, Spool(storage, scorer.schema) as spool:
-        scorer.check(day)
+    with Spool(storage, scorer.schema) as spool:
         spool.fill(account.rows(kept(scorer.scored(day, start, stop))))
         file = spool.store(folder, ds=assignment.ds, fence=assignment.fence)
     profile = {"path": f"{folder}/profiles.parquet", "sha256": ""}
@@ -126,7 +139,8 @@ def publish_parts(
         return publish(scorer, account, _rows(env, scorer, ordered))
 
 
-def _folder(spec: ModelSpec, assignment: Assignment) -> str:
+def folder_of(spec: ModelSpec, assignment: Assignment) -> str:
+    """The staging place of a scoring."""
     return f"staging/{spec.name}/predictions-{assignment.ds}-{assignment.fence}"
 
 
@@ -166,7 +180,8 @@ def _profiles(env: Environment, scorer: DayScorer, part: Mapping[str, Any]) -> I
         raise _lost(scorer, path)
     rows = pq.read_table(pa.BufferReader(data))
     for number in range(len(pc.unique(rows.column("ds")))):
-        yield Profile.from_table(rows.filter(pc.equal(rows.column("ds"), str(number))))
+        mine = rows.filter(pc.equal(rows.column("ds"), str(number)))
+        yield Profile.from_table(mine, scorer.reference.profile)
 
 
 def _lost(scorer: DayScorer, file: str) -> MissingPartition:

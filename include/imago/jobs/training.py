@@ -101,15 +101,16 @@ def fit(
                 "snapshot": frozen.folder,
                 "snapshot_digest": frozen.digest,
                 "contract": frozen.manifest.get("contract"),
+                "categories": fitting.categories(spec, frozen),
                 "seed": spec.training.seed,
                 "code_commit": context.code_commit,
                 "libraries": fitting.libraries(),
             },
         )
         drawn = plots.pictures(spec.problem, fitted.truth, {contestant: fitted.scores}, spec.classes)
-        if fitted.needed is not None:
-            drawn["importance.png"] = plots.importance(fitted.needed)
-            tracker.write(run_id, {importance.FILE: fitted.needed.to_json()})
+        needed = fitting.importance_of(spec, fitted)
+        drawn["importance.png"] = plots.importance(needed)
+        tracker.write(run_id, {importance.FILE: needed.to_json()})
         tracker.write(run_id, {f"plots/{name}": picture for name, picture in drawn.items()})
         own = {"code_commit": context.code_commit, "model_format": artifact.artifact_format, "mlflow_run": run_id}
         papers = card.files(spec, frozen, one, fitted, own)
@@ -136,10 +137,7 @@ def fit(
             params={
                 **fitting.settings(fitted.pipeline),
                 **{f"search_{name}": value for name, value in result.get("search", {}).items()},
-                "seed": spec.training.seed,
-                "snapshot_digest": frozen.digest,
-                "features_version": frozen.manifest["versions"]["features"],
-                "outcomes_version": frozen.manifest["versions"]["outcomes"],
+                **_origin(spec, frozen),
                 "trained_until": frozen.cut.trained_until,
                 "model_format": artifact.artifact_format,
             },
@@ -197,7 +195,8 @@ def report(
         run_id = tracker.start(
             f"{ds} training",
             {"imago.identity": identity, "imago.model": spec.name, "imago.role": "training", "imago.training_ds": ds,
-             "imago.snapshot": frozen.folder, "mlflow.note.content": comparison.markdown(spec, ordered)},
+             "imago.snapshot": frozen.folder, "mlflow.source.git.commit": context.code_commit,
+             "mlflow.note.content": comparison.markdown(spec, ordered)},
         )  # fmt: skip
         finished = False
         try:
@@ -207,7 +206,7 @@ def report(
             key = f"holdout_{spec.primary_metric}"
             tracker.record(
                 run_id,
-                params={"snapshot_digest": frozen.digest, **frozen.cut.as_dict()},
+                params={**_origin(spec, frozen), **frozen.cut.as_dict()},
                 metrics={f"{key}_{result['contestant']}": result["metrics"][key] for result in ordered},
                 tags={},
             )
@@ -251,6 +250,12 @@ def load_manifest(environment: Environment, spec: ModelSpec, ds: str) -> dict[st
             next_step="run the training of that day first",
         ) from error
     return found
+
+
+def _origin(spec: ModelSpec, frozen: Any) -> dict[str, Any]:
+    """What every run of a training was made from, as parameters."""
+    versions = {f"{table}_version": version for table, version in frozen.manifest["versions"].items()}
+    return {"seed": spec.training.seed, "snapshot_digest": frozen.digest, **versions}
 
 
 def _exploration(spec: ModelSpec, frozen: Any) -> str:

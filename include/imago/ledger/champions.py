@@ -52,6 +52,10 @@ class Champion:
     prev_hash: str = GENESIS
     row_hash: str = ""
 
+    def learned_from(self, ds: str) -> bool:
+        """Whether its training saw that day or a later one: its scores of that day then look better than they are."""
+        return self.trained_until >= ds
+
     def as_dict(self) -> dict[str, Any]:
         return {**asdict(self), "decided_at": self.decided_at.isoformat(), "artifacts": dict(self.artifacts)}
 
@@ -79,9 +83,15 @@ def at(connection: Connection, model: str, ds: str, *, known_at: datetime | None
             model=model,
             partition=ds,
             next_step="run training and deployment for an earlier day, or score a day after the first promotion "
-            f"(`imago champion history {model}`)",
+            f"(`imago champion history --model {model}`)",
         )
     return _champion(row)
+
+
+def effective(rows: Sequence[Champion], ds: str) -> Champion | None:
+    """The same of rows at hand, oldest first: the newest that is effective by `ds`; None when there is none."""
+    parse_day(ds)
+    return next((row for row in reversed(rows) if row.effective_ds <= ds), None)
 
 
 def history(connection: Connection, model: str) -> list[Champion]:
@@ -189,30 +199,44 @@ def check_chain(rows: Sequence[Champion]) -> None:
 
 
 def rollback_target(rows: Iterable[Champion], to_version: str | None) -> Champion:
-    """The row whose model should reign again: the newest of `to_version`, or of the version before the reigning one."""
+    """The row whose model should reign again: the newest of `to_version`, or of the version before the reigning one.
+
+    Without `to_version`, a version that was itself rolled back from is passed over: a rollback that is asked for twice
+    must not bring back what the first one took away. Raises NoChampion when nobody is left.
+    """
     past = list(rows)
     if not past:
         raise NoChampion("there is no champion to roll back", next_step="run training and deployment first")
     current = past[-1]
-    wanted = [
-        row for row in past if (row.version == to_version if to_version is not None else row.version != current.version)
-    ]
-    if to_version is None and wanted:
-        # The predecessor of the reigning version is whoever reigned before its first row in this reign, not a version
-        # that was itself rolled back from: otherwise two rollbacks in a row would only swap two versions.
-        left = {row.version for row, after in itertools.pairwise(past) if after.action == "rollback"}
-        wanted = [row for row in wanted if row.version not in left] or wanted
-    if not wanted or wanted[-1].version == current.version:
+    left = _left(past)
+    others = [row for row in past if row.version != current.version]
+    if to_version is None:
+        wanted = [row for row in others if row.version not in left]
+    else:
+        wanted = [row for row in others if row.version == to_version]
+    if not wanted:
         raise NoChampion(
             f"version {to_version} reigns already" if to_version == current.version
-            else f"version {to_version} never reigned" if to_version
+            else f"version {to_version} never reigned" if to_version is not None
+            else "every earlier champion was itself rolled back from" if others
             else "there is no earlier champion to return to",
             model=current.model,
-            allowed=", ".join(sorted({row.version for row in past} - {current.version})) or "none",
+            allowed=", ".join(dict.fromkeys(row.version for row in reversed(others))) or "none",
             seen=to_version,
-            next_step="name a version that reigned before (`imago champion history`)",
+            next_step="name a version that reigned before (`imago champion history`)" if others
+            else "train again, and let a challenger win its fight",
         )  # fmt: skip
     return wanted[-1]
+
+
+def _left(rows: Sequence[Champion]) -> set[str]:
+    """The versions that were rolled back from, and that nobody promoted or returned to since."""
+    left: set[str] = set()
+    for before, after in itertools.pairwise(rows):
+        if after.action == "rollback":
+            left.add(before.version)
+        left.discard(after.version)
+    return left
 
 
 def protected(rows: Sequence[Champion], keep: int) -> dict[str, Champion]:

@@ -58,6 +58,15 @@ def of_training(
     return None if row is None else dict(row)
 
 
+def challengers(connection: Connection, model: str) -> dict[str, str]:
+    """The candidate's name of each version that ever fought and came closest."""
+    name = decisions.c.verdict["challenger"].astext
+    query = select(decisions.c.challenger_version, name).where(
+        decisions.c.model == model, decisions.c.challenger_version.is_not(None), name.is_not(None)
+    )
+    return {row[0]: row[1] for row in connection.execute(query.order_by(decisions.c.id))}
+
+
 def get(connection: Connection, decision_id: int) -> dict[str, Any]:
     """One decision by its number."""
     row = connection.execute(select(decisions).where(decisions.c.id == decision_id)).mappings().one_or_none()
@@ -66,6 +75,13 @@ def get(connection: Connection, decision_id: int) -> dict[str, Any]:
             f"there is no decision {decision_id}", next_step="look at the deployment run's log for its number"
         )
     return dict(row)
+
+
+def of_version(connection: Connection, model: str, version: str) -> dict[str, Any] | None:
+    """The newest decision whose challenger is this version; None when there is none."""
+    query = select(decisions).where(decisions.c.model == model, decisions.c.challenger_version == version)
+    row = connection.execute(query.order_by(decisions.c.id.desc()).limit(1)).mappings().one_or_none()
+    return None if row is None else dict(row)
 
 
 def answer(connection: Connection, recorded: Mapping[str, Any], outcome: Answer, *, by: str, reason: str) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, func, select
@@ -60,3 +61,13 @@ def history(connection: Connection, model: str, table: str, ds: str) -> list[Row
         .order_by(publications.c.id)
     )
     return list(connection.execute(query).mappings())
+
+
+def days_made_with(connection: Connection, model: str, version: str, *, since: datetime) -> list[str]:
+    """The days whose stored predictions this model version made, if they were published after `since`."""
+    found = latest(connection, model, "predictions")
+    return [
+        ds
+        for ds, row in sorted(found.items())
+        if row["inputs"].get("model_version") == version and row["published_at"] >= since
+    ]

@@ -7,7 +7,7 @@ names an older row has only not followed yet.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,9 +35,11 @@ class Followed:
     gone: frozenset[str]
 
 
-def follow(tracker: Tracker, aliases: Mapping[str, Named | None], runs: Mapping[str, str]) -> Followed:
-    """Makes MLflow say what the ledger says; `runs` maps the versions that are looked for to their runs. Safe to
-    repeat.
+def follow(
+    tracker: Tracker, aliases: Mapping[str, Named | None], runs: Mapping[str, str], reigned: Collection[str] = ()
+) -> Followed:
+    """Makes MLflow say what the ledger says; `runs` maps the champions that are looked for to their runs, `reigned` are
+    all versions that ever were one. Safe to repeat.
 
     A version of another run under the same number counts as gone. An alias whose version is gone is taken away, since
     whatever else it points to misleads. Raises StackError when MLflow does not answer.
@@ -45,18 +47,22 @@ def follow(tracker: Tracker, aliases: Mapping[str, Named | None], runs: Mapping[
     from mlflow.exceptions import MlflowException
 
     try:
-        return _follow(tracker, aliases, {**runs, **{one.version: one.run_id for one in aliases.values() if one}})
+        named = {one.version: one.run_id for one in aliases.values() if one}
+        return _follow(tracker, aliases, {**runs, **named}, reigned)
     except MlflowException as error:
         raise tracker.down(error) from error
 
 
-def _follow(tracker: Tracker, aliases: Mapping[str, Named | None], runs: Mapping[str, str]) -> Followed:
+def _follow(
+    tracker: Tracker, aliases: Mapping[str, Named | None], runs: Mapping[str, str], reigned: Collection[str]
+) -> Followed:
     client, name = tracker.client, tracker.registered_name
     model = _found(client.get_registered_model, name)
     if model is None:
         return Followed({}, frozenset(runs))
     versions = {version: _found(client.get_model_version, name, version) for version in runs}
     there = {version: one for version, one in versions.items() if one is not None and one.run_id == runs[version]}
+    gone = frozenset(runs) - frozenset(there)
     moved: dict[str, tuple[str | None, str | None]] = {}
     for alias, named in aliases.items():
         seen = str(model.aliases[alias]) if alias in model.aliases else None
@@ -72,18 +78,23 @@ def _follow(tracker: Tracker, aliases: Mapping[str, Named | None], runs: Mapping
                 client.set_registered_model_alias(name, alias, wanted)
         if model.tags.get(tag) != row:
             client.set_registered_model_tag(name, tag, row)
-    champion, challenger = aliases.get("champion"), aliases.get("challenger")
-    for version, one in there.items():
-        stage = one.tags.get(STAGE_TAG)
-        if champion is not None and version == champion.version:
-            wanted_stage = "butterfly"
-        elif (challenger is not None and version == challenger.version) or stage == "butterfly":
-            wanted_stage = "chrysalis"
-        else:
-            continue
-        if stage != wanted_stage:
-            client.set_model_version_tag(name, version, STAGE_TAG, wanted_stage)
-    return Followed(moved, frozenset(runs) - frozenset(there))
+    champion = aliases.get("champion")
+    reigns = champion.version if champion is not None else None
+    # Known versions are the champion's, the challenger's and former champions'; whoever else is said to reign does not.
+    stages = {version: "butterfly" if version == reigns else "chrysalis" for version in there}
+    strays = client.search_model_versions(f"name = '{name}' and tags.`{STAGE_TAG}` = 'butterfly'")
+    for one in strays:
+        version = str(one.version)
+        if version not in stages:
+            there[version], stages[version] = one, "chrysalis" if version in reigned else "larva"
+    for version, stage in stages.items():
+        if there[version].tags.get(STAGE_TAG) != stage:
+            # The run first: whoever was stopped in between does both again. A deleted run takes no tag.
+            run = _found(client.get_run, there[version].run_id)
+            if run is not None and run.info.lifecycle_stage == "active":
+                client.set_tag(run.info.run_id, STAGE_TAG, stage)
+            client.set_model_version_tag(name, version, STAGE_TAG, stage)
+    return Followed(moved, gone)
 
 
 def source_of(tracker: Tracker, version: str) -> str | None:

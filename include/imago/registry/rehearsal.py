@@ -59,8 +59,12 @@ def rehearse(environment: Environment, artifact: Mapping[str, Any]) -> Rehearsal
     if done.returncode:
         last = (done.stderr.strip().splitlines() or [f"it ended with {done.returncode}"])[-1]
         raise _refused(environment, f"a fresh process could not answer: {last}", "the golden batch is answered")
-    told = json.loads(done.stdout.splitlines()[-1])
-    return Rehearsal(np.array(told["answers"]), np.array(told["golden"]), told["milliseconds"], told["memory_mb"])
+    try:
+        told = json.loads(done.stdout.splitlines()[-1])
+        answers, expected = np.array(told["answers"], dtype=float), np.array(told["golden"], dtype=float)
+        return Rehearsal(answers, expected, float(told["milliseconds"]), float(told["memory_mb"]))
+    except (IndexError, KeyError, TypeError, ValueError) as error:
+        raise _refused(environment, "a fresh process gave no answer that can be read", "scores and costs") from error
 
 
 def _answer(environment: Environment, artifact: dict[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from imago.environments import Environment
 from imago.errors import SettingsError, StackError
@@ -143,7 +144,13 @@ class Tracker:
         return str(found[0].version) if found else None
 
     def run_link(self, run_id: str) -> str:
-        return f"{self.environment.mlflow_uri}/#/experiments/{self.experiment_id}/runs/{run_id}"
+        """Where people find the run: its page. Where MLflow is a bare database there is none, and the database's
+        address, which may hold a password, is told nobody: then it is the run's name for MLflow's client."""
+        server = urlsplit(self.environment.mlflow_uri)
+        if server.scheme not in ("http", "https"):
+            return f"runs:/{run_id}"
+        bare = server._replace(netloc=server.netloc.rpartition("@")[2]).geturl().rstrip("/")
+        return f"{bare}/#/experiments/{self.experiment_id}/runs/{run_id}"
 
     def down(self, error: Exception) -> StackError:
         """The error to raise when MLflow refuses or is silent."""

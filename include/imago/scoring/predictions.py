@@ -17,7 +17,7 @@ from imago.specs import ModelSpec
 
 REASON = "reason"
 # Every batch but a day's last has as many rows: its profile, like its rows, does not depend on how a day was split.
-BATCH_ROWS = 65_536
+BATCH_ROWS = 32_768
 
 
 class Scores(Protocol):

@@ -41,10 +41,23 @@ def predict_day(
 
     Raises as `settle` and `check_declared` do, and ModelRefused when the model's problem or classes are not the spec's.
     """
+    return judge_day(spec, scorer, features, where=where, published=published, version=version)[0]
+
+
+def judge_day(
+    spec: ModelSpec,
+    scorer: Scorer,
+    features: pa.Table,
+    *,
+    where: Mapping[str, str],
+    published: Mapping[str, Any],
+    version: str,
+) -> tuple[pa.Table, Tally]:
+    """The same with what was found in the rows."""
     rows, tally = _answers(Predictor(spec, scorer, judge_of(spec, scorer, version), version), features)
     settle(spec, scorer, tally, where=where, published=published, version=version)
     check_declared(spec, features.schema, where)
-    return rows
+    return rows, tally
 
 
 def _answers(predictor: Predictor, features: pa.Table) -> tuple[pa.Table, Tally]:

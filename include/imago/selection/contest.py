@@ -26,6 +26,7 @@ def decide(
     allowed_loss: float = 0.0,
     worths: Mapping[str, np.ndarray] | None = None,
     allowed_cost: float = 0.0,
+    unit: str = "",
     seed: int,
     resamples: int = RESAMPLES,
     checks: Mapping[str, Sequence[Check]] | None = None,
@@ -35,8 +36,8 @@ def decide(
     Each contestant's metric is computed here, from these scores: whatever `Contestant.score` says is dropped, so a
     number that somebody stored is never used. One without scores has no metric. `slices` are the columns that a winner
     must not be worse on by more than `allowed_loss`, see `slices`; `worths` the money of each contestant's decisions by
-    row, of which a winner's must not be less by more than `allowed_cost`, see `gates.check_business`; `checks` are what
-    other gates found.
+    row, in `unit`, of which a winner's must not be less by more than `allowed_cost`, see `gates.check_business`;
+    `checks` are what other gates found.
     """
     entered = [replace(one, score=score(bar.metric, truth, scores[one.name]) if one.name in scores else None)
                for one in contestants]  # fmt: skip
@@ -71,6 +72,7 @@ def decide(
                         allowed=allowed_cost,
                         seed=seed,
                         resamples=resamples,
+                        unit=unit,
                     )
                 )
     if slices:

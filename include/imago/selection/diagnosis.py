@@ -100,11 +100,11 @@ def _few(holdout: Rows, problem: str, metric: str, effect: float, lead: Differen
     rows, days = len(holdout.truth), len(np.unique(holdout.days))
     if problem == "binary":
         positives = int((holdout.truth == 1).sum())
-        have = f"{positives} positives among {rows:,} rows of {days} days"
+        have = f"{positives:,} positives among {rows:,} rows of {days} days"
     elif problem == "multiclass":
         _, counts = np.unique(holdout.truth, return_counts=True)
         positives = int(counts.min())
-        have = f"{positives} rows of the rarest class among {rows:,} of {days} days"
+        have = f"{positives:,} rows of the rarest class among {rows:,} of {days} days"
     else:
         positives, have = rows, f"{rows:,} rows of {days} days"
     if lead is None or lead.estimate is None or lead.low is None or lead.high is None:

@@ -86,12 +86,14 @@ def check_business(
     allowed: float,
     seed: int,
     resamples: int = RESAMPLES,
+    unit: str = "",
 ) -> Check:
     """Are a candidate's decisions worth less than the opponent's by more than is allowed, and surely so (the upper
-    bound of the difference lies below 0)? `ours` and `theirs` are the money of each row."""
+    bound of the difference lies below 0)? `ours` and `theirs` are the money of each row, in `unit`."""
     gap = difference(days, ours - theirs, seed=seed, resamples=resamples)
     if gap.estimate is None or gap.high is None or not math.isfinite(gap.estimate):
         return Check(BUSINESS, False, f"no difference in worth to {opponent} could be told")
     lost = gap.estimate < -allowed and gap.high < 0
-    said = f"{abs(gap.estimate):,.0f} {'more' if gap.estimate >= 0 else 'less'} than {opponent} on this holdout"
-    return Check(BUSINESS, not lost, f"its decisions are worth {said}, allowed {allowed:,.0f} less")
+    seen, bound = (f"{amount:,.0f} {unit}".rstrip() for amount in (abs(gap.estimate), allowed))
+    said = f"{seen} {'more' if gap.estimate >= 0 else 'less'} than {opponent} on this holdout"
+    return Check(BUSINESS, not lost, f"its decisions are worth {said}, allowed {bound} less")

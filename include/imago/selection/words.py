@@ -67,16 +67,18 @@ def why(ruling: Ruling, verdict: Verdict) -> str:
     """Why one contestant won, lost or neither."""
     if ruling.role == "champion" and ruling.standing != "OUT":
         return "It reigns: the candidates are measured against it."
+    if ruling.role == "baseline" and verdict.outcome == "blocked" and ruling.name == verdict.best_baseline:
+        return "A naive rule that no candidate surely beats by what is worthwhile: that blocks the release."
     if ruling.role == "baseline" and ruling.standing != "OUT":
         return "A naive rule, here to be beaten; it never reigns."
     gap = ruling.difference
     if ruling.standing == "OUT" or gap is None or gap.estimate is None or gap.low is None or gap.high is None:
-        return _sentence(ruling.reason)
+        return sentence(ruling.reason)
     if ruling.standing == "WIN" and ruling.name != verdict.challenger:
         return f"It {_lead(ruling, verdict)}, but {verdict.challenger} scores higher."
     if ruling.standing == "WIN":
         return f"It {_lead(ruling, verdict)}: a lead worth a change."
-    opponent = verdict.opponent
+    opponent = _opponent(verdict)
     if ruling.standing == "LOSE" and gap.high < 0:
         return f"It is surely worse than {opponent}, by {-gap.estimate:.4f} ({span(gap)})."
     if ruling.standing == "LOSE":
@@ -98,11 +100,11 @@ def gates(verdict: Verdict) -> list[dict[str, str]]:
     for place, name in enumerate(stages):
         passed = passed_all or place < decided
         state = "passed" if passed else "failed" if place == decided else "not reached"
-        detail = _sentence(verdict.reason) if state == "failed" else seen.get(name, "") if passed else ""
+        detail = sentence(verdict.reason) if state == "failed" else seen.get(name, "") if passed else ""
         told.append({"gate": STAGES[name], "who": "", "state": state, "detail": detail})
     for name, found in verdict.checks.items():
         told += [{"gate": check.gate.replace("_", " ").capitalize(), "who": name,
-                  "state": "passed" if check.passed else "failed", "detail": _sentence(check.reason)}
+                  "state": "passed" if check.passed else "failed", "detail": sentence(check.reason)}
                  for check in found]  # fmt: skip
     return told
 
@@ -141,13 +143,22 @@ def money(value: float, unit: str, *, sign: bool = False) -> str:
 def _lead(ruling: Ruling, verdict: Verdict) -> str:
     gap = ruling.difference
     if gap is None or gap.estimate is None:
-        return f"won against {verdict.opponent}"
+        return f"won against {_opponent(verdict)}"
     name = metric_words(verdict.bar.metric)[0]
     sure = f", surely by more than {gap.low:.4f}" if gap.low is not None and gap.low > 0 else ""
-    return f"beats {verdict.opponent} by {gap.estimate:.4f} {name}{sure}"
+    return f"beats {_opponent(verdict)} by {gap.estimate:.4f} {name}{sure}"
 
 
-def _sentence(text: str) -> str:
+def _opponent(verdict: Verdict) -> str:
+    rule = verdict.incumbent is None and verdict.opponent == verdict.best_baseline
+    return f"the naive rule {verdict.opponent}" if rule else str(verdict.opponent)
+
+
+def sentence(text: str) -> str:
+    """
+    >>> sentence("it did not load")
+    'It did not load.'
+    """
     return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")
 
 

@@ -50,7 +50,7 @@ class DayInFile:
             elif first < stop:
                 groups.append(number)
             first = after
-        read = parquet.iter_batches(batch_size=size, row_groups=groups) if groups else iter(())
+        read = parquet.iter_batches(batch_size=size, row_groups=groups, use_threads=False) if groups else iter(())
         for batch in _even(read, size, skip=start - skipped, rows=stop - start):
             yield self._shaped(batch)
 

@@ -21,7 +21,7 @@ from imago import ledger
 from imago.context import RunContext
 from imago.days import parse_day
 from imago.environments import Environment
-from imago.ledger import pins, publications
+from imago.ledger import publications
 from imago.names import check_model_name, check_table_name
 from imago.storage import Storage
 from imago.tables import commits, files, witness
@@ -80,6 +80,13 @@ class Table:
             if not commits.is_damage(error):
                 raise
             raise self.refusals.log(str(error).partition("\n")[0], None) from error
+
+    def require_open(self) -> DeltaTable:
+        """A handle on the newest version. Raises MissingPartition before the first publish."""
+        found = self.open()
+        if found is None:
+            raise self.refusals.missing("the table has no version yet", None)
+        return found
 
     def version(self) -> int | None:
         """The newest version, None before the first publish."""
@@ -269,7 +276,7 @@ class Table:
         from imago.tables.publish import Attempt
 
         attempt = Attempt(self, key=key, fence=fence, context=context, inputs=inputs or {}, day_inputs=day_inputs or {})
-        return attempt.publish(data, tuple(sorted(set(days))), allow_empty=allow_empty)
+        return self._told(attempt.publish(data, tuple(sorted(set(days))), allow_empty=allow_empty))
 
     def publish_stream(
         self,
@@ -294,28 +301,23 @@ class Table:
 
         given = {} if inputs is None else inputs
         attempt = Attempt(self, key=key, fence=fence, context=context, inputs=given, optional=optional)
-        return attempt.publish_stream(batches, schema, ds, allow_empty=allow_empty)
+        return self._told(attempt.publish_stream(batches, schema, ds, allow_empty=allow_empty))
 
-    def vacuum(self, *, older_than: timedelta) -> list[str]:
-        """Removes the files that no version of the last `older_than` and no pinned version needs, and those that a
-        killed attempt left; returns their names. What is removed can no longer be read at its old version."""
-        table = self.open()
-        if table is None:
-            return []
-        with ledger.connect(self.environment).connect() as connection:
-            kept = pins.pinned_versions(connection, self.model, self.name)
-        rule: dict[str, Any] = {
-            "retention_hours": int(older_than.total_seconds() // 3600),
-            "enforce_retention_duration": False,
-            "full": True,
-            "keep_versions": kept,
-        }
-        # Delta names what it removed before again and again, and each run makes two commits: ask first.
-        doomed = [name for name in table.vacuum(dry_run=True, **rule) if self.storage.exists(self._inside(name))]
-        if doomed:
-            table.vacuum(dry_run=False, **rule)
-        return sorted(doomed)
+    def _told(self, done: Publication) -> Publication:
+        """Tells those who cannot read the table's log."""
+        if self.environment.redshift_manifests:
+            from imago.tables import manifests
 
-    def _inside(self, name: str) -> str:
+            manifests.after_publish(self, done.digests)
+        return done
+
+    def vacuum(self, *, older_than: timedelta, keep: Collection[int] = ()) -> list[str]:
+        """Removes the files that no version of the last `older_than`, no pinned version and none in `keep` needs, and
+        those that a killed attempt left; returns their paths. They can no longer be read at their old version."""
+        from imago.tables.vacuum import vacuum
+
+        return [*vacuum(self, older_than=older_than, keep=keep)]
+
+    def inside(self, name: str) -> str:
         """A file that Delta names, by its full address or below the table, as a path below the storage root."""
         return self.storage.relative(name) if name.startswith(self.uri) else f"{self.relative}/{name}"

@@ -26,7 +26,7 @@ from imago.storage import Storage
 COMPRESSION = "zstd"
 # Whoever streams a file holds the column chunks of one row group at a time.
 ROW_GROUP = 131_072
-_PIECE = 8 * 1024 * 1024
+_PIECE = 1024 * 1024
 # A file on S3 up to this size is read into memory at once; a larger one is downloaded.
 _SMALL = 64 * 1024 * 1024
 

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 from threadpoolctl import threadpool_limits
 
 from imago.errors import SpecError
@@ -32,6 +33,7 @@ from imago.training.importance import Importance, permuted
 from imago.training.snapshot import Snapshot, labels
 
 log = logging.getLogger(__name__)
+MOST_CATEGORIES = 10_000
 LIBRARIES = ("scikit-learn", "numpy", "scipy", "pandas", "pyarrow", "skops", "onnx", "onnxruntime", "skl2onnx")
 
 
@@ -96,6 +98,18 @@ def identity(spec: ModelSpec, snapshot: Snapshot, one: Candidate | Baseline, cod
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
 
 
+def categories(spec: ModelSpec, snapshot: Snapshot) -> dict[str, list[str]]:
+    """The categories that the model learned from, by column, for scoring to tell which it never saw. A column with more
+    than `MOST_CATEGORIES` is left out: there a new one is no news."""
+    rows = snapshot.part("fit")
+    known = {
+        feature.name: sorted(pc.unique(rows.column(feature.name)).drop_null().cast(pa.string()).to_pylist())
+        for feature in spec.features
+        if feature.kind == "categorical"
+    }
+    return {name: values for name, values in known.items() if len(values) <= MOST_CATEGORIES}
+
+
 def fit(spec: ModelSpec, snapshot: Snapshot, one: Candidate | Baseline, book: search.Book | None = None) -> Fitted:
     """Fits a contestant with the spec's seed. The same snapshot and seed give the same scores, bit by bit.
 
@@ -117,9 +131,7 @@ def fit(spec: ModelSpec, snapshot: Snapshot, one: Candidate | Baseline, book: se
         # Of a search only the last trial's model is at hand, which need not be the best; on record there is none.
         known = early.get("settings") == found.changes
         chosen = early["model"] if known else _fitted(spec, one, train, found.changes)
-        with threadpool_limits(limits=1):
-            needed = permuted(chosen, tuning.frame, tuning.truth, spec.primary_metric, spec.training.seed,
-                              problem=spec.problem)  # fmt: skip
+        needed = _needed(spec, chosen, tuning.frame, tuning.truth, "the tuning days")
         log.info("%s: fitted on the train days, %.1f s", one.name, found.seconds)
     started = time.perf_counter()
     rows = _inputs(spec, snapshot.part("fit"))
@@ -131,6 +143,20 @@ def fit(spec: ModelSpec, snapshot: Snapshot, one: Candidate | Baseline, book: se
     metrics |= _named("holdout", spec, holdout.truth, scores)
     return Fitted(pipeline, metrics, holdout.columns, holdout.truth, scores, seconds, peak_mb(), found,
                   needed)  # fmt: skip
+
+
+def importance_of(spec: ModelSpec, fitted: Fitted) -> Importance:
+    """What each feature is worth: on the tuning days, without any on the holdout, by which nothing is chosen."""
+    if fitted.needed is not None:
+        return fitted.needed
+    return _needed(spec, fitted.pipeline, frame_of(fitted.columns), fitted.truth, "the holdout")
+
+
+def _needed(spec: ModelSpec, pipeline: Any, frame: pd.DataFrame, truth: np.ndarray, days: str) -> Importance:
+    with threadpool_limits(limits=1):
+        return permuted(
+            pipeline, frame, truth, spec.primary_metric, spec.training.seed, problem=spec.problem, days=days
+        )
 
 
 @dataclass(frozen=True)

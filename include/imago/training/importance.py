@@ -32,6 +32,7 @@ class Importance:
     repeats: int
     mean: dict[str, float]
     std: dict[str, float]
+    days: str = "the tuning days"  # whose rows these are, in words
 
     def to_json(self) -> bytes:
         return json.dumps(asdict(self), indent=1, sort_keys=True).encode()
@@ -44,7 +45,16 @@ def importance(
     return permuted(pipeline, X, y, metric, seed, problem=problem).mean
 
 
-def permuted(pipeline: Any, X: pd.DataFrame, y: np.ndarray, metric: str, seed: int, *, problem: str) -> Importance:
+def permuted(
+    pipeline: Any,
+    X: pd.DataFrame,
+    y: np.ndarray,
+    metric: str,
+    seed: int,
+    *,
+    problem: str,
+    days: str = "the tuning days",
+) -> Importance:
     """See `Importance`. The same rows, seed and pipeline give the same numbers."""
     rows = np.sort(np.random.default_rng(seed).choice(len(X), size=min(ROWS, len(X)), replace=False))
     X, y = X.iloc[rows].reset_index(drop=True), np.asarray(y)[rows]
@@ -62,4 +72,4 @@ def permuted(pipeline: Any, X: pd.DataFrame, y: np.ndarray, metric: str, seed: i
         stacked[name] = kept
         lost = np.array([sign * (whole - measured(metric, y, part)) for part in scores])
         mean[str(name)], std[str(name)] = float(lost.mean()), float(lost.std(ddof=1))
-    return Importance(metric, len(X), REPEATS, mean, std)
+    return Importance(metric, len(X), REPEATS, mean, std, days)

@@ -38,7 +38,7 @@ class World:
 
         columns = columns_of(ROWS, FEATURES)
         line = Pipeline([("model", LogisticRegression(C=float(slope)))]).fit(frame_of(columns), np.array([0, 0, 1, 1]))
-        run_id = self.tracker.start(f"slope {slope}", {})
+        run_id = self.tracker.start(f"slope {slope}", {"imago.stage": "larva"})
         artifact = save(
             self.env, f"{self.tracker.artifact_folder(run_id)}/model", line, features=FEATURES, problem="binary",
             columns=columns, scores=scores_of(line, frame_of(columns), "binary"), facts={"slope": slope},
@@ -76,6 +76,15 @@ class World:
     def stages(self):
         found = self.client.search_model_versions(f"name = '{self.tracker.registered_name}'")
         return {str(one.version): one.tags["imago.stage"] for one in found}
+
+    def stages_of_runs(self):
+        found = self.client.search_model_versions(f"name = '{self.tracker.registered_name}'")
+        runs = {str(one.version): self.client.get_run(one.run_id) for one in found}
+        return {version: run.data.tags["imago.stage"] for version, run in runs.items()}
+
+    def say(self, version, stage):
+        """What a person does in MLflow's own pages."""
+        self.client.set_model_version_tag(self.tracker.registered_name, version, "imago.stage", stage)
 
     def point(self, alias, version):
         """What a person does in MLflow's own pages."""

@@ -131,6 +131,8 @@ def reign(*versions):
         (reign("1", "2", "3"), "1", "1"),
         (reign("1", "2", "3", ("rollback", "2")), None, "1"),
         (reign("1", "2", ("rollback", "1"), "3"), None, "1"),
+        (reign("1", "2", ("rollback", "1"), "2", "3"), None, "2"),  # 2 has won again since
+        (reign("1", "2", ("rollback", "1")), "2", "2"),  # whoever names it may have it
     ],
 )
 def test_a_rollback_returns_to_whoever_reigned_before_and_never_to_one_that_was_rolled_back(past, asked, target):
@@ -138,8 +140,21 @@ def test_a_rollback_returns_to_whoever_reigned_before_and_never_to_one_that_was_
 
 
 @pytest.mark.parametrize(
-    ("past", "asked"), [([], None), (reign("1"), None), (reign("1", "2"), "9"), (reign("1", "2"), "2")]
+    ("past", "asked", "said"),
+    [
+        ([], None, "no champion to roll back"),
+        (reign("1"), None, "no earlier champion"),
+        (reign("1", "2"), "9", "version 9 never reigned"),
+        (reign("1", "2"), "2", "version 2 reigns already"),
+        (reign("1", "2", ("rollback", "1")), None, "every earlier champion was itself rolled back from"),
+    ],
 )
-def test_a_rollback_to_nobody_is_refused(past, asked):
-    with pytest.raises(NoChampion):
+def test_a_rollback_to_nobody_is_refused(past, asked, said):
+    with pytest.raises(NoChampion, match=said):
         champions.rollback_target(past, asked)
+
+
+def test_a_rollback_that_is_refused_names_those_who_may_be_named_the_latest_first():
+    with pytest.raises(NoChampion) as refused:
+        champions.rollback_target(reign("1", "2", "3", ("rollback", "2"), ("rollback", "1")), None)
+    assert refused.value.facts["allowed"] == "2, 3"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pyarrow as pa
 import pytest
 from registered_world import LIVE, ROWS, SPEC
 from sqlalchemy import select
@@ -13,6 +14,7 @@ from imago.ledger import connect
 from imago.ledger.schema import alerts, incidents
 from imago.registry import load_model
 from imago.storage import Storage
+from imago.tables import Table
 
 
 def follow(world):
@@ -42,7 +44,30 @@ def test_aliases_and_stages_say_what_the_ledger_says_also_when_they_lag_behind(w
     assert follow(world)["moved_by_hand"] == {}
     assert world.aliases() == {"champion": "2", "challenger": "3"}
     assert world.stages() == {"1": "chrysalis", "2": "butterfly", "3": "chrysalis", "4": "larva"}
+    assert world.stages_of_runs() == world.stages()
     assert told(world) == []
+
+
+def test_a_stage_that_was_set_by_hand_is_put_back(world):
+    for slope in (1, 2, 3, 4):
+        world.promote(slope)
+        follow(world)
+    world.version(5)
+    world.version(6)
+    right = {"1": "chrysalis", "2": "chrysalis", "3": "chrysalis", "4": "butterfly", "5": "larva", "6": "larva"}
+    assert world.stages() == right
+    # 1 reigned and is protected no longer (2 promotions are), 3 is protected, 4 reigns, 5 never left its egg.
+    for version, stage in {"1": "butterfly", "3": "larva", "4": "larva", "5": "butterfly"}.items():
+        world.say(version, stage)
+    follow(world)
+    assert world.stages() == right
+
+
+def test_a_stage_follows_although_the_run_of_the_version_was_deleted(world):
+    champion = world.promote(1)
+    world.client.delete_run(champion.run_id)
+    follow(world)
+    assert world.stages() == {"1": "butterfly"}
 
 
 @pytest.mark.parametrize("alias", ["champion", "challenger"])
@@ -143,7 +168,17 @@ def test_a_rollback_moves_the_champion_also_while_mlflow_is_down(world):
     assert world.aliases()["champion"] == "1"
 
 
-def test_a_protected_version_and_a_challenger_are_not_forgotten_and_another_is(world):
+def scored(world, version):
+    """Stores the predictions of a day, made with this version."""
+    table = Table(world.env, SPEC.name, "predictions")
+    rows = pa.table({"key": ["a"], "ds": ["2013-10-02"], "score": [float(version)]})
+    inputs = {"model_version": version}
+    table.publish(
+        rows, days=["2013-10-02"], key=("key",), fence=table.draw_fence(), context=LIVE, inputs=inputs
+    )  # fmt: skip
+
+
+def test_a_protected_version_and_a_challenger_are_not_forgotten_and_another_is_once_no_prediction_needs_it(world):
     world.promote(1)
     world.promote(2)
     world.promote(3)
@@ -151,6 +186,10 @@ def test_a_protected_version_and_a_challenger_are_not_forgotten_and_another_is(w
     for version in ("2", "3", "4"):
         with pytest.raises(ImagoError, match="protected"):
             projection.forget(world.env, SPEC, version)
+    scored(world, "1")
+    with pytest.raises(ImagoError, match="made the stored predictions of 1 days"):
+        projection.forget(world.env, SPEC, "1")
+    scored(world, "2")
     gone = projection.forget(world.env, SPEC, "1")
     assert not Storage(world.env).exists(gone["deleted"])
     assert set(world.stages()) == {"2", "3", "4"}

@@ -70,6 +70,18 @@ def test_a_process_that_takes_too_long_is_ended(dev, monkeypatch):
         rehearsal.rehearse(dev, artifact.as_dict())
 
 
+@pytest.mark.parametrize("said", ["", "warm", '{"answers": [0.5]}', '{"answers": ["x"], "golden": [0.5]}'])
+def test_an_answer_that_cannot_be_read_is_none(dev, monkeypatch, tmp_path, said):
+    """Something else stands where the process's Python should be."""
+    artifact, _ = store(dev, trees())
+    other = tmp_path / "python"
+    other.write_text(f"#!/bin/sh\ncat > /dev/null\necho '{said}'\n")
+    other.chmod(0o755)
+    monkeypatch.setattr(rehearsal.sys, "executable", str(other))
+    with pytest.raises(ModelRefused, match="no answer that can be read"):
+        rehearsal.rehearse(dev, artifact.as_dict())
+
+
 def test_what_lives_only_in_this_process_does_not_count(dev, monkeypatch):
     """A loader that was patched here, as a careless training script may do, is not there in production."""
     artifact, _ = store(dev, trees())

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from fastapi.testclient import TestClient
 
+from imago.alerts.mrkdwn import blocks_to_html, to_html
 from imago.sandbox.limits import RateLimit
-from imago.sandbox.mrkdwn import blocks_to_html, to_html
 from imago.sandbox.server import create_app
 
 

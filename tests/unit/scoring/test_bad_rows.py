@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 from champion_world import CONTRACT, FIRST, LIVE, ROWS, SPEC, publish, world_rows
 
-from imago.errors import ImagoError, RefusedPartition
+from imago.errors import RefusedPartition
 from imago.jobs import metrics, scoring
 from imago.scoring.judging import Judge, Tally, not_finite
 from imago.specs import Scoring
@@ -116,8 +116,3 @@ def test_a_day_with_more_bad_rows_than_the_rate_is_refused_with_its_rate(spoiled
         )  # fmt: skip
         assert "max_bad_rate" in refused.value.next_step
     assert Table(spoiled, "toy", "predictions").version() is None
-
-
-def test_an_engine_that_is_not_there_is_refused_by_name(reign):
-    with pytest.raises(ImagoError, match="the engine spark is not there yet"):
-        scoring.score(reign, with_policy(engine="spark"), FIRST, LIVE)

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
+from pathlib import Path
 from typing import ClassVar
 
 import pyarrow as pa
@@ -8,7 +11,8 @@ import pyarrow.compute as pc
 import pytest
 from champion_world import BACKFILL, FIRST, LIVE, ROWS, crown, publish, world_rows
 
-from imago.errors import Fenced, MissingPartition, NoChampion
+from imago.errors import Fenced, MissingPartition, NoChampion, RefusedPartition
+from imago.features.refusals import tell_refused
 from imago.jobs import explaining, scoring
 from imago.tables import Table
 
@@ -43,6 +47,43 @@ def test_provenance_names_the_champion_and_the_features_that_were_read(reign, to
         "backfill",
     )
     assert stored.inputs["leaking"] is False
+
+
+def test_the_commit_and_the_ledger_say_what_a_partition_was_made_of_and_no_row_does(reign, toy):
+    summary = scoring.score(reign, toy, FIRST, BACKFILL)
+    table = Table(reign, "toy", "predictions")
+    info = table.partition(FIRST)
+    (commit,) = [json.loads(one["imago"]) for one in table.open().history() if "imago" in one]
+
+    (file,) = commit["days"][FIRST]["files"].values()
+    assert commit["days"][FIRST] == {
+        "rows": ROWS, "digest": summary["digest"], "files": {next(iter(commit["days"][FIRST]["files"])): file},
+    }  # fmt: skip
+    assert hashlib.sha256(Path(table.files([FIRST])[0]).read_bytes()).hexdigest() == file
+    assert commit["inputs"] == info.inputs
+    for said in (commit, dataclasses.asdict(info)):
+        assert (said["run_id"], said["mode"], said["code_commit"]) == ("test", "backfill", "abc")
+    assert (info.rows, info.digest, info.version) == (ROWS, summary["digest"], summary["version"])
+    assert info.inputs["champion_id"] == summary["champion_id"] == 1
+    assert info.inputs["bad_rows"] == {"policy": "stop", "unseen": "score", "unscored": 0, "reasons": {}}
+
+
+def test_features_that_were_refused_are_waited_for_and_the_error_says_why(reign, toy):
+    day = "2013-03-02"
+    refusal = RefusedPartition("gate: allowed values", column="gate", rule="allowed values")
+    tell_refused(reign, toy, "features", (day,), refusal, LIVE)
+    with pytest.raises(MissingPartition, match=r"Features of 2013-03-02 were refused: gate: allowed values") as missing:
+        scoring.score(reign, toy, day, LIVE)
+    assert "scoring tries again by itself" in missing.value.next_step
+
+
+def test_without_any_champion_the_error_says_how_to_get_one(dev, toy):
+    features, _ = world_rows([FIRST])
+    publish(dev, "features", features, [FIRST])
+    for choice in ("as-was", "today"):
+        with pytest.raises(NoChampion) as nobody:
+            scoring.score(dev, toy, FIRST, LIVE, champion=choice)
+        assert "run training and deployment for" in nobody.value.next_step
 
 
 def test_a_day_without_features_is_never_scored_with_another_days(reign, toy):

@@ -45,6 +45,19 @@ def test_each_contestant_is_told_why_in_a_sentence_of_its_own():
     assert said_of(WON, "prior") == "A naive rule, here to be beaten; it never reigns."
 
 
+def test_a_naive_rule_is_called_one_whether_it_was_beaten_or_not():
+    first = judge([Contestant("prior", "baseline", 0.5), Contestant("trees", "candidate", 0.7)],
+                  {("trees", "prior"): Difference(0.2, 0.15, 0.25)}, BAR)  # fmt: skip
+    assert said_of(first, "trees").startswith("It beats the naive rule prior by 0.2000 AUC")
+    told = [Contestant("prior", "baseline", 0.6), Contestant("rate", "baseline", 0.4),
+            Contestant("trees", "candidate", 0.62)]  # fmt: skip
+    chance = judge(told, {("trees", "prior"): Difference(0.02, -0.1, 0.1)}, BAR)
+    assert chance.outcome == "blocked"
+    assert said_of(chance, "trees").startswith("Its lead over the naive rule prior of 0.0200 may be chance")
+    assert "blocks the release" in said_of(chance, "prior")
+    assert said_of(chance, "rate") == "A naive rule, here to be beaten; it never reigns."
+
+
 @pytest.mark.parametrize(
     ("gap", "score", "said"),
     [
@@ -136,23 +149,51 @@ def test_the_cut_is_drawn_to_scale():
     assert [(one["at"], one["width"], one["days"]) for one in drawn] == [(0.0, 50.0, 5), (60.0, 40.0, 4)]
 
 
-def test_names_of_the_data_are_shown_and_are_no_markup():
+def empty(**changes):
+    """What a dossier says at least."""
     nothing = dict.fromkeys(("forest", "money_forest", "slice_forest", "flips", "calibration", "importance", "money"))
-    said = {
+    return {
         **nothing, "environment": "dev", "model": "toy", "ds": "2013-10-01", "outcome": "kept", "owner": "ada",
         "headline": "<b>x", "sentence": "<script>alert(1)</script>", "metric": "AUC", "metric_meaning": "", "unit": "",
         "smallest_effect": 0.01, "challenger": "<i>t", "against": "c|d", "approval": "", "money_name": "", "tiles": [],
-        "causes": [], "gates": [], "warnings": ["<u>few"], "slices": [], "timeline": [], "tables": [],
+        "causes": [], "warnings": ["<u>few"], "slices": [], "timeline": [], "tables": [],
         "effective_ds": "",
         "contestants": [{"name": "<i>t", "role": "candidate", "score": None, "range": None, "standing": "OUT",
                          "why": "a|b", "what": "", "money": None}],
         "parts": [{"part": "holdout", "name": "judged on", "first": "a", "last": "b", "rows": 3, "label_mean": None}],
         "known_by": "", "outcomes_known_later": 0, "label_delay_days": 1, "snapshot": "", "digest": "",
-        "holdout_digest": "", "label": "positive", "address": "/somewhere", "run": "javascript:x",
+        "holdout_digest": "", "label": "positive", "address": "/somewhere", "run": "javascript:x", "gates": [],
+        **changes,
     }  # fmt: skip
+
+
+def test_names_of_the_data_are_shown_and_are_no_markup():
+    said = empty()
     page = dossier.html(said)
     assert page.startswith("<!doctype html>")
     assert not any(markup in page for markup in ("<b>x", "<script", "<i>t", "<u>few", "{{", "{%"))
     assert "&lt;script&gt;" in page
     text = dossier.markdown(said)
     assert "| <i>t | none | none | not admitted | a\\|b |" in text
+
+
+def test_the_gates_of_those_who_are_not_compared_are_folded_unless_one_was_not_passed():
+    def gate(name, who, state="passed"):
+        return {"gate": name, "who": who, "state": state, "detail": ""}
+
+    told = [gate("A candidate was scored", ""), gate("Memory", "<i>t"), gate("Memory", "line"), gate("Memory", "trees"),
+            gate("Inputs", "trees", "failed")]  # fmt: skip
+    page = dossier.html(empty(gates=told))
+    assert page.count("<details>") == 1
+    assert "line: all 1 passed" in page
+    assert "<details open><summary>trees: <span" in page
+    assert "1 of 2 not passed" in page
+    assert page.index("A candidate was scored") < page.index("(&lt;i&gt;t)") < page.index("<details")
+
+
+def test_only_the_address_of_a_web_page_is_a_link():
+    assert 'href="http://mlflow/run"' in dossier.html(empty(run="http://mlflow/run"))
+    for other in ("runs:/7", "javascript:x"):
+        page = dossier.html(empty(run=other))
+        assert f"training run <code>{other}</code>" in page
+        assert "href" not in page

@@ -170,6 +170,14 @@ def test_decisions_that_are_surely_worth_less_than_allowed_do_not_pass():
     assert not business(-2.0, allowed=1999.0).passed
 
 
+def test_an_amount_is_told_with_its_unit():
+    days = np.repeat([f"2013-02-0{day}" for day in range(1, 10)], 10)
+    theirs = np.zeros(90)
+    found = check_business(days, theirs - 2.0, theirs, opponent="champion v1", allowed=50.0, seed=1, unit="USD")
+    said = "its decisions are worth 180 USD less than champion v1 on this holdout, allowed 50 USD less"
+    assert found == Check(BUSINESS, False, said)
+
+
 def test_a_loss_that_may_be_chance_passes():
     noise = np.where(DAYS < "2013-02-06", 50.0, -51.0)
     assert business(noise).passed
@@ -204,6 +212,8 @@ def test_the_fight_asks_for_the_worth_of_the_decisions():
     assert fought(None).checks == {}
     assert fought(fair).outcome == "promoted"
     assert fought(fair).checks["new"][0].gate == BUSINESS
+    assert "1,000 more than old" in fought(fair).checks["new"][0].reason
+    assert "1,000 EUR more than old" in fought(fair, unit="EUR").checks["new"][0].reason
     costly = {**fair, "new": np.full(1000, -0.0005)}
     found = fought(costly)
     assert (found.outcome, found.gate) == ("rejected", BUSINESS)

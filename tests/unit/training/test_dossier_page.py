@@ -54,6 +54,7 @@ def test_the_page_says_who_won_by_how_much_where_and_on_what_data(world, sliced)
     assert dossiers.page(world, sliced, "2013-02-01") is None
     run = f"mlflow/toy/{verdict['training_run']}/artifacts/dossier.html"
     assert Storage(world).read_bytes(run).decode() == page
+    assert Storage(world).read_bytes(run.replace(".html", ".md")).decode() == verdict["markdown"]
     assert said["sentence"] in verdict["markdown"]
 
 
@@ -96,6 +97,9 @@ def test_an_approval_is_written_into_the_page_and_links_back_from_the_form(make_
     waiting = deployment.judge(prod, spec, DS, LIVE)
     assert f"[The whole page, with pictures](http://airflow:8080/imago/dossiers/prod/toy/{DS})" in waiting["markdown"]
     assert "Nobody has approved yet" in dossiers.page(prod, spec, DS)
+    with connect(prod).connect() as connection:
+        (body,) = connection.execute(select(alerts.c.body).where(alerts.c.rule == "approval_awaited")).scalars()
+    assert ["Dossier", f"http://airflow:8080/imago/dossiers/prod/toy/{DS}"] in body["links"]
     for _ in range(2):
         deployment.promote(prod, spec, waiting["decision_id"], "ada <b>", LIVE)
         page = dossiers.page(prod, spec, DS)

@@ -59,6 +59,35 @@ def test_a_first_training_gives_a_champion_that_scores_the_next_day_and_a_retry_
     assert "prior" in first["markdown"]
 
 
+def test_an_effect_that_the_holdout_can_hardly_show_is_told_in_the_alert_and_the_dossier(world):
+    from imago.storage import Storage
+
+    spec = make_spec().model_copy(update={"smallest_effect": 0.001})
+    train(world, spec, DS)
+    verdict = deployment.judge(world, spec, DS, LIVE)
+    with connect(world).connect() as connection:
+        (body,) = connection.execute(select(alerts.c.body)).scalars()
+    warning = dict(body["facts"])["warning"]
+    assert warning.startswith("the smallest worthwhile effect 0.001 is under 1.5 standard errors")
+    assert f"T{warning[1:]}." in Storage(world).read_bytes(verdict["dossier"]).decode()
+
+
+def test_the_holdouts_digest_stands_in_the_ledger_and_is_that_of_its_rows(world, spec):
+    from imago.jobs.training import load_manifest
+    from imago.tables.digest import content_digest
+    from imago.training import snapshot
+
+    train(world, spec, DS)
+    deployment.judge(world, spec, DS, LIVE)
+    with connect(world).connect() as connection:
+        (recorded,) = connection.execute(select(decisions.c.holdout_digest)).scalars()
+    rows = snapshot.load(world, load_manifest(world, spec, DS)["snapshot"]).rows.to_pandas()
+    of_holdout = rows[(rows["ds"] >= "2013-02-13") & (rows["ds"] <= "2013-02-26")].sample(frac=1.0, random_state=1)
+    schema = snapshot.load(world, load_manifest(world, spec, DS)["snapshot"]).rows.schema
+    again = pa.Table.from_pandas(of_holdout, schema=schema, preserve_index=False)
+    assert recorded == content_digest(again, ("ds", "key"))
+
+
 def test_training_again_reuses_the_finished_runs(world, spec):
     train(world, spec, DS)
     tracker = Tracker(world, "toy")

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from problem_world import CLASSES, PROBLEMS, boosting, forest, linear, spec_of, world_rows
-from toy_world import BACKFILL, LIVE, publish, train
+from toy_world import BACKFILL, LIVE, make_spec, publish, train
 
 from imago.errors import ImagoError, ModelRefused, RefusedPartition, ReleaseBlocked
 from imago.jobs import deployment, explaining, metrics, monitoring, scoring
@@ -23,8 +23,8 @@ from imago.training.evaluation import METRICS
 DS, FIRST = "2013-02-27", "2013-02-28"
 PICTURES = {
     "binary": {"roc", "precision_recall", "calibration", "gain", "importance"},
-    "multiclass": {"confusion_matrix", "importance"},
-    "regression": {"predicted_vs_true", "residuals", "importance"},
+    "multiclass": {"roc", "precision_recall", "calibration", "gain", "confusion_matrix", "importance"},
+    "regression": {"calibration", "predicted_vs_true", "residuals", "importance"},
 }
 DECIDES = {
     "binary": {"score", "decision"},
@@ -105,7 +105,7 @@ def test_every_run_keeps_its_pictures_its_importance_and_all_metrics_on_each_par
             assert {f"{part}_{name}" for name in METRICS[problem]} <= set(run.data.metrics)
         needed = json.loads(files["importance.json"])
         assert set(needed["mean"]) == set(needed["std"]) == set(spec.feature_names)
-        assert needed["metric"] == spec.primary_metric
+        assert (needed["metric"], needed["days"]) == (spec.primary_metric, "the tuning days")
         if run.data.tags["imago.contestant"] == "linear":
             assert max(needed["mean"], key=needed["mean"].get) == "risk"
             assert abs(needed["mean"]["noise"]) < needed["mean"]["risk"] / 20
@@ -113,6 +113,29 @@ def test_every_run_keeps_its_pictures_its_importance_and_all_metrics_on_each_par
             assert {name for name, lost in needed["mean"].items() if lost} == {"risk"}
         if run.data.tags["imago.contestant"] == "prior":
             assert set(needed["mean"].values()) == {0.0}
+
+
+def test_without_tuning_days_the_importance_is_that_of_the_holdout(dev):
+    spec = spec_of("regression", linear, training=make_spec().training.model_copy(update={"tuning_days": 0}))
+    publish(dev, *world_rows("regression"))
+    train(dev, spec, DS)
+    verdict = deployment.judge(dev, spec, DS, LIVE)
+    said = json.loads(Storage(dev).read_bytes(verdict["dossier"].replace(".html", ".json")))
+    assert said["importance"][0]["name"] == "risk"
+    assert said["importance_on"].endswith(" rows of the holdout")
+
+
+def test_the_dossier_shows_the_calibration_of_a_class_and_of_a_number(dev):
+    spec = spec_of("multiclass", linear)
+    publish(dev, *world_rows("multiclass"))
+    train(dev, spec, DS)
+    verdict = deployment.judge(dev, spec, DS, LIVE)
+    said = json.loads(Storage(dev).read_bytes(verdict["dossier"].replace(".html", ".json")))
+    assert said["calibration"]["of"] in CLASSES
+    assert [len(one["points"]) for one in said["calibration"]["lines"]] == [10, 10]
+    # The gate judges the class that is promised worst, and so does the picture.
+    gate = next(one for one in said["gates"] if one["gate"] == "Calibration")
+    assert gate["detail"].startswith(f"Calibration error {said['calibration']['errors']['linear']:.4f}")
 
 
 @pytest.mark.parametrize("problem", PROBLEMS)

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 from mlflow.models import ModelSignature
-from toy_world import LIVE, make_spec, trees
+from toy_world import LIVE, make_spec, train, trees
 
 from imago.jobs import training
 from imago.registry import load_model
@@ -45,9 +45,19 @@ def test_every_run_names_its_parts_its_origin_and_what_it_cost(world, spec, cont
     assert run.data.tags["mlflow.source.git.commit"] == LIVE.code_commit
     assert {"imago.lib.python", "imago.lib.scikit-learn", "imago.lib.scipy", "imago.lib.onnx"} <= set(run.data.tags)
     assert {"model_card.md", "signature.json", "plots/roc.png", "plots/precision_recall.png",
-            "plots/calibration.png"} <= set(files)  # fmt: skip
+            "plots/calibration.png", "plots/gain.png", "plots/importance.png"} <= set(files)  # fmt: skip
     assert "trials.json" not in files
     assert json.loads(run.data.tags["imago.result"])["metrics"] == result["metrics"]
+
+
+def test_the_run_that_compares_all_names_its_origin_too(world, spec):
+    report = train(world, spec, DS)
+    run = Tracker(world, spec.name).client.get_run(report["training_run"])
+    frozen = snapshot.load(world, run.data.tags["imago.snapshot"])
+    assert run.data.tags["mlflow.source.git.commit"] == LIVE.code_commit
+    assert (run.data.params["seed"], run.data.params["snapshot_digest"]) == ("1", frozen.digest)
+    assert run.data.params["features_version"] == str(frozen.manifest["versions"]["features"])
+    assert run.data.params["outcomes_version"] == str(frozen.manifest["versions"]["outcomes"])
 
 
 def test_the_model_card_tells_the_numbers_of_the_run(world, spec):
