@@ -90,7 +90,7 @@ def _stack(home: Path, hook: Path) -> Iterator[dict[str, str]]:
     (home / "airflow").mkdir(parents=True)
     (home / "airflow" / "airflow.cfg").write_text(_CONFIGURATION)
     layout = Layout(root=home, project=PROJECT)
-    os.environ["PYTHONPATH"] = str(hook)
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(hook), os.environ.get("PYTHONPATH"))))
     os.environ.pop("IMAGO_HOME", None)
     try:
         up(layout)
