@@ -15,10 +15,13 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from proofs.fight.report import Report
-from proofs.monitoring import silence, storm
+from proofs.monitoring import delayed, quiet, sharp, silence, storm
 
 SIZES = ("small", "full")
 PARTS: dict[str, Callable[[str, Path, str], Report]] = {
+    "quiet": quiet.run,
+    "sharp": sharp.run,
+    "delayed": delayed.run,
     "storm": storm.run,
     "silence": silence.run,
 }
@@ -72,10 +75,12 @@ def _write_docs(reports: Sequence[Report], size: str) -> None:
     table, tail = rest.split(END)
     rows = {line.split("|")[1].strip(): line for line in table.strip().splitlines()[2:]}
     for one in reports:
-        rows[one.name] = (
-            f"| {one.name} | {size} | {one.cases:,} | {len(one.failures)} | {'<br>'.join(one.figures)} |"
-        )
-    lines = ["| part | size | cases | fell short | figures |", "|---|---|---|---|---|", *(rows[n] for n in sorted(rows))]
+        rows[one.name] = f"| {one.name} | {size} | {one.cases:,} | {len(one.failures)} | {'<br>'.join(one.figures)} |"
+    lines = [
+        "| part | size | cases | fell short | figures |",
+        "|---|---|---|---|---|",
+        *(rows[n] for n in sorted(rows)),
+    ]
     DOCS.write_text(f"{head}{BEGIN}\n" + "\n".join(lines) + f"\n{END}{tail}", encoding="utf-8")
 
 

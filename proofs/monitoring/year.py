@@ -1,5 +1,5 @@
-"""The real year of flights under champions of the flights' own spec: each day scored, profiled, judged, and held against
-the truth. Without Airflow and without tables; the functions are the jobs' own."""
+"""The real year of flights under champions of the flights' own spec: each day scored, profiled, judged, and held
+against the truth. Without Airflow and without tables; the functions are the jobs' own."""
 
 from __future__ import annotations
 

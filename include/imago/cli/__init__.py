@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from imago.cli import alerts, backfill, champion, data, demo, model, stack
+from imago.cli import alerts, backfill, champion, data, demo, model, replay, stack  # noqa: F401 - a verb of alerts
 from imago.cli.output import fail
 from imago.errors import ImagoError
 from imago.stack import use_settings
