@@ -50,3 +50,8 @@ def check_table_name(name: str) -> str:
 def dag_id(environment: str, model: str | None, stage: str) -> str:
     """The id of a DAG: `dev__flight_delays__training`, or `dev__watchdog` for one that serves all models."""
     return "__".join(part for part in (environment, model, stage) if part)
+
+
+def run_name(dag_id: str, run_id: str) -> str:
+    """How the ledger names an Airflow run: a run's id alone may stand in several DAGs."""
+    return f"{dag_id}/{run_id}"

@@ -11,7 +11,7 @@ from airflow.sdk import DAG, Param
 from imago.days import parse_day
 from imago.names import dag_id
 from imago.specs import ModelSpec
-from imago_airflow.callbacks import dag_run_failed, task_failed
+from imago_airflow.callbacks import attempt_failed, dag_run_failed, task_failed
 from imago_airflow.timetable import DayAssetTimetable, DayPartitionTimetable
 
 POOLS = {"dbt": "imago_dbt", "train": "imago_train", "score": "imago_score", "deliver": "imago_deliver"}
@@ -27,6 +27,7 @@ def default_args(owner: str) -> dict[str, Any]:
         "max_retry_delay": datetime.timedelta(minutes=5),
         "execution_timeout": datetime.timedelta(hours=1),
         "on_failure_callback": task_failed,
+        "on_retry_callback": attempt_failed,
     }
 
 

@@ -14,6 +14,7 @@ from imago.environments import Environment, hosted_environments
 from imago.errors import ImagoError
 from imago.specs import ModelSpec
 from imago_airflow.connections import environment_for
+from imago_airflow.incident_pages import add_incident_pages
 from imago_models import MODELS
 
 _LOGGED_IN = [Depends(requires_access_view(AccessView.WEBSITE))]
@@ -22,8 +23,10 @@ _NO_SCRIPTS = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe
 
 
 def build_app() -> FastAPI:
-    """The application below `/imago`: the dashboard of each hosted environment and model, its audits, its dossiers."""
+    """The application below `/imago`: the dashboard of each hosted environment and model, its audits, its dossiers; and
+    the incidents of each environment."""
     app = FastAPI(title="Imago", docs_url=None, redoc_url=None, openapi_url=None)
+    add_incident_pages(app)  # first: its addresses look like an environment and a model
 
     @app.get("/", dependencies=_LOGGED_IN)
     def index() -> Response:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-from imago.context import Mode, RunContext, code_commit
+from imago.context import RunContext, code_commit, mode_of
 from imago.days import parse_day
 from imago.environments import Environment
 from imago.errors import ImagoError
+from imago.names import run_name
 from imago.specs import ModelSpec, get_model
 from imago_airflow.connections import environment_for
 
@@ -60,11 +61,6 @@ def open_run(context: Mapping[str, Any], *, environment: str, model: str) -> Run
     )
 
 
-def run_name(dag_id: str, run_id: str) -> str:
-    """How the ledger names an Airflow run: a run's id alone may stand in several DAGs."""
-    return f"{dag_id}/{run_id}"
-
-
 def day_of(*, partition_key: str | None, asked: str | None) -> str | None:
     """The run's day: its partition key, else what the trigger form asks for (`dag.test()` cannot pass a key)."""
     if partition_key and asked and partition_key != asked:
@@ -79,19 +75,3 @@ def day_of(*, partition_key: str | None, asked: str | None) -> str | None:
     if day:
         parse_day(day)
     return day or None
-
-
-def mode_of(
-    *, run_type: str, triggering_extras: Iterable[Mapping[str, Any]], asked: Literal["auto", "live", "backfill"] | None
-) -> Mode:
-    """Whether people are told of what this run finds.
-
-    Runs that a backfill's events start look like any other asset-triggered run, so the mode travels in the events. One
-    live event among several makes the run live: somebody waits for it.
-    """
-    if asked is not None and asked != "auto":
-        return asked
-    if run_type == "backfill":
-        return "backfill"
-    modes = {extra.get("mode") for extra in triggering_extras}
-    return "backfill" if modes == {"backfill"} else "live"

@@ -116,14 +116,14 @@ class AirflowApi:
 
     def runs(self, dag_id: str, **filters: Any) -> Iterator[DagRun]:
         """All runs of a DAG (`~`: of all DAGs), oldest first; `filters` are the API's own (`run_type`, `state`)."""
+        yield from map(_run, self.pages(f"/dags/{dag_id}/dagRuns", "dag_runs", order_by="id", **filters))
+
+    def pages(self, path: str, name: str, **filters: Any) -> Iterator[dict[str, Any]]:
+        """Everything that a listing has under `name`, page by page."""
         offset = 0
         while True:
-            page = self.call(
-                "GET",
-                f"/dags/{dag_id}/dagRuns",
-                params={**filters, "limit": _PAGE, "offset": offset, "order_by": "id"},
-            )["dag_runs"]
-            yield from map(_run, page)
+            page = self.call("GET", path, params={**filters, "limit": _PAGE, "offset": offset})[name]
+            yield from page
             if len(page) < _PAGE:
                 return
             offset += _PAGE

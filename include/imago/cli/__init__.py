@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from imago.cli import alerts, backfill, champion, data, demo, model, replay, stack  # noqa: F401 - a verb of alerts
+from imago.cli import alerts, backfill, champion, data, demo, model, replay, stack, watch  # noqa: F401 - replay is a verb of alerts
 from imago.cli.output import fail
 from imago.errors import ImagoError
 from imago.stack import use_settings
@@ -22,7 +22,7 @@ _typer = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for area in (stack, demo, data, model, backfill, champion, alerts):
+for area in (stack, demo, data, model, backfill, champion, alerts, watch):
     area.register(_typer)
 
 

@@ -29,6 +29,7 @@ def refresh(env: Environment, spec: ModelSpec, ds: str, context: RunContext) -> 
     """
     from imago import ledger
     from imago.jobs.monitoring import estimate_of
+    from imago.ledger import worth
     from imago.metrics.cohorts import LABELLED, immature
     from imago.metrics.daily import ALL, BUSINESS, business_value, matured, metrics_of, slices_of, to_rows
     from imago.tables import Table
@@ -105,10 +106,18 @@ def refresh(env: Environment, spec: ModelSpec, ds: str, context: RunContext) -> 
     )
     window = _window(env, spec, ds)
     alarms: list[str] = []
-    if not early:
-        drop = drop_of(env, spec, scored.inputs["artifact_sha256"], true, rows.num_rows)
-        with ledger.connect(env).begin() as connection:
+    drop = None if early else drop_of(env, spec, scored.inputs["artifact_sha256"], true, rows.num_rows)
+    with ledger.connect(env).begin() as connection:
+        if not early:
             alarms = _tell(connection, env, spec, ds, window, drop, context)
+            worth.note(
+                connection,
+                spec.name,
+                ds,
+                decisions=rows.num_rows,
+                value=values[ALL].get(BUSINESS),
+                unit=spec.business.unit if spec.business else None,
+            )
     return {
         "ds": ds,
         "rows": rows.num_rows,
@@ -239,10 +248,11 @@ def _tell(
 ) -> list[str]:
     """Alerts when the window fell through the spec's floor by more than chance (a shorter window says neither good nor
     bad), and when the cohort alone is far worse than the champion was on its holdout. Returns the rules that fired."""
+    from imago.alerts.links import dashboard_links
     from imago.alerts.outbox import Alert, raise_alerts, resolve
 
     value, floor, metric = window["value"], spec.guardrails.floor, spec.primary_metric
-    links = {"Airflow": env.airflow_url} if env.airflow_url else {}
+    links = dashboard_links(env, spec.name)
     alarms: dict[str, Alert] = {}
     judged = value is not None and window["days"] >= WINDOW_DAYS
     margin = CONFIDENCE * window["standard_error"]

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from imago_airflow.connections import environment_for
 from imago_airflow.operators.base import ImagoOperator, StageOperator, Summary, as_text
-from imago_airflow.run import Run, run_name
+from imago_airflow.run import Run
 
 
 class DeliverAlertsOperator(ImagoOperator):
@@ -31,13 +31,14 @@ class WatchdogOperator(ImagoOperator):
     def execute(self, context: Mapping[str, Any]) -> Summary:
         from imago.context import RunContext, code_commit
         from imago.jobs import projection, watchdog
-        from imago_airflow.facts import RestFacts
+        from imago.names import run_name
+        from imago_airflow.facts import rest_facts
         from imago_models import MODELS
 
         env = environment_for(self.environment)
         ti = context["ti"]
         about = RunContext(run_id=run_name(ti.dag_id, ti.run_id), code_commit=code_commit())
-        with RestFacts.of(env) as facts:
+        with rest_facts(env) as facts:
             summary = watchdog.check(env, MODELS, datetime.datetime.now(tz=datetime.UTC), facts, context=about)
         # Last, since it fails while MLflow is down, and what is above has been written down by then.
         summary["champions"] = {spec.name: projection.follow(env, spec, about) for spec in MODELS}

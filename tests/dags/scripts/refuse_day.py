@@ -19,7 +19,7 @@ from imago import ledger  # noqa: E402
 from imago.alerts.outbox import is_reported  # noqa: E402
 from imago.context import RunContext  # noqa: E402
 from imago.environments import load_environment  # noqa: E402
-from imago.jobs import alerts as alert_jobs  # noqa: E402
+from imago.jobs import failures as alert_jobs  # noqa: E402
 from imago.jobs.landing import land  # noqa: E402
 from imago.landing.deliver import write_delivery  # noqa: E402
 from imago.ledger import decisions  # noqa: E402
