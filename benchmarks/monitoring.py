@@ -2,8 +2,8 @@
 
 A partition of 1,000,000 rows and 20 columns is profiled and compared with the champion's reference. scipy takes both
 sides as rows for the same figures: the Wasserstein distance and the Jensen-Shannon distance of each column; PSI over
-tenths and the missing rate are taken by numpy. Evidently runs in a virtual environment of its own below `.imago/bench/` (it needs pandas 2)
-and is left out, with the reason, where that cannot be installed.
+tenths and the missing rate are taken by numpy. Evidently runs in a virtual environment of its own below `.imago/bench/`
+(it needs pandas 2) and is left out, with the reason, where that cannot be installed.
 
 The contenders take turns, so that what else the machine does meets all of them alike; scipy and Evidently take part in
 fewer rounds, since they take so much longer.
@@ -157,7 +157,8 @@ def main(given: list[str] | None = None) -> int:
     print(f"\n1/{ratio:.0f} of scipy's time; the target is at most 1/{TARGET:.0f}")
     apart = _apart(by_profile(frozen, known, day), by_scipy(reference, day))
     print("largest difference from scipy: " + ", ".join(f"{name} {value:.1e}" for name, value in apart.items()))
-    wrong = apart["wasserstein"] > 1e-3 or apart["jensen_shannon"] > 2e-3 or apart["psi"] > 2e-3
+    # The Jensen-Shannon distance is a root: near zero it makes much of which tenth a tied value falls into.
+    wrong = apart["wasserstein"] > 1e-3 or apart["jensen_shannon"] > 2e-2 or apart["psi"] > 2e-3
     return int(ratio < TARGET or wrong)
 
 

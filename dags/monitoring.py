@@ -2,8 +2,8 @@
 
 **What.** Compares the profiles of the day's inputs and scores with the champion's training profile and with the
 weekdays before, estimates the model's performance while no label is known, stores both, and writes an alert where an
-effect is large, beyond the model's own noise, and confirmed. Great Expectations then judges the same profile and makes the day's
-page. With `drift.retrain` in the spec a confirmed drift starts a training.
+effect is large, beyond the model's own noise, and confirmed. Great Expectations then judges the same profile and makes
+the day's page. With `drift.retrain` in the spec a confirmed drift starts a training.
 
 **Why.** A model fails silently when the world moves. Drift is seen on the day, long before the outcomes are known.
 

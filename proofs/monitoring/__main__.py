@@ -14,11 +14,14 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from proofs.fight.report import Report
-from proofs.monitoring import silence, storm
+from proofs.monitoring import delayed, quiet, sharp, silence, storm
+from proofs.report import Report
 
 SIZES = ("small", "full")
 PARTS: dict[str, Callable[[str, Path, str], Report]] = {
+    "quiet": quiet.run,
+    "sharp": sharp.run,
+    "delayed": delayed.run,
     "storm": storm.run,
     "silence": silence.run,
 }

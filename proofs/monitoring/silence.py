@@ -26,7 +26,7 @@ from zoneinfo import ZoneInfo
 import httpx
 import psutil
 
-from proofs.fight.report import Report
+from proofs.report import Report
 
 ROOT = Path(__file__).resolve().parents[2]
 EVERY = 20.0  # seconds between two looks of the watch

@@ -16,8 +16,8 @@ from pydantic import SecretStr
 
 from imago.environments import Environment
 from imago.specs import ModelSpec, get_model
-from proofs.fight.report import Report
 from proofs.monitoring.fake_airflow import FakeAirflow
+from proofs.report import Report
 
 NIGHT = datetime(2013, 10, 5, 4, tzinfo=UTC)  # midnight in New York, when the day's runs fall due
 MINUTE = timedelta(minutes=1)

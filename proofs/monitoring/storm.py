@@ -19,8 +19,8 @@ from typing import Any
 
 from imago.alerts.channels import Patience
 from imago.environments import Environment
-from proofs.fight.report import Report
 from proofs.monitoring.fake_slack import LOST, TAKEN, Call, fake_slack
+from proofs.report import Report
 
 SEED = 2013
 CLOCK = 0.02  # how exactly two processes agree on when something was

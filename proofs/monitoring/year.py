@@ -1,5 +1,5 @@
-"""The real year of flights under champions of the flights' own spec: each day scored, profiled, judged, and held against
-the truth. Without Airflow and without tables; the functions are the jobs' own."""
+"""The real year of flights under champions of the flights' own spec: each day scored, profiled, judged, and held
+against the truth. Without Airflow and without tables; the functions are the jobs' own."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Day:
 
 
 class Year:
-    """The year's features and outcomes, as `proofs.fight.flights` keeps them in `folder`."""
+    """The year's features and outcomes, as `proofs.flights` keeps them in `folder`."""
 
     def __init__(self, folder: Path) -> None:
         self.features = pq.read_table(folder / "features.parquet")

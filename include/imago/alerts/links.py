@@ -31,3 +31,9 @@ def incident_address(env: Environment, incident: int) -> str | None:
 def dashboard_links(env: Environment, model: str) -> dict[str, str]:
     """The model's dashboard, by the name that a message gives it; empty without `airflow_url`."""
     return {"dashboard": f"{env.airflow_url.rstrip('/')}/imago/{env.name}/{quote(model)}"} if env.airflow_url else {}
+
+
+def drift_links(env: Environment, model: str, ds: str) -> dict[str, str]:
+    """The page of a day's drift, by the name that a message gives it; empty without `airflow_url`."""
+    base = f"{env.airflow_url.rstrip('/')}/imago/drift/{env.name}/" if env.airflow_url else ""
+    return {"drift of the day": f"{base}{quote(model)}/{quote(ds)}"} if base else {}

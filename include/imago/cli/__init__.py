@@ -10,7 +10,20 @@ import sys
 
 import typer
 
-from imago.cli import alerts, backfill, champion, data, demo, explain, model, shadow, stack, tables, watch
+from imago.cli import (
+    alerts,
+    backfill,
+    champion,
+    data,
+    demo,
+    explain,
+    model,
+    replay,  # noqa: F401 (a verb of alerts)
+    shadow,
+    stack,
+    tables,
+    watch,
+)
 from imago.cli.output import fail
 from imago.errors import ImagoError
 from imago.stack import use_settings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from imago.context import RunContext
@@ -34,7 +35,6 @@ def refresh(env: Environment, spec: ModelSpec, ds: str, context: RunContext) -> 
     from imago.metrics.cohorts import LABELLED, immature
     from imago.metrics.daily import ALL, BUSINESS, business_value, matured, metrics_of, slices_of, to_rows
     from imago.tables import Table
-    from imago.training.cut import training_moment
 
     predictions, outcomes = Table(env, spec.name, "predictions"), Table(env, spec.name, "outcomes")
     metrics = Table(env, spec.name, "metrics")
@@ -83,7 +83,7 @@ def refresh(env: Environment, spec: ModelSpec, ds: str, context: RunContext) -> 
     values[ALL][LABELLED] = rows.num_rows / told.num_rows
     early = immature(
         published_at=truth.published_at,
-        mature_at=training_moment(spec, shift(ds, spec.label_delay_days)),
+        mature_at=mature_at(spec, ds),
         labelled=values[ALL][LABELLED],
         usual=_usually_labelled(env, spec, ds),
     )
@@ -107,17 +107,19 @@ def refresh(env: Environment, spec: ModelSpec, ds: str, context: RunContext) -> 
         },
     )
     window = _window(env, spec, ds)
-    drop = None if early else _drop(env, spec, scored.inputs["artifact_sha256"], values[ALL], rows.num_rows)
+    alarms: list[str] = []
+    drop = None if early else drop_of(env, spec, scored.inputs["artifact_sha256"], true, rows.num_rows)
     with ledger.connect(env).begin() as connection:
-        alarms = [] if early else _tell(connection, env, spec, ds, window, drop, context)
-        worth.note(
-            connection,
-            spec.name,
-            ds,
-            decisions=rows.num_rows,
-            value=values[ALL].get(BUSINESS),
-            unit=spec.business.unit if spec.business else None,
-        )
+        if not early:
+            alarms = _tell(connection, env, spec, ds, window, drop, context)
+            worth.note(
+                connection,
+                spec.name,
+                ds,
+                decisions=rows.num_rows,
+                value=values[ALL].get(BUSINESS),
+                unit=spec.business.unit if spec.business else None,
+            )
     return {
         "ds": ds,
         "rows": rows.num_rows,
@@ -143,6 +145,13 @@ def is_behind(env: Environment, spec: ModelSpec, ds: str) -> bool:
     if scored is None or truth is None:
         return False
     return made is None or made.inputs["predictions"]["digest"] != scored.digest
+
+
+def mature_at(spec: ModelSpec, ds: str) -> datetime:
+    """The UTC moment (without zone) from which the outcomes of a day are complete: the end of the delay's last day."""
+    from imago.training.cut import training_moment
+
+    return training_moment(spec, shift(ds, spec.label_delay_days))
 
 
 def _business(
@@ -173,6 +182,7 @@ def _business(
 
 def _window(env: Environment, spec: ModelSpec, ds: str) -> dict[str, Any]:
     """The primary metric over the pooled rows of the last matured days, under the champion that scored `ds`."""
+    from imago.metrics.cohorts import is_early
     from imago.metrics.daily import matured, metrics_of, truth_and_scores
     from imago.metrics.scores import roc_auc_error
     from imago.selection.bootstrap import standard_error
@@ -180,7 +190,7 @@ def _window(env: Environment, spec: ModelSpec, ds: str) -> dict[str, Any]:
 
     predictions, outcomes = Table(env, spec.name, "predictions"), Table(env, spec.name, "outcomes")
     scored = {info.ds: info.inputs["model_version"] for info in predictions.partitions()}
-    known = set(outcomes.published_days())
+    known = {info.ds for info in outcomes.partitions() if not is_early(info.published_at, mature_at(spec, info.ds))}
     days = [
         day for day in days_between(shift(ds, 1 - WINDOW_DAYS), ds) if day in known and scored.get(day) == scored[ds]
     ]
@@ -215,8 +225,9 @@ def _usually_labelled(env: Environment, spec: ModelSpec, ds: str) -> float | Non
     return median(found) if found else None
 
 
-def _drop(env: Environment, spec: ModelSpec, identity: str, values: dict[str, float], rows: int) -> Drop | None:
-    """How far the cohort fell below what the champion showed on its holdout, where that is more than its noise."""
+def drop_of(env: Environment, spec: ModelSpec, identity: str, value: float | None, rows: int) -> Drop | None:
+    """How far a cohort's primary metric fell below what the champion (by its artifact's sha256) showed on its holdout,
+    where that is more than its noise."""
     from imago.jobs.references import stored_reference
     from imago.metrics.cohorts import dropped
 
@@ -224,7 +235,6 @@ def _drop(env: Environment, spec: ModelSpec, identity: str, values: dict[str, fl
         known = stored_reference(env, spec, identity).estimator
     except FileNotFoundError:  # scored before references were of this kind
         return None
-    value = values.get(spec.primary_metric)
     if known is None or known.level is None or known.spread is None or value is None:
         return None
     return dropped(

@@ -215,6 +215,7 @@ def _tell(
     connection: Any, env: Environment, spec: ModelSpec, ds: str, judgement: Judgement, context: RunContext
 ) -> list[str]:
     """Raises an alert for each concern that alarms, and resolves those that are calm. Returns the alarming concerns."""
+    from imago.alerts.links import dashboard_links, drift_links
     from imago.alerts.outbox import Alert, raise_alerts, resolve
     from imago.jobs.pictures import distribution
     from imago.monitoring.drift import verdicts
@@ -222,28 +223,26 @@ def _tell(
     from imago.monitoring.wording import ESTIMATE, rule_of, words_of, words_of_estimate
 
     said = verdicts(judgement.findings)
-    links = _links(env, spec, ds)
-    alarms: dict[str, Any] = {
-        verdict.concern: {**words_of(verdict, ds=ds), "picture": distribution(env, spec, ds, verdict.worst[0].column)}
+    links = dashboard_links(env, spec.name) | drift_links(env, spec.name, ds)
+    found = [
+        Alert(
+            model=spec.name,
+            links=links,
+            picture=distribution(env, spec, ds, verdict.worst[0].column),
+            **words_of(verdict, ds=ds),
+        )
         for verdict in said
         if verdict.fired
-    }
-    guardrails = spec.guardrails
-    short = falls_short(judgement.estimates, guardrails.floor, lower_is_better=spec.lower_is_better)
+    ]
+    alarms: list[str] = [verdict.concern for verdict in said if verdict.fired]
+    floor = spec.guardrails.floor
+    short = falls_short(judgement.estimates, floor, lower_is_better=spec.lower_is_better)
     if short is not None:
-        alarms["estimated_performance"] = words_of_estimate(short, ds=ds, floor=guardrails.floor)
-    raise_alerts(connection, [Alert(model=spec.name, links=links, **words) for words in alarms.values()], context)
+        found.append(Alert(model=spec.name, links=links, **words_of_estimate(short, ds=ds, floor=floor)))
+        alarms.append("estimated_performance")
+    raise_alerts(connection, found, context)
     if context.mode == "live":
         calm = [rule_of(verdict.concern) for verdict in said if not verdict.fired]
         for rule, subject in [*calm, *([] if short else [(ESTIMATE, spec.primary_metric)])]:
             resolve(connection, spec.name, rule, subject, context, ds=ds)
-    return list(alarms)
-
-
-def _links(env: Environment, spec: ModelSpec, ds: str) -> dict[str, str]:
-    from imago.alerts.links import dashboard_links
-
-    known = dashboard_links(env, spec.name)
-    if not env.airflow_url:
-        return known
-    return {"Drift": f"{env.airflow_url.rstrip('/')}/imago/drift/{env.name}/{spec.name}/{ds}", **known}
+    return alarms

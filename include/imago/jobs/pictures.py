@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 def distribution(env: Environment, spec: ModelSpec, ds: str, column: str) -> Picture | None:
     """The column's profile of `ds` against its champion's reference; None where there is nothing to draw, as for the
     number of rows. It is made of counts in frozen bins, never of rows."""
-    import pyarrow.compute as pc
-
     from imago.alerts.pictures import of_counts
     from imago.jobs.references import stored_reference
     from imago.monitoring.profiles import Profile
@@ -27,8 +25,7 @@ def distribution(env: Environment, spec: ModelSpec, ds: str, column: str) -> Pic
         return None
     reference = stored_reference(env, spec, info.inputs["reference"]).profile
     usual = reference.columns.get(column)
-    rows = table.read([ds])
-    now = Profile.from_table(rows.filter(pc.equal(rows.column("ds"), ds)), reference).columns.get(column)
+    now = Profile.from_table(table.read([ds]), reference).columns.get(column)
     if usual is None or now is None:
         return None
     return of_counts(

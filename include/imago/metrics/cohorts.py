@@ -30,14 +30,21 @@ class Drop:
 
 def immature(*, published_at: str, mature_at: datetime, labelled: float, usual: float | None) -> str | None:
     """Why the cohort may not be judged yet; None when it may. `mature_at` is a UTC moment without zone."""
-    seen = datetime.fromisoformat(published_at).astimezone(UTC).replace(tzinfo=None)
-    if seen < mature_at:
-        return (
-            f"its outcomes were published at {seen:%Y-%m-%d %H:%M} UTC and are complete at {mature_at:%Y-%m-%d %H:%M}"
-        )
+    if is_early(published_at, mature_at):
+        seen, due = _utc(published_at), mature_at
+        return f"its outcomes were published at {seen:%Y-%m-%d %H:%M} UTC and are complete at {due:%Y-%m-%d %H:%M}"
     if usual is not None and labelled < LEAST_LABELLED * usual:
         return f"{labelled:.0%} of its rows have a label, and {usual:.0%} usually have"
     return None
+
+
+def is_early(published_at: str, mature_at: datetime) -> bool:
+    """Whether outcomes were published before all of them could be known."""
+    return _utc(published_at) < mature_at
+
+
+def _utc(moment: str) -> datetime:
+    return datetime.fromisoformat(moment).astimezone(UTC).replace(tzinfo=None)
 
 
 def dropped(

@@ -58,7 +58,7 @@ class Finding:
     @property
     def rank(self) -> tuple[float, str, str, str]:
         """Sorts findings: the farthest beyond its threshold first, what the model needs before what it does not."""
-        return -self.excess * (0.5 + 0.5 * self.weight), self.column, self.measure, self.window
+        return -self.excess * (0.25 + 0.75 * self.weight), self.column, self.measure, self.window
 
     @property
     def concern(self) -> Concern:

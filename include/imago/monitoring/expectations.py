@@ -16,6 +16,7 @@ from great_expectations.core import ExpectationSuiteValidationResult
 from great_expectations.core.metric_domain_types import MetricDomainTypes
 from great_expectations.execution_engine import PandasExecutionEngine
 from great_expectations.expectations.expectation import BatchExpectation, render_suite_parameter_string
+from great_expectations.expectations.metadata_types import FailureSeverity
 from great_expectations.expectations.metrics.metric_provider import metric_value
 from great_expectations.expectations.metrics.table_metric_provider import TableMetricProvider
 from great_expectations.render import LegacyRendererType, RenderedStringTemplateContent
@@ -103,7 +104,7 @@ def suite(ds: str, findings: Sequence[Finding]) -> Any:
                 window=one.window,
                 threshold=one.threshold,
                 confirmed=one.lasting is not None and one.lasting >= one.threshold,
-                severity="critical" if one.weight >= 0.5 else "warning",
+                severity=FailureSeverity.CRITICAL if one.weight >= 0.5 else FailureSeverity.WARNING,
                 meta={"finding": [one.column, one.measure, one.window]},
             )
             for one in findings
@@ -123,7 +124,8 @@ def doubts(findings: Sequence[Finding], validation: ExpectationSuiteValidationRe
     value or another verdict. Empty when checks run = checks declared and all agree."""
     told: dict[tuple[str, ...], list[Any]] = {}
     for result in validation.results:
-        told.setdefault(tuple((result.expectation_config.meta or {}).get("finding", ())), []).append(result)
+        about = result.expectation_config.meta if result.expectation_config else None
+        told.setdefault(tuple((about or {}).get("finding", ())), []).append(result)
     found = []
     for one in findings:
         results = told.pop((one.column, one.measure, one.window), [])

@@ -60,9 +60,10 @@ def decide(
         days = (parse_day(ds) - parse_day(last.ds)).days
         if days < drift.retrain_cooldown_days:
             return Decision(
-                "cooling", f"the drift of {last.ds} started a training {days} days ago; {drift.retrain_cooldown_days} days "
-                "have to lie between two"
-            )  # fmt: skip
+                "cooling",
+                f"the drift of {last.ds} started a training {days} days ago; "
+                f"{drift.retrain_cooldown_days} days have to lie between two",
+            )
         in_a_row = 0
         for one in reversed(earlier):
             if one.reference != reference:
