@@ -137,24 +137,24 @@ def looked_at(
 
 
 def _judged_without(env: Environment, spec: ModelSpec, ds: str) -> list[str]:
-    """The later days that look at `ds` and were judged before its profile stood as it does now."""
+    """The later days whose judgement looked at `ds`, or would now, and that saw another profile of it than stands."""
     from imago.monitoring.drift import looked_at as days_of
     from imago.tables import Table
 
     known = {info.ds: info for info in Table(env, spec.name, "profiles").partitions()}
     if ds not in known:
         return []
-    identity = known[ds].inputs["reference"]
-    mine = {day for day, info in known.items() if info.inputs["reference"] == identity}
+    under: dict[str, set[str]] = {}
+    for day, info in known.items():
+        under.setdefault(info.inputs["reference"], set()).add(day)
+
+    def now(day: str) -> str | None:
+        mine = under[known[day].inputs["reference"]]
+        return known[ds].digest if ds in mine and ds in days_of(mine, day, spec.drift.confirm) else None
+
     judged = {info.ds: info.inputs for info in Table(env, spec.name, "drift").partitions()}
-    return [
-        day
-        for day in sorted(mine)
-        if day > ds
-        and day in judged
-        and judged[day]["profiles"].get(ds) != known[ds].digest
-        and ds in days_of(mine, day, spec.drift.confirm)
-    ]
+    later = sorted(day for day in judged if day > ds and day in known)
+    return [day for day in later if judged[day]["profiles"].get(ds) != now(day)]
 
 
 def _judge_and_publish(env: Environment, spec: ModelSpec, ds: str, context: RunContext) -> Judgement:

@@ -117,8 +117,10 @@ def test_the_drift_of_later_days_is_part_of_the_blast_radius_and_of_what_monitor
         monitoring.monitor(scored, toy, ds, LIVE)
     planned = plan_of(scored, toy, last=FIRST, champion="2")
     assert kinds(planned, "monitoring") == {FIRST: "rewrite"}
-    # A window of seven days: the six days after the rewritten one.
-    assert planned.judged_again == days_between(shift(FIRST, 1), shift(FIRST, 6))
+    # A judgement looks at four weeks, so all days after the rewritten one.
+    assert planned.judged_again == tuple(DAYS[1:])
+    scoring.score(scored, toy, FIRST, BACKFILL, champion="2")
+    assert monitoring.monitor(scored, toy, FIRST, BACKFILL)["judged"] == [FIRST, *planned.judged_again]
 
 
 def test_what_was_approved_is_what_runs_and_nothing_else(scored, toy):
