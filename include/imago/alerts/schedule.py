@@ -1,8 +1,10 @@
 """When which incident is told: what is pending, by incident, each with the time at which it falls due.
 
 At once: the first alert, what a person did, a rise of severity. News waits for more of it. A problem is told at most
-twice an hour, so that one that comes and goes does not ring like a bell; what is left over is told together. While a
-problem is muted nothing of it falls due; while it is acknowledged only its end and a rise do.
+twice an hour, so that one that comes and goes does not ring like a bell; what is left over is told together. Of the two
+the second is for bad news: that it is back, or lasts. Its end stands in the head at once, and is a message when the
+last one is an hour old. While a problem is muted nothing of it falls due; while it is acknowledged only its end and a
+rise do.
 """
 
 from __future__ import annotations
@@ -100,7 +102,9 @@ def plan(
                 rows=rows,
                 address=address_of(rows[0].model),
                 due=max(due, *(row.not_before for row in rows)),
-                rewrite=max(first, incident.told_at or first) + timedelta(seconds=patience.fold),
+                rewrite=rows[-1].created_at
+                if kinds[-1] == "resolved"
+                else max(first, incident.told_at or first) + timedelta(seconds=patience.fold),
                 hush=_needs_no_word(connection, incident, rows, silence),
                 silence=silence,
             )
@@ -124,8 +128,11 @@ def due_at(
         return first
     hour = timedelta(seconds=patience.hour)
     due = max(first, told[-PER_HOUR] + hour) if len(told) >= PER_HOUR else first
-    if is_new or "resolved" in kinds:
+    if is_new:
         return due
+    if kinds[-1] == "resolved":
+        # The head says so at once. The message leaves room for the problem to come back, which cannot wait.
+        return told[-1] + hour if told else first
     if "reopened" in kinds or "lasting" in kinds:
         return max(due, quiet_until or due)
     # More of the same: the head says so before, where it can be rewritten.

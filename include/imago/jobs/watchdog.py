@@ -23,6 +23,7 @@ PLATFORM_DAGS = ("alert_delivery", "watchdog")
 # Of each model. The shadows may be paused or fail without anybody being called: their own callback warns.
 WATCHED = (*(stage for stage in STAGES if stage != "shadow_scoring"), "corrections", "backfill")
 _FAILURES = ("task_failed", "run_unreported")  # rules that speak of a run's failure, beside those that fail it
+_SILENT = timedelta(minutes=2)  # a busy machine may take so long to a heartbeat
 _EVIDENCE = timedelta(minutes=3)  # a run that ended so long ago had time to be followed by a delivery
 
 
@@ -173,9 +174,10 @@ class _Watch:
         from imago.alerts.watch import down_alert
 
         for part in self.seen.parts:
+            silent = self.now - part.seen_at if part.seen_at else None
             if part.is_well:
                 self._well(None, "airflow_down", part.name)
-            else:
+            elif silent is None or silent >= _SILENT:
                 self.found.append(down_alert(part.name, part.seen_at, self.now))
 
     def delivery(self) -> tuple[bool, int]:

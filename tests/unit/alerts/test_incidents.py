@@ -97,9 +97,10 @@ def days(count: int) -> list[str]:
         (["opened"], [], 0),
         (["updated"], [], 5),  # news waits for more of it
         (["updated"], [-1], 59),  # and the head says it meanwhile
-        (["resolved"], [-1], 0),
-        (["resolved"], [-30, -1], 30),  # twice an hour is enough
-        (["reopened"], [-30, -1], 30),
+        (["resolved"], [], 0),
+        (["resolved"], [-1], 59),  # the head says so at once, and the second message is for bad news
+        (["resolved", "reopened"], [-1], 0),
+        (["resolved", "reopened"], [-30, -1], 30),  # twice an hour is enough
         (["escalated"], [-30, -1], 0),  # a rise never waits
         (["updated", "escalated"], [-30, -1], 0),
         (["muted"], [-30, -1], 0),
@@ -126,7 +127,9 @@ def test_a_rule_that_comes_and_goes_is_two_messages_an_hour(dev, hostile_slack):
             deliver(dev, fake)
             mend(dev)
             deliver(dev, fake)
+            assert "Resolved:" in str(fake.updates[-1]["blocks"])
         assert len(fake.shown) == 2
+        assert "It is back" in str(fake.shown[1]["blocks"])
         assert [row.status for row in rows(dev, incidents)] == ["resolved"]
         an_hour_passes(dev)
         assert deliver(dev, fake) == 1
