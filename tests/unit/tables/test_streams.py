@@ -174,3 +174,20 @@ def test_row_groups_are_small_enough_to_be_held_one_at_a_time(table, monkeypatch
     stream(table, cut(rows_of(), 10, 10, 10, 70))
     metadata = pq.ParquetFile(stored(table)).metadata
     assert max(metadata.row_group(place).num_rows for place in range(metadata.num_row_groups)) <= 25
+
+
+def test_on_s3_a_day_is_uploaded_whole_and_read_from_a_proved_copy(make_on_s3, monkeypatch):
+    table = Table(make_on_s3(), "flight_delays", "predictions")
+    rows = rows_of()
+    first = stream(table, cut(rows, 60, 40))
+    assert stream(table, cut(rows, 100)).changed == ()
+    (uri,) = table.live(table.open(), [DAY])
+    data = table.storage.read_bytes(table.storage.relative(uri))
+    for small in (len(data), 0):  # in memory, and as a copy on this machine's disk
+        monkeypatch.setattr(files, "_SMALL", small)
+        table.storage.write_bytes(table.storage.relative(uri), data)
+        with table.stream(DAY, key=KEY) as day:
+            assert sum(batch.num_rows for batch in day.batches(30)) == first.rows == 100
+        table.storage.write_bytes(table.storage.relative(uri), data[:-1] + bytes([data[-1] ^ 1]))
+        with pytest.raises(DamagedPartition, match="does not hold"), table.stream(DAY, key=KEY):
+            pass
