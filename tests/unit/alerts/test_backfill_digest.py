@@ -57,7 +57,7 @@ def test_thirty_days_are_told_once_with_who_scored_them_and_how_many_changed(env
 
     (digest,) = closed(env, quiet_seconds=0, busy=lambda models: [])
     assert closed(env, quiet_seconds=0, busy=lambda models: []) == []
-    assert digest["title"].startswith("Backfill of toy: 90 partitions, 2013-01-31 to 2013-03-02, ")
+    assert digest["title"].startswith("Backfill of toy: 120 partitions, 2013-01-31 to 2013-03-02, ")
     with connect(env).connect() as connection:
         told = connection.execute(select(alerts).where(alerts.c.rule == "backfill_digest")).one()
     facts = dict(told.body["facts"])
