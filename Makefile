@@ -5,16 +5,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 HOSTED_CLI := $(BIN)/imago
 SIZE ?= full
-BENCHMARKS ?= features publish training
+BENCHMARKS ?= features publish scoring training monitoring
 
 # Byte code is worth its disk: without it every process compiles every import anew.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up down status doctor test unit proof-gates proof-fight bench lint lock clean
+.PHONY: help install spark demo up down status doctor test unit proof-gates proof-fight proof-scoring proof-monitoring bench lint lock clean
 
 help: ## List the verbs
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(VENV)/.installed ## Install the locked dependencies into .venv
 
@@ -26,6 +26,9 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
 	@touch $@
+
+spark: install ## Add PySpark for engine="spark" (450 MB, so it is not among the locked dependencies; needs Java 17)
+	@$(BIN)/python -c 'import pyspark' 2>/dev/null || $(BIN)/uv pip install --quiet --python $(BIN)/python "pyspark==4.3.0"
 
 demo: install ## The main job: the whole lifecycle on real flights, through Airflow
 	@$(HOSTED_CLI) demo
@@ -54,6 +57,12 @@ proof-gates: install ## Prove the gates: bad data, sabotages and kills are stopp
 proof-fight: install ## Prove the fair fight: neither luck, a leak, a hostile file nor a race makes a champion (SIZE=small|full)
 	@$(BIN)/python -m proofs.fight --size $(SIZE)
 
+proof-scoring: install ## Prove the scoring: exactly once, as it was, explained, never from damaged files (SIZE=small|full)
+	@$(BIN)/python -m proofs.scoring --size $(SIZE)
+
+proof-monitoring: install ## Prove monitoring: quiet when all is well, right when it is not, and no alert is lost (SIZE=small|full)
+	@$(BIN)/python -m proofs.monitoring --size $(SIZE)
+
 bench: install ## Measure beside what one would run instead: each script of benchmarks/ prints its table
 	@for script in $(BENCHMARKS); do $(BIN)/python -m benchmarks.$$script || exit 1; done
 
@@ -65,7 +74,7 @@ lint: install ## Style, types and the direction of imports
 
 lock: install ## Resolve the dependencies anew (hashed, for every platform)
 	@$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11 \
-		--custom-compile-command "make lock" --extra dev --extra athena --extra redshift pyproject.toml -o requirements.lock
+		--custom-compile-command "make lock" --extra dev --extra athena --extra redshift --extra aws pyproject.toml -o requirements.lock
 
 clean: down ## End the stack and forget its state and the virtual environment
 	@rm -rf .imago $(VENV)

@@ -31,13 +31,13 @@ def build(environment: str, spec: ModelSpec) -> DAG:
     """The DAG of one model in one environment."""
     form = {
         "reason": Param(
-            type="string", minLength=3, title="Reason", description="Why? It stands in the ledger for good."
+            type="string", minLength=3, title="Reason", description_md="Why? It stands in the ledger for good."
         ),
         "to_version": Param(
             None,
             type=["null", "string"],
             title="Version",
-            description="A version that reigned before; empty for the champion before this one.",
+            description_md="A version that reigned before; empty for the champion before this one.",
         ),
     }
     with stage_dag(

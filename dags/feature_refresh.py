@@ -14,7 +14,8 @@ standing.
 loading history starts no scoring; name days under *Announce* to start it for those.
 
 **Safe to run again?** Yes, any day, any number of times, also in parallel: the same input publishes no new version. A
-backfill from the UI re-publishes day by day and starts the stages behind it, in mode `backfill`: nobody is paged.
+backfill from the UI re-publishes day by day and starts the stages behind it, in mode `backfill`: nobody is paged. The
+champion of its form is the one that scores these days; the DAG `backfill` shows first what all that would rewrite.
 
 **When it fails.** A refusal names table, column and rule; it is not retried, since the same data would be refused
 again. The log, the XCom `refusal` and the alert say the same and name the audit's page (Imago in the navigation).
@@ -28,7 +29,7 @@ from airflow.sdk import DAG
 from imago.environments import hosted_environments
 from imago.specs import ModelSpec
 from imago_airflow.assets import asset
-from imago_airflow.defaults import POOLS, by_clock, range_params, stage_dag
+from imago_airflow.defaults import POOLS, by_clock, champion_param, range_params, stage_dag
 from imago_airflow.operators import AnnounceOperator, RefreshOperator
 from imago_models import MODELS
 
@@ -42,7 +43,7 @@ def build(environment: str, spec: ModelSpec) -> DAG:
         "feature_refresh",
         doc_md=__doc__,
         schedule=by_clock(spec, spec.schedules.daily, days_back=0),
-        params=range_params(),
+        params={**range_params(), "champion": champion_param()},
     ) as dag:
         refresh = RefreshOperator(
             task_id="refresh",

@@ -21,24 +21,22 @@ import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field, replace
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from imago.context import RunContext
-from imago.errors import MissingPartition
 from imago.jobs.landing import land
 from imago.landing.deliver import write_delivery
 from imago.storage import Storage
-from imago.tables import Table, commits
+from imago.tables import Table
 from imago.tables.digest import content_digest
 from proofs import killing
+from proofs.aftermath import Case, reading, standing
 from proofs.killing import Kill
 from proofs.postgres import new_environment, postgres
 
@@ -86,19 +84,8 @@ def run(kills: int, url: str | None = None) -> Kills:
         converged=sum(case.killed and not case.wrong for case in cases),
         reads=sum(case.reads for case in cases),
         seconds=round(time.monotonic() - started, 1),
-        broken=tuple(f"{case.kill}: {what}" for case in cases for what in (*case.torn, *case.wrong)),
+        broken=tuple(f"{case.what}: {what}" for case in cases for what in (*case.torn, *case.wrong)),
     )
-
-
-@dataclass
-class Case:
-    """One kill and its retry."""
-
-    kill: Kill
-    killed: bool = False
-    reads: int = 0
-    torn: list[str] = field(default_factory=list)
-    wrong: list[str] = field(default_factory=list)
 
 
 class Lane:
@@ -157,11 +144,11 @@ class Lane:
         write_delivery(Storage(self.env), self.raw, self.contents[number])
 
     def _one(self, kill: Kill, number: int) -> Case:
-        case = Case(kill)
+        case = Case(str(kill))
         content = number if self.published != self.digests[number] else 1 - number
         wanted, before = self.digests[content], self.table.version()
         self._deliver(content)
-        with self._reader(case, {self.published, wanted}):
+        with reading(case, self.table, DAY, KEY, {self.published, wanted}):
             process, _ = self._start(kill)
             if kill.step is None:
                 process.join(self.usual * kill.at)
@@ -191,49 +178,8 @@ class Lane:
         begun.wait(60)
         return process, report
 
-    @contextmanager
-    def _reader(self, case: Case, whole: set[str | None]) -> Iterator[None]:
-        """Reads the day over and over; whatever is not one of the two whole days is torn."""
-        stop = threading.Event()
-
-        def read() -> None:
-            while not stop.is_set():
-                try:
-                    seen: str | None = content_digest(Table(self.env, "flight_delays", "features").require(DAY), KEY)
-                except MissingPartition:
-                    seen = None
-                except Exception as error:  # whatever a reader may be told instead of a day
-                    case.torn.append(f"a reader was told {error!r:.200}")
-                    return
-                case.reads += 1
-                if seen not in whole:
-                    case.torn.append(f"a reader saw {seen}, which is neither the old nor the new day")
-                    return
-                stop.wait(0.01)
-
-        thread = threading.Thread(target=read)
-        thread.start()
-        try:
-            yield
-        finally:
-            stop.set()
-            thread.join()
-
     def _judge(self, case: Case, wanted: str, before: int | None) -> None:
-        rows: pa.Table = self.table.require(DAY)
-        if content_digest(rows, KEY) != wanted:
-            case.wrong.append("the retry did not converge to the day's content")
-        handle = self.table.open()
-        assert handle is not None
-        new = [commit for commit in handle.history() if commit["version"] > (-1 if before is None else before)]
-        made = [commit for commit in new if f'"{DAY}"' in commit.get(commits.PROVENANCE, "")]
-        if len(made) != 1:
-            case.wrong.append(f"{len(made)} versions instead of one")
-        info = self.table.partition(DAY)
-        if info is None or (info.digest, info.rows) != (wanted, rows.num_rows):
-            case.wrong.append("the ledger does not say what the table holds")
-        elif content_digest(self.table.read([DAY], version=info.version), KEY) != wanted:
-            case.wrong.append("the version that the ledger names holds other rows")
+        case.wrong += standing(self.table, DAY, KEY, wanted, before)
         case.wrong += self._leftovers()
 
     def _leftovers(self) -> list[str]:

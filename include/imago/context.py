@@ -7,9 +7,10 @@ import getpass
 import os
 import subprocess
 import uuid
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 Mode = Literal["live", "backfill", "shadow"]
 
@@ -33,6 +34,23 @@ class RunContext:
     def local(cls, *, mode: Mode = "live") -> RunContext:
         """The context of a job that a person runs without Airflow."""
         return cls(run_id=f"local__{uuid.uuid4().hex[:12]}", mode=mode, actor=_user_name(), code_commit=code_commit())
+
+
+def mode_of(
+    *, run_type: str, triggering_extras: Iterable[Mapping[str, Any]], asked: Literal["auto", "live", "backfill"] | None
+) -> Mode:
+    """Whether people are told of what this run finds.
+
+    A backfill is one, whatever its form says: nobody is paged for it. Runs that its events start look like any other
+    asset-triggered run, so the mode travels in the events. One live event among several makes the run live: somebody
+    waits for it.
+    """
+    if run_type == "backfill":
+        return "backfill"
+    if asked is not None and asked != "auto":
+        return asked
+    modes = {extra.get("mode") for extra in triggering_extras}
+    return "backfill" if modes == {"backfill"} else "live"
 
 
 @functools.cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import date, timedelta
 
 from imago.errors import ImagoError
@@ -56,3 +57,18 @@ def days_between(first: str, last: str) -> tuple[str, ...]:
             f"the range {first} to {last} ends before it starts", rule="day range", next_step="swap the two days"
         )
     return tuple(day_key(start + timedelta(days=n)) for n in range((end - start).days + 1))
+
+
+def spans(days: Iterable[str]) -> list[tuple[str, str]]:
+    """Days as ranges of days in a row.
+
+    >>> spans(["2013-03-01", "2013-03-02", "2013-03-05"])
+    [('2013-03-01', '2013-03-02'), ('2013-03-05', '2013-03-05')]
+    """
+    found: list[tuple[str, str]] = []
+    for ds in sorted(days):
+        if found and shift(found[-1][1], 1) == ds:
+            found[-1] = (found[-1][0], ds)
+        else:
+            found.append((ds, ds))
+    return found

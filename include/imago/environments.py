@@ -7,15 +7,29 @@ one environment can be given to a process without those of another. What has a s
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
-from typing import Literal, get_args
+from typing import Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from imago.errors import EnvironmentMismatch, SettingsError
 
 EnvironmentName = Literal["dev", "staging", "prod"]
 ENVIRONMENT_NAMES: tuple[str, ...] = get_args(EnvironmentName)
+
+PLATFORM = "platform"  # in `alert_routes`: what concerns no model
+_MAIL = re.compile(r"[^@\s,=<>\"]+@[^@\s,=<>\"]+")
+_SLACK = re.compile(r"#\S+|[CG][A-Z0-9]+")
 
 # What differs by environment when nobody says otherwise. Production asks a person before a champion moves.
 _DEFAULTS: dict[str, dict[str, str]] = {
@@ -32,8 +46,16 @@ class Environment(BaseModel):
     (`postgresql+psycopg2://...`), `ledger_schema` the schema inside it. `registry_prefix` stands before the names of
     the registered models. `airflow_url` is where a person's browser finds Airflow (for links). `keep_versions_days`,
     `keep_staging_days` and `keep_audits_days` are how long old table versions, the staged rows of attempts that did not
-    end well, and the pages of audits stay. The models that reigned within the last `keep_reigns` promotions are
-    protected: a rollback can return to each of them.
+    end well, and the pages of audits stay. `keep_inputs_days` is how long, after a partition was published, the version
+    that it was made from stays. The models that reigned within the last `keep_reigns` promotions are protected: a
+    rollback can return to each of them. With `redshift_manifests` each publish writes the manifests by which Redshift
+    Spectrum reads a table; `glue_database` begins the names of the databases that `imago ddl` makes. `spark_master` is
+    where a spec with `engine="spark"` finds Spark.
+
+    Alerts go to `alert_channel`, or to where `alert_routes` (`MODEL=ADDRESS,platform=ADDRESS`) sends those of a model
+    or of the platform. An address is a Slack channel (`#name` or its id), told by `slack_token` or else by the
+    `slack_webhook` that belongs to it, or an e-mail address, told through `smtp_host`. A partition is late
+    `late_after_minutes` after its run was due; alerts wait too long after `stalled_after_minutes`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -50,14 +72,28 @@ class Environment(BaseModel):
     registry_prefix: str
     dbt_target: str
     alert_channel: str
+    alert_routes: str = ""
     slack_token: SecretStr | None = None
+    slack_webhook: SecretStr | None = None
     slack_base_url: str = "https://slack.com/api/"
+    smtp_host: str | None = None
+    smtp_port: int = Field(default=587, ge=1, le=65535)
+    smtp_user: str | None = None
+    smtp_password: SecretStr | None = None
+    smtp_from: str | None = None
+    smtp_security: Literal["starttls", "tls", "none"] = "starttls"
+    late_after_minutes: int = Field(default=120, ge=1)
+    stalled_after_minutes: int = Field(default=15, ge=1)
     requires_approval: bool = False
     airflow_url: str | None = None
     keep_versions_days: int = Field(default=30, ge=1)
     keep_staging_days: int = Field(default=14, ge=1)
     keep_audits_days: int = Field(default=365, ge=1)
+    keep_inputs_days: int = Field(default=3650, ge=1)
     keep_reigns: int = Field(default=5, ge=2)
+    redshift_manifests: bool = False
+    spark_master: str = "local[*]"
+    glue_database: str | None = Field(default=None, pattern=r"^[a-z][a-z0-9_]{0,99}$")
 
     @field_validator("storage_root")
     @classmethod
@@ -91,15 +127,75 @@ class Environment(BaseModel):
 
     @field_validator("alert_channel")
     @classmethod
-    def _channel_has_hash(cls, value: str) -> str:
-        if not value.startswith(("#", "C")) or len(value) < 2:
-            raise ValueError("allowed: #channel-name or a channel id that starts with C")
+    def _channel_is_an_address(cls, value: str) -> str:
+        if not is_mail(value) and not _SLACK.fullmatch(value):
+            raise ValueError("allowed: #channel-name, a channel id that starts with C or G, or an e-mail address")
         return value
+
+    @field_validator("redshift_manifests")
+    @classmethod
+    def _redshift_reads_s3(cls, value: bool, told: ValidationInfo) -> bool:
+        if value and not str(told.data.get("storage_root", "s3://")).startswith("s3://"):
+            raise ValueError("allowed: false where the storage root is a folder, since Redshift reads S3 alone")
+        return value
+
+    @field_validator("alert_routes")
+    @classmethod
+    def _routes_name_addresses(cls, value: str) -> str:
+        for part in filter(None, (part.strip() for part in value.split(","))):
+            model, _, address = part.partition("=")
+            if not model.isidentifier() or not (is_mail(address) or _SLACK.fullmatch(address)):
+                raise ValueError(
+                    f"{part!r} is no route; allowed: MODEL=ADDRESS or platform=ADDRESS, separated by commas, where an "
+                    "address is #channel-name, a channel id or an e-mail address"
+                )
+        return value
+
+    @field_validator("slack_webhook")
+    @classmethod
+    def _webhook_is_web(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not value.get_secret_value().startswith(("https://", "http://127.0.0.1:")):
+            raise ValueError("allowed: the https address that Slack gives for an incoming webhook")
+        return value
+
+    @field_validator("smtp_from")
+    @classmethod
+    def _sender_is_an_address(cls, value: str | None) -> str | None:
+        if value is not None and not is_mail(value):
+            raise ValueError("allowed: an e-mail address, as imago@example.com")
+        return value
+
+    @model_validator(mode="after")
+    def _mail_has_a_server(self) -> Self:
+        mails = [address for address in self.addresses if is_mail(address)]
+        if mails and not (self.smtp_host and self.smtp_from):
+            raise ValueError(f"alerts go to {mails[0]}, so SMTP_HOST and SMTP_FROM must be set as well")
+        return self
+
+    @property
+    def routes(self) -> dict[str, str]:
+        """`alert_routes` as a mapping of model (or `platform`) to address."""
+        parts = (part.strip().partition("=") for part in self.alert_routes.split(",") if part.strip())
+        return {model: address for model, _, address in parts}
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Every address that alerts go to."""
+        return tuple(dict.fromkeys((self.alert_channel, *self.routes.values())))
+
+    def address_of(self, model: str | None) -> str:
+        """Where the alerts of a model go, and without one those of the platform."""
+        return self.routes.get(model or PLATFORM, self.alert_channel)
 
     @property
     def on_s3(self) -> bool:
         """Whether tables lie on an S3 server rather than in a folder."""
         return self.storage_root.startswith("s3://")
+
+
+def is_mail(address: str) -> bool:
+    """Whether alerts go to that address by e-mail."""
+    return _MAIL.fullmatch(address) is not None
 
 
 def load_environment(name: str, variables: Mapping[str, str] | None = None) -> Environment:
@@ -132,9 +228,10 @@ def load_environment(name: str, variables: Mapping[str, str] | None = None) -> E
     except ValidationError as error:
         lines = []
         for problem in error.errors():
-            variable = prefix + str(problem["loc"][0]).upper()
+            variable = prefix + (str(problem["loc"][0]).upper() if problem["loc"] else "ALERT_CHANNEL")
             # A secret's value never enters a message.
-            secret = any(word in variable for word in ("SECRET", "TOKEN", "URL")) or problem["type"] == "missing"
+            secret = not problem["loc"] or problem["type"] == "missing"
+            secret = secret or any(word in variable for word in ("SECRET", "TOKEN", "URL", "WEBHOOK", "PASSWORD"))
             seen = "" if secret else f", given {problem['input']!r:.80}"
             lines.append(f"{variable}: {problem['msg'].removeprefix('Value error, ')}{seen}")
         raise SettingsError(
@@ -163,24 +260,28 @@ def hosted_environments(variables: Mapping[str, str] | None = None) -> tuple[str
 
 def check_apart(environments: tuple[Environment, ...]) -> None:
     """Refuses environments that share a storage root, a ledger schema, a registry prefix or credentials."""
-    for field in ("storage_root", "ledger_schema", "registry_prefix", "alert_channel", "s3_access_key"):
+    for field in ("storage_root", "ledger_schema", "registry_prefix", "s3_access_key", "addresses"):
         seen: dict[str, str] = {}
         for environment in environments:
             value = getattr(environment, field)
-            if value is None:
-                continue
-            if field == "storage_root":
-                clash = next(
-                    (v for v in seen if f"{v}/".startswith(f"{value}/") or f"{value}/".startswith(f"{v}/")), None
-                )
-            else:
-                clash = value if value in seen else None
-            if clash is not None:
-                raise EnvironmentMismatch(
-                    f"{seen[clash]} and {environment.name} share {field}",
-                    environment=environment.name,
-                    rule="environments stand apart",
-                    seen=value,
-                    next_step=f"give each its own IMAGO_<ENVIRONMENT>_{field.upper()}",
-                )
-            seen[value] = environment.name
+            for one in value if isinstance(value, tuple) else (value,):
+                # A person may read the letters of several environments; their subjects say which is which.
+                if one is None or is_mail(one):
+                    continue
+                if field == "storage_root":
+                    clash = next(
+                        (v for v in seen if f"{v}/".startswith(f"{one}/") or f"{one}/".startswith(f"{v}/")), None
+                    )
+                else:
+                    clash = one if one in seen else None
+                if clash is not None:
+                    setting = "ALERT_CHANNEL and _ALERT_ROUTES" if field == "addresses" else field.upper()
+                    raise EnvironmentMismatch(
+                        f"{seen[clash]} and {environment.name} share "
+                        + ("an alert channel" if field == "addresses" else field),
+                        environment=environment.name,
+                        rule="environments stand apart",
+                        seen=one,
+                        next_step=f"give each its own IMAGO_<ENVIRONMENT>_{setting}",
+                    )
+                seen[one] = environment.name

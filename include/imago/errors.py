@@ -13,6 +13,7 @@ ImagoError
 ├── ChampionChanged          the verdict was made against a champion that no longer reigns
 ├── ReleaseBlocked           no candidate earned its place; the champion stays
 ├── ModelRefused             a model file is not what the ledger says, or not allowed to load
+├── ShadowFailed             a version could not score in the shadow; nothing that counts was touched
 ├── DeliveryError            an alert could not be handed to its channel
 └── StackError               the embedded stack could not start, stop or answer
 """
@@ -151,6 +152,10 @@ class ReleaseBlocked(ImagoError):
 
 class ModelRefused(ImagoError):
     """A model file is not what the ledger says, or may not be loaded."""
+
+
+class ShadowFailed(ImagoError):
+    """A version could not score in the shadow. Those beside it did, and nothing that counts was touched."""
 
 
 class DeliveryError(ImagoError):

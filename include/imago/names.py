@@ -6,7 +6,17 @@ import re
 
 from imago.errors import ImagoError
 
-TABLE_NAMES = ("features", "outcomes", "predictions", "profiles", "drift", "metrics")
+TABLE_NAMES = (
+    "features",
+    "outcomes",
+    "predictions",
+    "profiles",
+    "drift",
+    "estimates",
+    "metrics",
+    "shadow_predictions",
+    "shadow_metrics",
+)
 STAGES = (
     "feature_refresh",
     "outcome_refresh",
@@ -16,7 +26,13 @@ STAGES = (
     "batch_scoring",
     "monitoring",
     "metric_refresh",
+    "shadow_scoring",
 )
+
+# Which champion scores a day: who scored it or reigned then, who reigns now, or the number of a version.
+AS_WAS, TODAY = "as-was", "today"
+CHAMPION_PATTERN = r"^(as-was|today|[1-9][0-9]*)$"
+REPROCESS = ("none", "failed", "completed")  # Airflow's words for the days of a backfill that have run already
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 
@@ -50,3 +66,8 @@ def check_table_name(name: str) -> str:
 def dag_id(environment: str, model: str | None, stage: str) -> str:
     """The id of a DAG: `dev__flight_delays__training`, or `dev__watchdog` for one that serves all models."""
     return "__".join(part for part in (environment, model, stage) if part)
+
+
+def run_name(dag_id: str, run_id: str) -> str:
+    """How the ledger names an Airflow run: a run's id alone may stand in several DAGs."""
+    return f"{dag_id}/{run_id}"

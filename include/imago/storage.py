@@ -14,10 +14,11 @@ import posixpath
 from collections.abc import Sequence
 from datetime import datetime
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imago.environments import Environment
-from imago.errors import EnvironmentMismatch, ImagoError
+from imago.errors import DamagedPartition, EnvironmentMismatch, ImagoError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 IDENTITY = "_imago/environment.json"
 CHECKSUM = ".sha256"
+_SEAL = '\n"{}"\n'
+_PIECE = 8 * 1024 * 1024
 
 
 def checksum_of(rel: str) -> str:
@@ -142,16 +145,64 @@ class Storage:
             stream.write(data)
         filesystem.move(temporary, path)
 
+    def put_file(self, rel: str, file: Path) -> None:
+        """Takes a file of this machine into the storage, where readers see it whole or not at all; in a folder the file
+        itself moves, which costs nothing from `scratch`."""
+        target = self.path(rel)
+        if not self.environment.on_s3:
+            self.filesystem.create_dir(posixpath.dirname(target), recursive=True)
+            file.replace(target)
+            return
+        with file.open("rb") as source, self.filesystem.open_output_stream(target) as stream:
+            while piece := source.read(_PIECE):
+                stream.write(piece)
+
+    def scratch(self) -> str | None:
+        """The folder of this machine for files on their way to `put_file`; None for the system's own."""
+        if self.environment.on_s3:
+            return None
+        folder = self.path("staging/scratch")
+        self.filesystem.create_dir(folder, recursive=True)
+        return folder
+
     def read_bytes(self, rel: str) -> bytes:
         """The bytes of a file; a missing one raises FileNotFoundError."""
         with self.filesystem.open_input_stream(self.path(rel)) as stream:
             return stream.read()
+
+    def write_sealed(self, rel: str, data: bytes) -> None:
+        """Writes a document with the sha256 of its bytes on a line of its own behind it; see `read_sealed`."""
+        self.write_bytes(rel, data + _SEAL.format(hashlib.sha256(data).hexdigest()).encode())
+
+    def read_sealed(self, rel: str) -> bytes:
+        """The document of `write_sealed`. Raises DamagedPartition when it was changed since, FileNotFoundError."""
+        data = self.read_bytes(rel)
+        length = len(_SEAL.format("0" * 64))
+        found = data[:-length]
+        if data[-length:] != _SEAL.format(hashlib.sha256(found).hexdigest()).encode():
+            raise DamagedPartition(
+                "a stored file does not hold the bytes that were written",
+                environment=self.environment.name,
+                rule="its last line is the sha256 of what stands before it",
+                file=rel,
+                next_step="run what wrote it again: it writes the same file anew",
+            )
+        return found
 
     def exists(self, rel: str) -> bool:
         """Whether a file or a folder is there."""
         from pyarrow import fs
 
         return self.filesystem.get_file_info(self.path(rel)).type != fs.FileType.NotFound
+
+    def sizes(self, paths: Sequence[str]) -> dict[str, int | None]:
+        """How large each of these files is, in bytes; None where there is no such file."""
+        from pyarrow import fs
+
+        found = self.filesystem.get_file_info([self.path(rel) for rel in paths])
+        return {
+            rel: info.size if info.type == fs.FileType.File else None for rel, info in zip(paths, found, strict=True)
+        }
 
     def list(self, rel: str) -> Sequence[str]:
         """The files below a folder, at any depth, sorted; empty when the folder is not there."""

@@ -12,7 +12,6 @@ from imago.specs import (
     BusinessMetric,
     Candidate,
     Choice,
-    Drift,
     Feature,
     Guardrails,
     ModelSpec,
@@ -193,18 +192,6 @@ FLIGHT_DELAYS = ModelSpec(
     # A warning breaks even at a chance of 50 / (400 + 50) = 0.11. The bar is higher: trained on stormy months, the
     # models expect more delays than a calm month brings, and false alarms are what that costs.
     decision_threshold=0.2,
-    # The month-long late rates follow the season and leave the training's range without harm to the ranking: the
-    # dashboard shows it as a warning, and only what no season explains alarms.
-    drift=Drift(
-        seasonal={
-            "carrier_late_rate_28d": (1.0, 8.0),
-            "route_late_rate_28d": (1.0, 8.0),
-            "route_mean_delay_28d": (1.0, 8.0),
-            "flight_late_rate_28d": (1.0, 8.0),
-            "hour_late_rate_28d": (1.0, 8.0),
-            "plane_late_rate_28d": (1.0, 8.0),
-        }
-    ),
     business=BusinessMetric(
         name="money saved by warning passengers", unit="USD", caught=400.0, false_alarm=-50.0, missed=0.0, quiet=0.0
     ),

@@ -23,6 +23,28 @@ def task_failed(context: Mapping[str, Any]) -> None:
     _failed(context, dag_id=ti.dag_id, run_id=ti.run_id, task_id=ti.task_id, error=_first(cause, error))
 
 
+def attempt_failed(context: Mapping[str, Any]) -> None:
+    """Airflow's callback for an attempt that is followed by another. It pages nobody, unless it was no exception that
+    ended the attempt: then Airflow speaks for a process that is gone."""
+    from imago.alerts.links import run_links
+    from imago.jobs import failures
+    from imago_airflow.connections import environment_for
+
+    ti = context["ti"]
+    about = _about(context, dag_id=ti.dag_id, run_id=ti.run_id)
+    error = context.get("exception")
+    links = run_links(environment_for(about["env_name"]), dag_id=ti.dag_id, run_id=ti.run_id, task_id=ti.task_id)
+    failures.attempt_failed(
+        **about,
+        task_id=ti.task_id,
+        map_index=ti.map_index if ti.map_index is not None else -1,
+        number=ti.try_number,
+        of=(getattr(ti, "max_tries", None) or ti.try_number) + 1,
+        error=_first(getattr(error, "__cause__", None), error),
+        links=links,
+    )
+
+
 def dag_run_failed(context: Mapping[str, Any]) -> None:
     """Airflow's callback for a run that has failed."""
     dag_run = context["dag_run"]
@@ -32,32 +54,32 @@ def dag_run_failed(context: Mapping[str, Any]) -> None:
 
 def run_succeeded(context: Mapping[str, Any]) -> None:
     """Called by the last task of a run. Airflow's own success callback costs a parse of the DAG file for each run."""
-    from imago.jobs import alerts
+    from imago.jobs import failures
 
     ti = context["ti"]
     about = _about(context, dag_id=ti.dag_id, run_id=ti.run_id)
-    alerts.run_succeeded(**about)
+    failures.run_succeeded(**about)
 
 
 def _failed(
     context: Mapping[str, Any], *, dag_id: str, run_id: str, task_id: str | None, error: BaseException | str | None
 ) -> None:
     from imago.alerts.links import run_links
-    from imago.jobs import alerts
+    from imago.jobs import failures
     from imago_airflow.connections import environment_for
 
     about = _about(context, dag_id=dag_id, run_id=run_id)
     links = run_links(environment_for(about["env_name"]), dag_id=dag_id, run_id=run_id, task_id=task_id)
-    summary = alerts.task_failed(**about, task_id=task_id, error=error, links=links)
+    summary = failures.task_failed(**about, task_id=task_id, error=error, links=links)
     log.info("The failure of %s %s: %s", dag_id, run_id, summary)
 
 
 def _about(context: Mapping[str, Any], *, dag_id: str, run_id: str) -> dict[str, Any]:
     """What the ledger wants to know of a run, whoever calls back: a task's process or the DAG processor."""
-    from imago.context import RunContext, code_commit
+    from imago.context import RunContext, code_commit, mode_of
+    from imago.names import run_name
     from imago.specs import get_model
     from imago_airflow.connections import environment_for
-    from imago_airflow.run import mode_of, run_name
 
     environment, _, rest = dag_id.partition("__")
     model = rest.rpartition("__")[0]
@@ -67,7 +89,8 @@ def _about(context: Mapping[str, Any], *, dag_id: str, run_id: str) -> dict[str,
     mode = mode_of(
         run_type=str(getattr(dag_run.run_type, "value", dag_run.run_type)),
         triggering_extras=[event.extra for event in getattr(dag_run, "consumed_asset_events", ())],
-        asked=conf.get("mode"),
+        # Whoever fills in the form of a backfill looks at it: a failure of its plan pages nobody either.
+        asked="backfill" if dag_id.endswith("__backfill") else conf.get("mode"),
     )
     return {
         "env_name": environment,

@@ -52,7 +52,17 @@ _TABLE: dict[str, dict[str, Callable[[Connection], str | None]]] = {
     "slack": {
         "slack_token": lambda connection: connection.password,
         "slack_base_url": _extra("base_url"),
+        "slack_webhook": _extra("webhook"),
         "alert_channel": _extra("channel"),
+        "alert_routes": _extra("routes"),
+    },
+    "smtp": {
+        "smtp_host": lambda connection: connection.host,
+        "smtp_port": lambda connection: str(connection.port) if connection.port else None,
+        "smtp_user": lambda connection: connection.login,
+        "smtp_password": lambda connection: connection.password,
+        "smtp_from": _extra("from_email"),
+        "smtp_security": _extra("security"),
     },
     "mlflow": {
         "mlflow_uri": lambda connection: connection.host,
@@ -106,7 +116,7 @@ def with_connections(
     for kind, fields in _TABLE.items():
         wanted = {field: read for field, read in fields.items() if not variables.get(_variable(name, field))}
         # A connection costs a request to the API server: none where its leading field is set.
-        if next(iter(fields)) not in wanted:
+        if next(iter(fields)) not in wanted or (kind == "smtp" and not _mails(name, {**variables, **found})):
             continue
         connection = find(f"imago_{name}_{kind}")
         if connection is None:
@@ -116,6 +126,11 @@ def with_connections(
             if value:
                 found[_variable(name, field)] = value
     return {**variables, **found}
+
+
+def _mails(name: str, variables: Mapping[str, str]) -> bool:
+    """Whether any alert goes to an e-mail address."""
+    return any("@" in variables.get(_variable(name, field), "") for field in ("alert_channel", "alert_routes"))
 
 
 def _variable(name: str, field: str) -> str:

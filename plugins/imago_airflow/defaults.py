@@ -9,12 +9,18 @@ from zoneinfo import ZoneInfo
 from airflow.sdk import DAG, Param
 
 from imago.days import parse_day
-from imago.names import dag_id
+from imago.names import AS_WAS, CHAMPION_PATTERN, REPROCESS, STAGES, TODAY, dag_id
 from imago.specs import ModelSpec
-from imago_airflow.callbacks import dag_run_failed, task_failed
+from imago_airflow.callbacks import attempt_failed, dag_run_failed, task_failed
 from imago_airflow.timetable import DayAssetTimetable, DayPartitionTimetable
 
-POOLS = {"dbt": "imago_dbt", "train": "imago_train", "score": "imago_score", "deliver": "imago_deliver"}
+POOLS = {
+    "dbt": "imago_dbt",
+    "train": "imago_train",
+    "score": "imago_score",
+    "shadow": "imago_shadow",
+    "deliver": "imago_deliver",
+}
 
 
 def default_args(owner: str) -> dict[str, Any]:
@@ -27,6 +33,7 @@ def default_args(owner: str) -> dict[str, Any]:
         "max_retry_delay": datetime.timedelta(minutes=5),
         "execution_timeout": datetime.timedelta(hours=1),
         "on_failure_callback": task_failed,
+        "on_retry_callback": attempt_failed,
     }
 
 
@@ -113,14 +120,58 @@ def day_params() -> dict[str, Param]:
             type=["null", "string"],
             format="date",
             title="Day",
-            description="Only for a run without a partition key (`dag.test()`); otherwise leave it empty.",
+            description_md="Only for a run without a partition key (*dag.test()*); otherwise leave it empty.",
         ),
         "mode": Param(
             "auto",
             enum=["auto", "live", "backfill"],
             title="Mode",
-            description="`backfill` pages nobody and moves no champion. "
-            "`auto`: backfill for a backfill and for what it starts downstream, else live.",
+            description_md="*backfill* pages nobody and moves no champion. "
+            "*auto*: backfill for a backfill and for what it starts downstream, else live.",
+        ),
+    }
+
+
+def champion_param() -> Param:
+    """Which champion scores, in a trigger form or a backfill's."""
+    return Param(
+        AS_WAS,
+        type="string",
+        pattern=CHAMPION_PATTERN,
+        examples=[AS_WAS, TODAY],
+        title="Champion",
+        description_md="Who scores: *as-was* (who scored that day, else who reigned then), *today*, or a version "
+        "such as *3*.",
+    )
+
+
+def backfill_params() -> dict[str, Param]:
+    """The trigger form of a backfill with its plan."""
+    day: dict[str, Any] = {"type": "string", "format": "date"}
+    return {
+        "from_day": Param(**day, title="From", description_md="First day."),
+        "to_day": Param(**day, title="To", description_md="Last day, included."),
+        "stage": Param(
+            "batch_scoring",
+            enum=list(STAGES),
+            title="Stage",
+            description_md="Where to begin; what listens to it follows. *batch_scoring* scores what is published, "
+            "*feature_refresh* builds the features again first.",
+        ),
+        "champion": champion_param(),
+        "reprocess": Param(
+            "completed",
+            enum=list(REPROCESS),
+            values_display={
+                "none": "only days that never ran",
+                "failed": "days that never ran, or failed",
+                "completed": "all days",
+            },
+            title="Days that already ran",
+            description_md="Days that are run again publish no new version unless their rows differ.",
+        ),
+        "max_active_runs": Param(
+            4, type="integer", minimum=1, maximum=32, title="Days at once", description_md="So many runs side by side."
         ),
     }
 
@@ -131,14 +182,14 @@ def range_params() -> dict[str, Param]:
     return {
         **day_params(),
         "from_day": Param(
-            None, **day, title="Load from", description="First day of a range that is loaded in ONE dbt run."
+            None, **day, title="Load from", description_md="First day of a range that is loaded in ONE dbt run."
         ),
-        "to_day": Param(None, **day, title="Load to", description="Last day of the range, included."),
+        "to_day": Param(None, **day, title="Load to", description_md="Last day of the range, included."),
         "announce": Param(
             "none",
             type="string",
             title="Announce",
-            description="Which days of the range start what listens to them: `none`, `all`, or days such as "
-            "`2013-10-02,2013-10-05..2013-10-07`.",
+            description_md="Which days of the range start what listens to them: *none*, *all*, or days such as "
+            "*2013-10-02,2013-10-05..2013-10-07*.",
         ),
     }

@@ -14,6 +14,7 @@ from imago.environments import Environment, hosted_environments
 from imago.errors import ImagoError
 from imago.specs import ModelSpec
 from imago_airflow.connections import environment_for
+from imago_airflow.incident_pages import add_incident_pages
 from imago_models import MODELS
 
 _LOGGED_IN = [Depends(requires_access_view(AccessView.WEBSITE))]
@@ -22,8 +23,10 @@ _NO_SCRIPTS = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe
 
 
 def build_app() -> FastAPI:
-    """The application below `/imago`: the dashboard of each hosted environment and model, its audits, its dossiers."""
+    """The application below `/imago`: the dashboard of each hosted environment and model, its audits, its dossiers, its
+    shadows; and the incidents of each environment."""
     app = FastAPI(title="Imago", docs_url=None, redoc_url=None, openapi_url=None)
+    add_incident_pages(app)  # first: its addresses look like an environment and a model
 
     @app.get("/", dependencies=_LOGGED_IN)
     def index() -> Response:
@@ -59,6 +62,19 @@ def build_app() -> FastAPI:
 
         return _page(environment, model, stored, headers=_NO_SCRIPTS)
 
+    @app.get("/drift/{environment}/{model}/{ds}", dependencies=_LOGGED_IN)
+    def drift(environment: str, model: str, ds: str) -> Response:
+        """What monitoring and Great Expectations say of the day."""
+        from imago.jobs.drift_docs import page
+
+        def stored(env: Environment, spec: ModelSpec) -> str:
+            found = page(env, spec, ds)
+            if found is None:
+                raise HTTPException(404, f"the drift of {ds} has no page")
+            return found
+
+        return _page(environment, model, stored, headers=_NO_SCRIPTS)
+
     @app.get("/dossiers/{environment}/{model}/{ds}", dependencies=_LOGGED_IN)
     def dossier(environment: str, model: str, ds: str) -> Response:
         """The page of the newest decision on the training of `ds`."""
@@ -71,6 +87,13 @@ def build_app() -> FastAPI:
             return found
 
         return _page(environment, model, stored, headers=_NO_SCRIPTS)
+
+    @app.get("/shadow/{environment}/{model}", dependencies=_LOGGED_IN)
+    def shadow(environment: str, model: str, version: str | None = None) -> Response:
+        """What the versions in the shadow would have decided, and who was right; `version` opens that one."""
+        from imago.jobs.shadow_report import page
+
+        return _page(environment, model, lambda env, spec: page(env, spec, version), headers=_NO_SCRIPTS)
 
     return app
 

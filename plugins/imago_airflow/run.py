@@ -4,24 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-from imago.context import Mode, RunContext, code_commit
+from imago.context import RunContext, code_commit, mode_of
 from imago.days import parse_day
 from imago.environments import Environment
 from imago.errors import ImagoError
+from imago.names import AS_WAS, run_name
 from imago.specs import ModelSpec, get_model
 from imago_airflow.connections import environment_for
 
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """One attempt of one task: the settings, the spec, the day (None where the run has none) and the provenance."""
+    """One attempt of one task: the settings, the spec, the day (None where the run has none), the provenance, and which
+    champion is asked for."""
 
     environment: Environment
     spec: ModelSpec
     ds: str | None
     context: RunContext
+    champion: str = AS_WAS
 
     @property
     def day(self) -> str:
@@ -41,6 +44,7 @@ class Run:
 def open_run(context: Mapping[str, Any], *, environment: str, model: str) -> Run:
     """Reads an Airflow task context."""
     dag_run, ti, params = context["dag_run"], context["ti"], context["params"]
+    extras = [event.extra for event in dag_run.consumed_asset_events]
     return Run(
         environment=environment_for(environment),
         spec=get_model(model),
@@ -49,7 +53,7 @@ def open_run(context: Mapping[str, Any], *, environment: str, model: str) -> Run
             run_id=run_name(ti.dag_id, ti.run_id),
             mode=mode_of(
                 run_type=str(getattr(dag_run.run_type, "value", dag_run.run_type)),
-                triggering_extras=[event.extra for event in dag_run.consumed_asset_events],
+                triggering_extras=extras,
                 asked=params.get("mode"),
             ),
             attempt=ti.try_number,
@@ -57,12 +61,8 @@ def open_run(context: Mapping[str, Any], *, environment: str, model: str) -> Run
             code_commit=code_commit(),
             task_id=ti.task_id,
         ),
+        champion=champion_of(triggering_extras=extras, asked=params.get("champion")),
     )
-
-
-def run_name(dag_id: str, run_id: str) -> str:
-    """How the ledger names an Airflow run: a run's id alone may stand in several DAGs."""
-    return f"{dag_id}/{run_id}"
 
 
 def day_of(*, partition_key: str | None, asked: str | None) -> str | None:
@@ -81,17 +81,12 @@ def day_of(*, partition_key: str | None, asked: str | None) -> str | None:
     return day or None
 
 
-def mode_of(
-    *, run_type: str, triggering_extras: Iterable[Mapping[str, Any]], asked: Literal["auto", "live", "backfill"] | None
-) -> Mode:
-    """Whether people are told of what this run finds.
+def champion_of(*, triggering_extras: Iterable[Mapping[str, Any]], asked: str | None) -> str:
+    """Which champion the run is asked for: by its form, else by the events that started it, where they all agree.
 
-    Runs that a backfill's events start look like any other asset-triggered run, so the mode travels in the events. One
-    live event among several makes the run live: somebody waits for it.
+    So a backfill that begins with the features has its days scored by the champion that it was given.
     """
-    if asked is not None and asked != "auto":
+    if asked and asked != AS_WAS:
         return asked
-    if run_type == "backfill":
-        return "backfill"
-    modes = {extra.get("mode") for extra in triggering_extras}
-    return "backfill" if modes == {"backfill"} else "live"
+    named = {str(extra.get("champion") or AS_WAS) for extra in triggering_extras}
+    return named.pop() if len(named) == 1 else AS_WAS

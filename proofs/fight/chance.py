@@ -30,8 +30,8 @@ from imago.specs import Candidate, ModelSpec
 from imago.training import fitting, snapshot
 from imago.training.cut import Cut, cut
 from imago_models.flight_delays import WEATHER
-from proofs.fight.flights import SPEC, rows
-from proofs.fight.report import Report
+from proofs.flights import SPEC, rows
+from proofs.report import Report
 
 GROUPS = 50  # of retrains: each has a week, a model and RETRAINS of it
 RETRAINS = 8

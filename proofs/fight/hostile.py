@@ -24,7 +24,7 @@ from imago.registry import Artifact, load_model
 from proofs.fight.bait import MODEL, Bait, Payload, fresh, honest, rows
 from proofs.fight.corpus import BAITS, HARM
 from proofs.fight.corpus.cases import Case
-from proofs.fight.report import Report
+from proofs.report import Report
 
 WAIT = 30  # seconds until a case that still runs has done harm enough
 

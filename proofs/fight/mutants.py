@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from proofs.fight.equivalent import EQUIVALENT
-from proofs.fight.report import Report
+from proofs.report import Report
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = ROOT / "include/imago/selection"

@@ -16,7 +16,7 @@ import numpy as np
 from sklearn import metrics
 
 from imago.selection import Bar, Check, Contestant, Verdict, decide
-from proofs.fight.report import Report
+from proofs.report import Report
 
 RESAMPLES = 200
 _METRICS = ("roc_auc", "roc_auc", "roc_auc", "log_loss", "average_precision", "rmse", "mae")

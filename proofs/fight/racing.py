@@ -24,7 +24,7 @@ from imago.ledger import champions, decisions
 from imago.ledger.champions import Champion
 from imago.ledger.schema import champions as champions_table
 from imago.ledger.schema import decisions as decisions_table
-from proofs.fight.report import Report
+from proofs.report import Report
 
 MODEL = "toy"
 SIZES = {"small": (4, 10), "full": (16, 100)}  # processes, promotions of each

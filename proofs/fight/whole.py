@@ -34,8 +34,8 @@ from imago.specs import Candidate, ModelSpec
 from imago.training.cut import Cut, cut
 from imago_models.flight_delays import WEATHER
 from proofs.fight.chance import SPEC, named, without_weather
-from proofs.fight.flights import environment, publish, table
-from proofs.fight.report import Report
+from proofs.flights import environment, publish, table
+from proofs.report import Report
 
 FIRST_DS, NEXT_DS = "2013-08-28", "2013-09-04"
 AIRLINE = "AA"

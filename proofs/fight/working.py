@@ -7,8 +7,8 @@ import tempfile
 from pathlib import Path
 
 from proofs.fight.chance import Fights
-from proofs.fight.report import Report
 from proofs.postgres import new_environment
+from proofs.report import Report
 
 PART_OF = {
     "properties": "properties",
@@ -24,7 +24,7 @@ PART_OF = {
 
 def build(url: str, home: str) -> str:
     """Builds the year of flights; the address of an MLflow store."""
-    from proofs.fight import flights
+    from proofs import flights
 
     logging.disable(logging.WARNING)  # the year's odd days are known
     flights.build(url, Path(home))

@@ -73,3 +73,39 @@ def test_the_watchdog_puts_an_alias_back_that_was_moved_by_hand(asked):
     looked = asked["watchdog"]
     assert looked["state"] == "success"
     assert looked["alias"] == looked["version"] == asked["Approve"]["version"]
+
+
+def test_a_yes_starts_the_very_backfill_whose_plan_was_shown(asked):
+    yes = asked["backfill"]["Run"]
+    assert yes["tasks"] == {"plan": "success", "approve": "success", "start": "success"}
+    assert yes["made"] == [["dev__flight_delays__training", "2013-10-01", "2013-10-14", "completed", 4, {}]]
+    (seen,) = yes["waited"]
+    assert seen["hours"] == 24
+    assert "2 days of flight_delays in dev from training on, 2013-10-01 to 2013-10-08" in seen["body"]
+    # Two days of training and deployment at 30 s a run, four at a time; history never goes online, so no third run.
+    assert "under a minute, if 4 runs, 4 at a time" in seen["body"]
+
+
+@pytest.mark.parametrize(("word", "state"), [("Cancel", "success"), ("nobody", "skipped")])
+def test_a_no_and_no_answer_start_nothing_and_are_no_failure(asked, word, state):
+    no = asked["backfill"][word]
+    assert (no["state"], no["tasks"]) == ("success", {"plan": "success", "approve": state, "start": "skipped"})
+    assert no["made"] == []
+
+
+def test_a_plan_of_which_every_day_would_fail_asks_nobody(asked):
+    fails = asked["backfill"]["fails"]
+    assert (fails["state"], fails["made"], fails["waited"]) == ("success", [], [])
+    assert fails["tasks"] == {"plan": "success", "approve": "skipped", "start": "skipped"}
+
+
+def test_a_form_that_cannot_be_had_fails_at_once_and_pages_nobody(asked):
+    refused = asked["backfill"]["refused"]
+    assert refused["tasks"]["plan"] == "failed"
+    assert set(refused["alerts"]) <= {"backfill"}
+
+
+def test_an_approved_plan_that_would_do_something_else_by_now_is_not_run(asked):
+    late = asked["backfill"]["moved on"]
+    assert late["tasks"] == {"plan": "success", "approve": "success", "start": "failed"}
+    assert late["made"] == []

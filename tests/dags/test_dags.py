@@ -7,13 +7,13 @@ import pytest
 from imago.names import STAGES
 from imago_models import MODELS
 
-POOLS = {"imago_dbt", "imago_train", "imago_score", "imago_deliver", "default_pool"}
+POOLS = {"imago_dbt", "imago_train", "imago_score", "imago_shadow", "imago_deliver", "default_pool"}
 # Waits for a person, whose answer has a limit of its own; a retry would ask again.
 WAITS_FOR_A_PERSON = "approve"
 
 
 def expected(environment: str) -> set[str]:
-    stages = (*STAGES, "champion_rollback", "corrections")
+    stages = (*STAGES, "backfill", "champion_rollback", "corrections")
     of_models = {f"{environment}__{spec.name}__{stage}" for spec in MODELS for stage in stages}
     return of_models | {f"{environment}__{name}" for name in ("alert_delivery", "retention", "watchdog")}
 
@@ -80,3 +80,15 @@ def test_each_day_stage_hands_its_day_on_by_one_asset(loaded):
     for spec in MODELS:
         kinds = ("features", "outcomes", "training", "champion", "predictions")
         assert {f"imago://dev/{spec.name}/{kind}" for kind in kinds} <= set(announced)
+
+
+def test_shadows_never_stand_before_what_counts(loaded):
+    tasks = {
+        (dag_id.split("__")[-1], task["pool"]): task["priority_weight"]
+        for dag_id, facts in loaded("dev")["dags"].items()
+        for task in facts["tasks"].values()
+    }
+    (shadow,) = (pool for stage, pool in tasks if stage == "shadow_scoring")
+    assert [stage for stage, pool in tasks if pool == shadow] == ["shadow_scoring"], "its pool is its own"
+    last = tasks.pop(("shadow_scoring", shadow))
+    assert last < min(tasks.values())

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from imago.cli.backfill import cascade
+from imago.backfill.stages import cascade
 from imago.errors import EnvironmentMismatch, ImagoError
 from imago_airflow.connections import environment_for, with_connections
-from imago_airflow.run import day_of, mode_of
+from imago_airflow.run import champion_of, day_of, mode_of
 
 
 class FakeConnection:
@@ -38,7 +38,7 @@ def test_two_days_or_none_that_is_a_day_are_refused(key, asked):
         ("manual", [], "auto", "live"),
         ("manual", [], "backfill", "backfill"),
         ("backfill", [], "auto", "backfill"),
-        ("backfill", [], "live", "live"),
+        ("backfill", [], "live", "backfill"),
         ("asset_triggered", [{"mode": "live"}], "auto", "live"),
         ("asset_triggered", [{"mode": "backfill"}], "auto", "backfill"),
         ("asset_triggered", [{"mode": "backfill"}, {"mode": "live"}], "auto", "live"),
@@ -67,6 +67,23 @@ def test_a_process_refuses_an_environment_that_it_does_not_host(monkeypatch):
         environment_for("prod")
 
 
-def test_a_backfill_of_features_ends_with_monitoring():
-    assert cascade("feature_refresh") == ("feature_refresh", "batch_scoring", "monitoring")
+@pytest.mark.parametrize(
+    ("asked", "extras", "champion"),
+    [
+        (None, [], "as-was"),
+        ("today", [], "today"),
+        ("as-was", [{"champion": "today"}], "today"),
+        ("2", [{"champion": "today"}], "2"),
+        ("as-was", [{"champion": "today"}, {}], "as-was"),
+        ("as-was", [{"champion": "today"}, {"champion": "3"}], "as-was"),
+    ],
+)
+def test_the_champion_of_a_backfill_travels_in_its_events_unless_they_disagree(asked, extras, champion):
+    assert champion_of(triggering_extras=extras, asked=asked) == champion
+
+
+def test_a_backfill_of_features_ends_with_monitoring_metrics_and_shadows():
+    assert cascade("feature_refresh") == (
+        "feature_refresh", "batch_scoring", "monitoring", "metric_refresh", "shadow_scoring",
+    )  # fmt: skip
     assert cascade("training") == ("training", "deployment", "endpoint_deploy")

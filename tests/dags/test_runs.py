@@ -32,7 +32,8 @@ def ran(postgres_url, airflow_process, tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    "stage", ["feature_refresh", "outcome_refresh", "batch_scoring", "monitoring", "metric_refresh"]
+    "stage",
+    ["feature_refresh", "outcome_refresh", "batch_scoring", "monitoring", "metric_refresh", "shadow_scoring"],
 )
 def test_a_day_stage_can_be_backfilled_by_itself(ran, stage):
     assert ran["backfills"][stage] == ["2013-10-05", "2013-10-06", "2013-10-07"]
@@ -47,6 +48,26 @@ def test_a_weekly_stage_can_be_backfilled_on_the_last_closed_days_of_its_cron(ra
 def test_reprocess_decides_whether_days_that_ran_run_again(ran):
     assert ran["again_none"] == []
     assert ran["again_completed"] == ["2013-10-05", "2013-10-06", "2013-10-07"]
+
+
+def test_a_backfill_hands_the_champion_of_its_form_to_each_of_its_runs_and_refuses_one_that_cannot_be(ran):
+    assert ran["chosen"] == [{"champion": "today"}] * 3
+    assert "tody" in ran["mistyped"]
+
+
+def test_a_day_that_is_scored_announces_its_predictions_and_its_metrics_only_where_they_are_behind(ran):
+    assert ran["scored_once"]["calls"] == [["champion", "as-was"], ["score", "2013-10-11", "live"]]
+    assert ran["scored_once"]["starts"] == [["monitoring", "2013-10-11"], ["shadow_scoring", "2013-10-11"]]
+    again = ran["scored_again"]
+    assert again["calls"] == [["champion", "3"], ["score", "2013-10-10", "backfill"]]
+    stages = ("metric_refresh", "monitoring", "shadow_scoring")
+    assert again["starts"] == [[stage, "2013-10-10"] for stage in stages]
+    assert again["events"] == [["2013-10-10", "backfill"]] * 2
+
+
+def test_features_that_are_refreshed_for_a_champion_carry_it_to_what_scores_them(ran):
+    assert ran["refreshed_for_today"]["champions"] == ["today"]
+    assert ran["day"]["champions"] == [None]
 
 
 def test_a_backfill_stops_at_the_last_day_of_the_world(ran):
@@ -125,3 +146,28 @@ def test_a_champion_that_moved_is_announced(ran):
 def test_history_does_not_go_online(ran):
     assert ran["deployed_in_backfill"]["tasks"] == {"deploy": "skipped"}
     assert ran["deployed_in_backfill"]["calls"] == []
+
+
+def test_a_scored_day_starts_its_monitoring_and_its_shadows_in_the_same_mode(ran):
+    assert ran["scored_in_backfill"]["events"] == [["2013-10-01", "backfill"]]
+    assert ran["scored_in_backfill"]["starts"] == [["monitoring", "2013-10-01"], ["shadow_scoring", "2013-10-01"]]
+
+
+def test_a_shadow_announces_nothing_so_nothing_can_follow_from_it(ran):
+    shadowed = ran["shadowed"]
+    assert shadowed["tasks"] == {"shadow_score": "success"}
+    assert shadowed["calls"] == [["shadow", "2013-10-01", "live"]]
+    assert (shadowed["events"], shadowed["starts"]) == ([], [])
+
+
+def test_a_day_on_which_nobody_shadows_is_skipped(ran):
+    assert ran["nobody_shadows"]["tasks"] == {"shadow_score": "skipped"}
+    assert ran["nobody_shadows"]["state"] == "success"
+
+
+def test_a_day_in_parts_is_bound_once_scored_by_mapped_tasks_and_announced_by_the_one_that_publishes(ran):
+    parts = ran["in_parts"]
+    bound = {"ds": "2013-10-08", "choice": "today"}
+    assert parts["calls"] == [[bound, [{"part": 1, "of": "2013-10-08"}, {"part": 2, "of": "2013-10-08"}]]]
+    assert parts["mapped"] == {"0": "part 1, rows 1 to 131,072", "1": "part 2, rows 131,073 to 200,000"}
+    assert (parts["events"], parts["champions"]) == ([["2013-10-08", "live"]], ["today"])

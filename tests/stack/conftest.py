@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +15,12 @@ import pytest
 
 from imago.airflow_api import AirflowApi, DagRun
 from imago.environments import Environment, load_environment
+from imago.names import STAGES
 from imago.specs import ModelSpec, get_model
 from imago.stack import environment_variables
 from imago.tables import Table
 
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 ROOT = Path(__file__).parents[2]
 # Twenty-one weeks show a lead that is more than chance. A Tuesday, which the weekly training works on, so that it can
 # be backfilled.
@@ -77,6 +81,14 @@ def stack_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
+def _wait_for_dags(airflow: AirflowApi, wanted: set[str], *, seconds: float = 240) -> None:
+    """The DAG processor is healthy before it has read every file."""
+    deadline = time.monotonic() + seconds
+    while missing := wanted - set(airflow.dag_ids("dev__")):
+        assert time.monotonic() < deadline, f"Airflow does not know {', '.join(sorted(missing))}"
+        time.sleep(1)
+
+
 @pytest.fixture(scope="session")
 def world(stack_home: Path) -> Iterator[World]:
     """The stack with twenty-one weeks of history and a champion, all made through Airflow."""
@@ -88,6 +100,7 @@ def world(stack_home: Path) -> Iterator[World]:
     land(environment, "2013-01-01", "2013-06-11", RunContext.local())
     with AirflowApi.from_variables(variables=variables) as airflow:
         world = World(stack_home, variables, environment, spec, airflow)
+        _wait_for_dags(airflow, {world.dag(stage) for stage in STAGES})
         loads = [
             airflow.trigger(world.dag(stage), conf={"from_day": "2013-01-01", "to_day": last, "announce": "none"})
             for stage, last in (("feature_refresh", TRAINING_DAY), ("outcome_refresh", "2013-05-27"))
@@ -97,3 +110,24 @@ def world(stack_home: Path) -> Iterator[World]:
         world.succeeded(airflow.trigger(world.dag("training"), partition_key=TRAINING_DAY))
         airflow.wait_idle([world.dag("deployment"), world.dag("endpoint_deploy")], timeout=300)
         yield world
+
+
+@pytest.fixture(scope="module")
+def page(world: World) -> Iterator:
+    """A browser's page that is logged in."""
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on this machine: apt-get install chromium")
+    from playwright.sync_api import sync_playwright
+
+    url, password = world.variables["IMAGO_AIRFLOW_URL"], world.variables["IMAGO_AIRFLOW_PASSWORD"]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1500, "height": 950})
+        page.set_default_timeout(60_000)
+        page.goto(f"{url}/dags")
+        page.fill("input[name=username]", "admin")
+        page.fill("input[name=password]", password)
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/dags")
+        yield page
+        browser.close()

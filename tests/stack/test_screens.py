@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -11,37 +9,14 @@ import pytest
 
 pytestmark = pytest.mark.stack
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: apt-get install chromium")
 
-
-@pytest.fixture(scope="module")
-def page(world) -> Iterator:
-    from playwright.sync_api import sync_playwright
-
-    url, password = world.variables["IMAGO_AIRFLOW_URL"], world.variables["IMAGO_AIRFLOW_PASSWORD"]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 1500, "height": 950})
-        page.set_default_timeout(60_000)
-        page.goto(f"{url}/dags")
-        page.fill("input[name=username]", "admin")
-        page.fill("input[name=password]", password)
-        page.keyboard.press("Enter")
-        page.wait_for_url("**/dags")
-        yield page
-        browser.close()
-
-
-@needs_browser
 def test_the_dag_list_shows_the_dags_of_the_environment(world, page, tmp_path: Path) -> None:
     page.goto(f"{world.variables['IMAGO_AIRFLOW_URL']}/dags")
-    page.get_by_text("13 Dags").wait_for()
+    page.get_by_text("15 Dags").wait_for()
     page.get_by_text(world.dag("batch_scoring")).first.wait_for()
     assert len(page.screenshot(path=tmp_path / "dags.png")) > 20_000
 
 
-@needs_browser
 def test_the_grid_of_the_training_shows_each_fit_as_a_task(world, page, tmp_path: Path) -> None:
     page.goto(f"{world.variables['IMAGO_AIRFLOW_URL']}/dags/{world.dag('training')}")
     for task in ("freeze", "fit", "report"):
@@ -49,7 +24,6 @@ def test_the_grid_of_the_training_shows_each_fit_as_a_task(world, page, tmp_path
     assert len(page.screenshot(path=tmp_path / "grid.png")) > 20_000
 
 
-@needs_browser
 def test_the_sandbox_shows_the_promotion_as_a_message(world, page, tmp_path: Path) -> None:
     world.succeeded(world.airflow.trigger("dev__alert_delivery"))
     page.goto(world.variables["IMAGO_SANDBOX_URL"])
@@ -58,14 +32,12 @@ def test_the_sandbox_shows_the_promotion_as_a_message(world, page, tmp_path: Pat
     assert len(page.screenshot(path=tmp_path / "slack.png")) > 20_000
 
 
-@needs_browser
 def test_the_dashboard_shows_the_champion_to_whoever_is_logged_in(world, page, tmp_path: Path) -> None:
     page.goto(f"{world.variables['IMAGO_AIRFLOW_URL']}/imago/dev/{world.spec.name}")
     page.get_by_text("Champion").first.wait_for()
     assert len(page.screenshot(path=tmp_path / "dashboard.png")) > 20_000
 
 
-@needs_browser
 def test_the_audits_of_the_data_are_listed_and_each_has_its_page(world, page, tmp_path: Path) -> None:
     page.goto(f"{world.variables['IMAGO_AIRFLOW_URL']}/imago/audits/dev/{world.spec.name}")
     page.get_by_text("135 of 135").first.wait_for()

@@ -34,7 +34,13 @@ class DagRun:
     run_type: str
     partition_key: str | None
     conf: Mapping[str, Any]
+    started_at: datetime | None = None
     ended_at: datetime | None = None
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it took; None before its end."""
+        return (self.ended_at - self.started_at).total_seconds() if self.started_at and self.ended_at else None
 
     @property
     def ended(self) -> bool:
@@ -100,10 +106,15 @@ class AirflowApi:
         partition_key: str | None = None,
         conf: Mapping[str, Any] | None = None,
         note: str | None = None,
+        run_id: str | None = None,
     ) -> DagRun:
-        """Starts a run by hand, for the day `partition_key`; a run without a key starts nothing behind it."""
+        """Starts a run by hand, for the day `partition_key`; a run without a key starts nothing behind it. With a
+        `run_id` it starts once: asked again, it gives the run that is there."""
         body = {"logical_date": None, "partition_key": partition_key, "conf": dict(conf or {}), "note": note}
-        return _run(self.call("POST", f"/dags/{dag_id}/dagRuns", json=body))
+        if run_id is None:
+            return _run(self.call("POST", f"/dags/{dag_id}/dagRuns", json=body))
+        answer = self._send("POST", f"/dags/{dag_id}/dagRuns", json={**body, "dag_run_id": run_id})
+        return self.run(dag_id, run_id) if answer.status_code == httpx.codes.CONFLICT else _run(_read(answer))
 
     def run(self, dag_id: str, run_id: str) -> DagRun:
         """The run as it stands now."""
@@ -111,17 +122,23 @@ class AirflowApi:
 
     def runs(self, dag_id: str, **filters: Any) -> Iterator[DagRun]:
         """All runs of a DAG (`~`: of all DAGs), oldest first; `filters` are the API's own (`run_type`, `state`)."""
+        yield from map(_run, self.pages(f"/dags/{dag_id}/dagRuns", "dag_runs", order_by="id", **filters))
+
+    def pages(self, path: str, name: str, **filters: Any) -> Iterator[dict[str, Any]]:
+        """Everything that a listing has under `name`, page by page."""
         offset = 0
         while True:
-            page = self.call(
-                "GET",
-                f"/dags/{dag_id}/dagRuns",
-                params={**filters, "limit": _PAGE, "offset": offset, "order_by": "id"},
-            )["dag_runs"]
-            yield from map(_run, page)
+            page = self.call("GET", path, params={**filters, "limit": _PAGE, "offset": offset})[name]
+            yield from page
             if len(page) < _PAGE:
                 return
             offset += _PAGE
+
+    def seconds_of_runs(self, dag_id: str, count: int) -> list[float]:
+        """How long the last `count` runs took that ended well, newest first."""
+        query = {"state": "success", "limit": count, "order_by": "-id"}
+        ended = map(_run, self.call("GET", f"/dags/{dag_id}/dagRuns", params=query)["dag_runs"])
+        return [run.seconds for run in ended if run.seconds is not None]
 
     def wait(
         self,
@@ -188,9 +205,18 @@ class AirflowApi:
 
     # Backfills
 
-    def plan_backfill(self, dag_id: str, first: str, last: str, *, reprocess: Reprocess = "none") -> tuple[str, ...]:
-        """The days for which a backfill would make runs, by Airflow's own dry run."""
-        made = self.call("POST", "/backfills/dry_run", json=_backfill_body(dag_id, first, last, reprocess))
+    def plan_backfill(
+        self,
+        dag_id: str,
+        first: str,
+        last: str,
+        *,
+        reprocess: Reprocess = "none",
+        conf: Mapping[str, Any] | None = None,
+    ) -> tuple[str, ...]:
+        """The days for which a backfill would make runs, by Airflow's own dry run, which checks `conf` too."""
+        body = _backfill_body(dag_id, first, last, reprocess) | {"dag_run_conf": dict(conf or {})}
+        made = self.call("POST", "/backfills/dry_run", json=body)
         return tuple(item["partition_key"] for item in made["backfills"])
 
     def backfill(
@@ -325,5 +351,6 @@ def _run(answer: Mapping[str, Any]) -> DagRun:
         run_type=answer["run_type"],
         partition_key=answer["partition_key"],
         conf=answer["conf"] or {},
+        started_at=datetime.fromisoformat(answer["start_date"]) if answer["start_date"] else None,
         ended_at=datetime.fromisoformat(answer["end_date"]) if answer["end_date"] else None,
     )

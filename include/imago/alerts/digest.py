@@ -9,8 +9,11 @@ from typing import Any
 from sqlalchemy import Connection, Row, func, select, text
 
 from imago.alerts.outbox import Alert, raise_alert
+from imago.alerts.rules import get_rule
 from imago.context import RunContext
 from imago.ledger.schema import alerts, digests, publications
+
+_FAILURES = ("task_failed", "run_unreported")
 
 
 def close_digest(connection: Connection, model: str, *, quiet_seconds: float) -> dict[str, Any] | None:
@@ -75,6 +78,7 @@ def digest_alert(model: str, published: Sequence[Row[Any]], noted: Sequence[Row[
         for rule, rows in sorted(by_rule.items(), key=lambda pair: -len(pair[1]))
     }
     worst = sum(1 for row in noted if row.severity == "critical")
+    failed = _failed(published, noted)
     return Alert(
         model=model,
         rule="backfill_digest",
@@ -85,13 +89,62 @@ def digest_alert(model: str, published: Sequence[Row[Any]], noted: Sequence[Row[
         if noted
         else "nobody was paged while it ran, and there was nothing to page for",
         did="; ".join(lines) or "it published nothing",
-        next_step=f"look at the {_number(worst, 'critical finding')} first, with `imago alerts list --status digested`"
-        if worst
-        else "nothing to do",
-        facts=findings,
+        next_step=(
+            f"look at the {_number(worst, 'critical finding')} first, with `imago alerts list --status digested`"
+            + ("; mend the failed days, and backfill them again" if failed else "")
+            if worst
+            else "nothing to do"
+        ),
+        facts={**_scored([row for row in published if row.table_name == "predictions"], failed), **findings},
         occurrence=f"{published[0].id if published else 0}-{published[-1].id if published else 0}-"
         f"{noted[-1].id if noted else 0}",
     )
+
+
+def _scored(published: Sequence[Row[Any]], failed: Sequence[str]) -> dict[str, str]:
+    """What became of the days that were scored, by whom, and which of them flatter their model."""
+    told: dict[str, str] = {}
+    if published:
+        changed = {row.ds for row in published if row.changed}
+        days = {row.ds for row in published}
+        told["scored"] = (
+            f"{_number(len(days), 'day')}: {len(changed)} changed, {len(days) - len(changed)} unchanged"
+            + (f", {len(failed)} failed" if failed else "")
+        )
+        by: dict[tuple[str, str], set[str]] = defaultdict(set)
+        last = {row.ds: row.inputs for row in published}  # in the order of their publication
+        for ds, inputs in last.items():
+            if "model_version" in inputs:
+                by[str(inputs.get("champion_choice")), str(inputs["model_version"])].add(ds)
+        if by:
+            told["champion"] = "; ".join(
+                f"{'chosen' if choice == version else choice}: version {version}, {_number(len(found), 'day')}"
+                for (choice, version), found in sorted(by.items(), key=lambda pair: -len(pair[1]))
+            )
+        leaking = sorted(ds for ds, inputs in last.items() if inputs.get("leaking"))
+        if leaking:
+            told["leaking"] = f"{_span(leaking)}: the model's training saw them, or later days"
+    if failed:
+        told["failed"] = _span(failed)
+    return told
+
+
+def _failed(published: Sequence[Row[Any]], noted: Sequence[Row[Any]]) -> list[str]:
+    """The days of which a run failed, and that nothing was published for since."""
+    mended = {row.ds: row.published_at for row in published}
+    return sorted(
+        {
+            row.ds
+            for row in noted
+            if row.ds
+            and (row.rule in _FAILURES or get_rule(row.rule).fails_run)
+            and not (row.ds in mended and mended[row.ds] > row.created_at)
+        }
+    )
+
+
+def _span(days: Sequence[str]) -> str:
+    return days[0] if len(days) == 1 else f"{_number(len(days), 'day')}, {days[0]} to {days[-1]}"
 
 
 def _findings(rows: list[Row[Any]]) -> str:

@@ -21,3 +21,19 @@ def dossier_address(env: Environment, model: str, ds: str, *, path: str) -> str:
     if not env.airflow_url:
         return f"{env.storage_root}/{path}"
     return f"{env.airflow_url.rstrip('/')}/imago/dossiers/{env.name}/{quote(model)}/{quote(ds)}"
+
+
+def incident_address(env: Environment, incident: int) -> str | None:
+    """Where a person reads all of an incident, mutes and acknowledges it; None without `airflow_url`."""
+    return f"{env.airflow_url.rstrip('/')}/imago/alerts/{env.name}/{incident}" if env.airflow_url else None
+
+
+def dashboard_links(env: Environment, model: str) -> dict[str, str]:
+    """The model's dashboard, by the name that a message gives it; empty without `airflow_url`."""
+    return {"dashboard": f"{env.airflow_url.rstrip('/')}/imago/{env.name}/{quote(model)}"} if env.airflow_url else {}
+
+
+def drift_links(env: Environment, model: str, ds: str) -> dict[str, str]:
+    """The page of a day's drift, by the name that a message gives it; empty without `airflow_url`."""
+    base = f"{env.airflow_url.rstrip('/')}/imago/drift/{env.name}/" if env.airflow_url else ""
+    return {"drift of the day": f"{base}{quote(model)}/{quote(ds)}"} if base else {}

@@ -1,64 +1,25 @@
 """The outbox: an alert is a row of the ledger, written in the transaction of the result that it speaks of.
 
 One open incident exists per environment, model, rule and subject. What is found again counts up that incident; what the
-same occurrence (a day, else a run) says twice is written once, so a retry never alerts twice. A backfill opens no
-incident: what it would have alerted waits for its digest.
+same occurrence (a day, else a run) says twice is written once, so a retry never alerts twice. What comes back soon
+after its end is the same incident, open again. A backfill opens no incident: what it would have alerted waits for its
+digest.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, or_, select, text
+from sqlalchemy import Connection, Row, func, or_, select
 
+from imago.alerts.alert import Alert, body_of, measured, plain
 from imago.alerts.rules import SEVERITIES, Rule, get_rule
 from imago.context import RunContext
-from imago.errors import ImagoError
 from imago.ledger.schema import alerts, environment_identity, incidents
 
-_LONGEST_TEXT = 2000
-
-
-@dataclass(frozen=True, kw_only=True)
-class Alert:
-    """What is wrong, in words that a person can act on.
-
-    `title` is one line; `why` it matters; what the system `did` by itself; the `next_step`. `subject` is what the
-    incident is about (a gate, a column, a DAG), without the day: 60 days that fail one gate are one incident. `facts`
-    are a few named
-    numbers or words, never rows of data; `value` and `threshold` among them are compared to find the worst. `links`
-    are name to
-    address. `occurrence` tells two findings of one incident apart where `ds` does not; it defaults to `ds`.
-    """
-
-    model: str | None
-    rule: str
-    subject: str
-    title: str
-    why: str
-    did: str
-    next_step: str
-    severity: str | None = None
-    ds: str | None = None
-    facts: Mapping[str, Any] = field(default_factory=dict)
-    links: Mapping[str, str] = field(default_factory=dict)
-    occurrence: str | None = None
-
-    def __post_init__(self) -> None:
-        rule = get_rule(self.rule)
-        if self.severity is None:
-            object.__setattr__(self, "severity", rule.severity)
-        if self.severity not in SEVERITIES:
-            raise ImagoError(
-                f"{self.severity!r} is not a severity",
-                rule=self.rule,
-                allowed=", ".join(SEVERITIES),
-                seen=self.severity,
-                next_step="name one of them",
-            )
+REOPENS_WITHIN = timedelta(hours=6)
 
 
 def raise_alert(connection: Connection, alert: Alert, context: RunContext) -> int | None:
@@ -71,7 +32,7 @@ def raise_alert(connection: Connection, alert: Alert, context: RunContext) -> in
     if context.mode != "live" and alert.model is not None:  # an alert of the platform has no model's digest to wait for
         return _note_for_digest(connection, alert, key, context)
     occurrence = alert.occurrence or alert.ds or ""
-    incident = _open_incident(connection, key)
+    incident = _live_incident(connection, key)
     if rule.kind == "event":
         if _is_told(connection, occurrence, context, alerts.c.dedup_key == key):
             return None
@@ -80,23 +41,38 @@ def raise_alert(connection: Connection, alert: Alert, context: RunContext) -> in
     if incident is None:
         incident_id = _open(connection, alert, key, rule)
         return _write(connection, alert, key, context, incident_id=incident_id, kind="opened", occurrence=occurrence)
+    if incident.status == "resolved":
+        kind = "escalated" if _count_up(connection, incident, alert, occurrence) else "reopened"
+        return _write(connection, alert, key, context, incident_id=incident.id, kind=kind, occurrence=occurrence)
     was_mended = occurrence in (incident.worst or {}).get("cleared", ())
-    if not was_mended and _is_told(connection, occurrence, context, alerts.c.incident_id == incident.id):
+    since = _last_end(connection, incident.id)
+    if not was_mended and _is_told(
+        connection, occurrence, context, alerts.c.incident_id == incident.id, alerts.c.id > since
+    ):
         return None
+    kind = "escalated" if _count_up(connection, incident, alert, occurrence) else "updated"
+    return _write(connection, alert, key, context, incident_id=incident.id, kind=kind, occurrence=occurrence)
+
+
+def _count_up(connection: Connection, incident: Row[Any], alert: Alert, occurrence: str) -> bool:
+    """Notes one more finding of the incident, which is open from now on; whether its severity rose. It never falls: a
+    problem that wavers between two rises once."""
     escalated = SEVERITIES.index(str(alert.severity)) > SEVERITIES.index(incident.severity)
-    worst = _without_cleared(_worse_of(rule, incident.worst or {}, _measured(alert)), occurrence)
+    known = incident.worst or {} if incident.status == "open" else {**(incident.worst or {}), "cleared": []}
+    worst = _worse_of(get_rule(alert.rule), known, measured(alert))
     connection.execute(
         incidents.update()
         .where(incidents.c.id == incident.id)
         .values(
+            status="open",
+            resolved_at=None,
             count=incidents.c.count + 1,
             updated_at=func.clock_timestamp(),
             severity=alert.severity if escalated else incident.severity,
-            worst=worst,
+            worst=_without_cleared(worst, occurrence),
         )
     )
-    kind = "escalated" if escalated else "updated"
-    return _write(connection, alert, key, context, incident_id=incident.id, kind=kind, occurrence=occurrence)
+    return escalated
 
 
 def raise_alerts(connection: Connection, found: Iterable[Alert], context: RunContext) -> list[int]:
@@ -122,7 +98,7 @@ def resolve(
     if incident is None:
         return False
     told = select(alerts.c.ds, alerts.c.body["occurrence"].astext.label("occurrence")).where(
-        alerts.c.incident_id == incident.id
+        alerts.c.incident_id == incident.id, alerts.c.id > _last_end(connection, incident.id)
     )
     rows = connection.execute(told).all()
     days = {row.occurrence for row in rows if row.occurrence}
@@ -162,15 +138,38 @@ def resolve(
 
 def _lock_key(connection: Connection, model: str | None, rule: str, subject: str) -> str:
     """The deduplication key, held until the transaction ends: two findings of one incident are counted one by one."""
-    environment: str = connection.execute(select(environment_identity.c.name)).scalar_one()
-    key = ":".join((environment, model or "-", rule, _plain(subject)))
-    connection.execute(text("select pg_advisory_xact_lock(hashtextextended(:key, 0))"), {"key": key})
-    return key
+    rest = ":".join((model or "-", rule, plain(subject)))
+    key = environment_identity.c.name + ":" + rest
+    taken = connection.execute(select(key, func.pg_advisory_xact_lock(func.hashtextextended(key, 0)))).one()
+    return str(taken[0])
 
 
 def _open_incident(connection: Connection, key: str) -> Row[Any] | None:
     query = select(incidents).where(incidents.c.dedup_key == key, incidents.c.status == "open").with_for_update()
     return connection.execute(query).one_or_none()
+
+
+def _live_incident(connection: Connection, key: str) -> Row[Any] | None:
+    """The open incident of this problem, else the one that ended last, if that is not long ago."""
+    is_open = incidents.c.status == "open"
+    query = (
+        select(incidents)
+        .where(
+            incidents.c.dedup_key == key,
+            is_open | (incidents.c.resolved_at > func.clock_timestamp() - REOPENS_WITHIN),
+        )
+        .order_by(is_open.desc(), incidents.c.id.desc())
+        .limit(1)
+    )
+    return connection.execute(query.with_for_update()).one_or_none()
+
+
+def _last_end(connection: Connection, incident_id: int) -> int:
+    """The alert that ended the incident last; 0 when it never ended. What was said before is over."""
+    query = select(func.coalesce(func.max(alerts.c.id), 0)).where(
+        alerts.c.incident_id == incident_id, alerts.c.body["kind"].astext == "resolved"
+    )
+    return int(connection.execute(query).scalar_one())
 
 
 def _open(connection: Connection, alert: Alert, key: str, rule: Rule) -> int:
@@ -182,12 +181,12 @@ def _open(connection: Connection, alert: Alert, key: str, rule: Rule) -> int:
             dedup_key=key,
             model=alert.model,
             rule=alert.rule,
-            subject=_plain(alert.subject),
+            subject=plain(alert.subject),
             severity=alert.severity,
             status="resolved" if event else "open",
             resolved_at=func.clock_timestamp() if event else None,
             count=1,
-            worst=_measured(alert),
+            worst=measured(alert),
         )
         .returning(incidents.c.id)
     )
@@ -211,6 +210,24 @@ def _is_told(connection: Connection, occurrence: str, context: RunContext, *wher
         body = {**told.body, "runs": [*runs[-19:], context.run_id]}
         connection.execute(alerts.update().where(alerts.c.id == told.id).values(body=body))
     return True
+
+
+def last_title(connection: Connection, model: str, rule: str, subject: str, ds: str) -> str | None:
+    """What was last told of a day by this rule, while its incident is open."""
+    query = (
+        select(alerts.c.title)
+        .join(incidents, alerts.c.incident_id == incidents.c.id)
+        .where(
+            alerts.c.model == model,
+            alerts.c.rule == rule,
+            alerts.c.subject == subject,
+            alerts.c.ds == ds,
+            incidents.c.status == "open",
+        )
+        .order_by(alerts.c.id.desc())
+        .limit(1)
+    )
+    return connection.execute(query).scalar_one_or_none()
 
 
 def is_reported(connection: Connection, run_id: str, *rules: str) -> bool:
@@ -238,10 +255,10 @@ def _write(
             dedup_key=key,
             model=alert.model,
             rule=alert.rule,
-            subject=_plain(alert.subject),
+            subject=plain(alert.subject),
             severity=alert.severity,
-            title=_plain(alert.title),
-            body=_body(alert, kind, occurrence),
+            title=plain(alert.title),
+            body=body_of(alert, kind, occurrence, task=context.task_id),
             mode=context.mode,
             ds=alert.ds,
             run_id=context.run_id,
@@ -257,29 +274,11 @@ def _note_for_digest(connection: Connection, alert: Alert, key: str, context: Ru
     noted = connection.execute(
         alerts.update()
         .where(alerts.c.dedup_key == key, alerts.c.status == "digest", alerts.c.body["occurrence"].astext == occurrence)
-        .values(title=_plain(alert.title), severity=alert.severity, body=_body(alert, "digest", occurrence))
+        .values(title=plain(alert.title), severity=alert.severity, body=body_of(alert, "digest", occurrence))
     )
     if noted.rowcount:
         return None
     return _write(connection, alert, key, context, incident_id=None, kind="digest", occurrence=occurrence)
-
-
-def _body(alert: Alert, kind: str, occurrence: str) -> dict[str, Any]:
-    return {
-        "kind": kind,
-        "occurrence": occurrence,
-        "why": _plain(alert.why),
-        "did": _plain(alert.did),
-        "next_step": _plain(alert.next_step),
-        # Pairs, because JSONB would sort the names of an object.
-        "facts": [[_plain(name), _json(value)] for name, value in alert.facts.items()],
-        "links": [[_plain(name), _plain(address)] for name, address in alert.links.items() if address],
-    }
-
-
-def _measured(alert: Alert) -> dict[str, Any]:
-    facts = {name: _json(alert.facts[name]) for name in ("value", "threshold") if alert.facts.get(name) is not None}
-    return {**facts, "ds": alert.ds, "title": _plain(alert.title)}
 
 
 def _worse_of(rule: Rule, known: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
@@ -294,25 +293,3 @@ def _worse_of(rule: Rule, known: dict[str, Any], new: dict[str, Any]) -> dict[st
 def _without_cleared(worst: dict[str, Any], occurrence: str) -> dict[str, Any]:
     """A day that fails again after it was mended is open again."""
     return {**worst, "cleared": [day for day in worst.get("cleared", ()) if day != occurrence]}
-
-
-def _json(value: Any) -> Any:
-    """A fact as JSONB accepts it: NaN, infinities and foreign types become words, and never end the caller's
-    transaction."""
-    if getattr(value, "shape", None) == ():  # a numpy scalar
-        value = value.item()
-    if value is None or isinstance(value, bool | int):
-        return value
-    if isinstance(value, float):
-        return value if math.isfinite(value) else str(value)
-    if isinstance(value, Mapping):
-        return {_plain(name): _json(part) for name, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_json(part) for part in value[:50]]
-    return _plain(value)
-
-
-def _plain(value: Any) -> str:
-    """Text that Postgres stores (it refuses the character NUL) and a message can hold."""
-    words = str(value).replace("\x00", "")
-    return words if len(words) <= _LONGEST_TEXT else words[: _LONGEST_TEXT - 1] + "…"

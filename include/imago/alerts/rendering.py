@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from imago.alerts.pictures import Picture
 from imago.alerts.rules import get_rule
 
 _ICONS = {"critical": ":red_circle:", "warning": ":large_yellow_circle:", "info": ":large_blue_circle:"}
 _RESOLVED = ":white_check_mark:"
 _USER = re.compile(r"[UW][A-Z0-9]{6,}")
 _GROUP = re.compile(r"S[A-Z0-9]{6,}")
+ACTS = ("muted", "acknowledged", "lifted")  # what a person did, rather than what was found
 _SECTION, _FIELD, _MOST_FIELDS, _MOST_TITLES = 2900, 400, 10, 5
 
 
@@ -34,11 +36,23 @@ class Finding:
     facts: Mapping[str, Any] = field(default_factory=dict)
     links: Mapping[str, str] = field(default_factory=dict)
     well_ds: str | None = None
+    picture: Picture | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Silence:
+    """Who asked for quiet, until when and why. `action` is mute, acknowledge or lift."""
+
+    action: str
+    until: datetime | None
+    by: str
+    reason: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Incident:
-    """One problem: what the head of its thread says. `owner` is a name, or a Slack user or group id to mention."""
+    """One problem: what the head of its thread says. `owner` is a name, or a Slack user or group id to mention;
+    `stakes` says what the model's decisions are worth, `page` is where people read more, mute and acknowledge."""
 
     id: int
     environment: str
@@ -53,14 +67,23 @@ class Incident:
     worst: Mapping[str, Any]
     owner: str
     runbook_url: str | None = None
+    stakes: str = ""
+    page: str | None = None
+    silence: Silence | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Message:
-    """Text (the fallback of notifications, never empty) and Slack blocks."""
+    """Text (the fallback of notifications, never empty) and Slack blocks. A picture belongs before the block `place`;
+    where a channel cannot show it, `picture_url` leads to it. `subject` names the incident, the same in all of its
+    messages."""
 
     text: str
     blocks: list[dict[str, Any]]
+    subject: str = ""
+    picture: Picture | None = None
+    picture_url: str | None = None
+    place: int = 0
 
 
 def head(incident: Incident, finding: Finding) -> Message:
@@ -72,53 +95,104 @@ def head(incident: Incident, finding: Finding) -> Message:
     )
     title = escape(finding.title)
     heading = f"{icon} *Resolved:* ~{title}~" if is_over else f"{icon} *{title}*"
-    lines = [("Why it matters", finding.why), ("What Imago did", finding.did)]
+    stakes = incident.stakes if incident.severity != "info" else ""
+    why = " ".join(filter(None, (sentence(finding.why), stakes)))
+    lines = [("Why it matters", why), ("What Imago did", sentence(finding.did))]
     blocks = [_section(heading), _section("\n".join(f"*{name}:* {escape(words)}" for name, words in lines if words))]
     if is_over:
         blocks.append(_section(_end_of(incident)))
     elif finding.next_step:
         # Good news notifies nobody by name.
-        who = "" if incident.severity == "info" else f"{mention(incident.owner)} "
-        blocks.append(_section(f"*Next step:* {who}{escape(finding.next_step)}"))
+        whose = "*Next step:*" if incident.severity == "info" else f"*Next step for* {mention(incident.owner)}:"
+        blocks.append(_section(f"{whose} {escape(sentence(finding.next_step))}"))
     if finding.facts:
         blocks.append({"type": "section", "fields": _fields(finding.facts)})
+    place = len([block for block in blocks if block])
+    if incident.silence is not None and not is_over:
+        blocks.append(_context(escape(quiet_words(incident.silence))))
     blocks.append(_context(*_links(incident, finding.links)))
     blocks.append(_context(" · ".join(_standing(incident))))
     where = f"{incident.environment} {incident.model or 'platform'}"
     word = "Resolved" if is_over else incident.severity.capitalize()
     step = f" Next: {finding.next_step}" if finding.next_step and not is_over else ""
-    return Message(text=escape(f"{word} in {where}: {finding.title}.{step}"), blocks=[b for b in blocks if b])
+    return Message(
+        text=escape(f"{word} in {where}: {finding.title}.{step}"),
+        blocks=[block for block in blocks if block],
+        subject=_subject(incident, finding.title),
+        picture=None if is_over else finding.picture,
+        picture_url=f"{incident.page}/picture" if incident.page and finding.picture else None,
+        place=place,
+    )
 
 
-def reply(incident: Incident, findings: Sequence[Finding]) -> Message:
-    """What is new in an incident's thread: one message for all findings since the last one."""
-    news = [finding for finding in findings if finding.kind != "resolved"]
-    is_over = any(finding.kind == "resolved" for finding in findings)
-    blocks: list[dict[str, Any]] = []
-    lines = []
-    for finding in news[-_MOST_TITLES:]:
-        mark = f"Escalated to {finding.severity}: " if finding.kind == "escalated" else ""
-        day = f" ({finding.ds})" if finding.ds and finding.ds not in finding.title else ""
-        measured = _measured(finding.facts)
-        lines.append(
-            f"{_ICONS[finding.severity]} {mark}*{escape(finding.title)}*{day}{f' · {measured}' if measured else ''}"
-        )
+def reply(incident: Incident, findings: Sequence[Finding], *, opening: Finding, alone: bool = False) -> Message:
+    """What is new in an incident's thread: one message for all findings since the last one. Where it stands `alone`,
+    in a channel without threads, it says what it is about."""
+    news = [finding for finding in findings if finding.kind not in ("resolved", *ACTS)]
+    ends = [finding for finding in findings if finding.kind == "resolved"]
+    acts = [finding for finding in findings if finding.kind in ACTS]
+    is_over = incident.status == "resolved" and bool(ends)
+    lines = [_line(finding) for finding in news[-_MOST_TITLES:]]
     if len(news) > _MOST_TITLES:
         lines.insert(0, f"{len(news)} more findings; the last {_MOST_TITLES}:")
-    if any(finding.kind == "escalated" for finding in news):
-        lines.append(f"{mention(incident.owner)} {escape(news[-1].next_step)}")
-    if lines:
-        blocks.append(_section("\n".join(lines)))
+    came_back = len(ends) - is_over
+    if came_back:
+        lines.append(f"In between it was well {_times(came_back)}, and came back.")
+    loud = [finding for finding in news if finding.kind in ("escalated", "lasting")]
+    if loud and not is_over:
+        lines.append(f"*Next step for* {mention(incident.owner)}: {escape(sentence(loud[-1].next_step))}")
+    if alone:
+        lines.insert(0, f"News of incident {incident.id}, *{escape(opening.title)}*")
+    blocks = [_section("\n".join(lines)), _section("\n".join(escape(act.title) for act in acts))]
     if is_over:
-        well = next((finding.well_ds for finding in findings if finding.well_ds), None)
+        well = ends[-1].well_ds
         since = f" {escape(well)} is well again." if well else ""
         blocks.append(_section(f"{_RESOLVED} *Resolved.*{since} {_end_of(incident)}"))
-    links = news[-1].links if news else {}
-    blocks.append(_context(" · ".join(f"<{_address(to)}|{escape(name)}>" for name, to in links.items() if _is_web(to))))
+    blocks.append(_context(*_links(incident, news[-1].links if news else {}, short=True)))
     blocks.append(_context(" · ".join(_standing(incident))))
-    title = "Resolved" if is_over else news[-1].title
+    title = (ends if is_over else news or acts or ends)[-1].title
     text = escape(f"{title} ({incident.environment} {incident.model or 'platform'}, found {_times(incident.count)})")
-    return Message(text=text, blocks=[b for b in blocks if b])
+    return Message(text=text, blocks=[block for block in blocks if block], subject=_subject(incident, opening.title))
+
+
+def trial(environment: str, address: str, by: str) -> Message:
+    """The message of `imago alerts test`."""
+    words = f"{by} asked whether alerts of {environment} arrive at {address}. They do: you read this."
+    return Message(
+        text=escape(words),
+        blocks=[_section(f":white_check_mark: *A trial, no alert.* {escape(words)}")],
+        subject=f"[{environment}] A trial, no alert",
+    )
+
+
+def ledger_down(environment: str, reason: str, since: datetime, now: datetime) -> Message:
+    """What is said past the outbox when there is none."""
+    words = f"The ledger of {environment} does not answer"
+    for_how_long = f" since {lasted(now - since)}" if now - since > timedelta(minutes=1) else ""
+    return Message(
+        text=escape(f"Critical in {environment} platform: {words}."),
+        blocks=[
+            _section(f":red_circle: *{escape(words)}{for_how_long}*"),
+            _section(
+                "*Why it matters:* Nothing can be published, no champion looked up, no alert written down.\n"
+                "*What Imago did:* `imago watch` told you itself, and says it again once an hour."
+            ),
+            _section("*Next step:* check that Postgres runs, has room on its disk and can be reached."),
+            _context(escape(reason)),
+            _context(f"Runbook: docs/{get_rule('ledger_down').runbook}"),
+        ],
+        subject=f"[{environment}] platform: {words}",
+    )
+
+
+def ledger_back(environment: str, since: datetime, now: datetime) -> Message:
+    """The end of that."""
+    words = f"The ledger of {environment} answers again, after {lasted(now - since)}."
+    return Message(
+        text=escape(words),
+        blocks=[_section(f"{_RESOLVED} *{escape(words)}*")],
+        subject=f"[{environment}] platform: The ledger of {environment} does not answer",
+    )
 
 
 def escape(value: Any) -> str:
@@ -179,9 +253,61 @@ def lasted(span: timedelta) -> str:
     return " ".join(part for part in parts if part)
 
 
+def sentence(words: str) -> str:
+    """Words as a sentence, however their author began and ended them.
+
+    >>> sentence("kept every alert"), sentence("`imago up` starts it."), sentence("")
+    ('Kept every alert.', '`imago up` starts it.', '')
+    """
+    words = words.strip()
+    first = words.split(" ", 1)[0].rstrip(",;:")
+    if first.isalpha() and first.islower():
+        words = words[0].upper() + words[1:]
+    return words if not words or words[-1] in ".!?" else f"{words}."
+
+
 def plain(message: Message) -> Message:
     """The message without blocks, for a channel that refuses them."""
-    return Message(text=message.text, blocks=[])
+    return replace(message, blocks=[], picture=None)
+
+
+def with_picture(message: Message, image: dict[str, Any] | None) -> list[dict[str, Any]]:
+    """The blocks with the picture among them: as an image where the channel can show it, else as a link."""
+    if not message.blocks:
+        return []
+    shown = image or (_context(f"<{_address(message.picture_url)}|Picture>") if message.picture_url else None)
+    return [*message.blocks[: message.place], *([shown] if shown else []), *message.blocks[message.place :]]
+
+
+def signed(message: Message, message_id: str) -> Message:
+    """The message with its id in sight, for a channel that carries nothing beside the words."""
+    mark = f"message {message_id[:8]}"
+    return replace(
+        message, text=f"{message.text} ({mark})", blocks=[*message.blocks, _context(mark)] if message.blocks else []
+    )
+
+
+def _line(finding: Finding) -> str:
+    """One finding in a reply."""
+    mark = {
+        "escalated": f"Escalated to {finding.severity}: ",
+        "reopened": "It is back: ",
+        "lasting": "It lasts: ",
+    }.get(finding.kind, "")
+    day = f" ({finding.ds})" if finding.ds and finding.ds not in finding.title else ""
+    measured = _measured(finding.facts)
+    return f"{_ICONS[finding.severity]} {mark}*{escape(finding.title)}*{day}{f' · {measured}' if measured else ''}"
+
+
+def quiet_words(silence: Silence) -> str:
+    """Who asked for quiet, until when and why."""
+    word = "Muted" if silence.action == "mute" else "Acknowledged"
+    until = f" until {silence.until:%Y-%m-%d %H:%M} UTC" if silence.until else ""
+    return f"{word} by {silence.by}{until}: {silence.reason}"
+
+
+def _subject(incident: Incident, title: str) -> str:
+    return f"[{incident.environment}] {incident.model or 'platform'}: {title}"
 
 
 def _standing(incident: Incident) -> list[str]:
@@ -224,13 +350,21 @@ def _fields(facts: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def _links(incident: Incident, links: Mapping[str, str]) -> list[str]:
-    drawn = [f"<{_address(address)}|{escape(name)}>" for name, address in links.items() if _is_web(address)]
+def _links(incident: Incident, links: Mapping[str, str], *, short: bool = False) -> list[str]:
+    drawn = [f"<{_address(to)}|{escape(_label(name))}>" for name, to in links.items() if _is_web(to)]
+    if short:
+        return [" · ".join(drawn)]
+    if incident.page:
+        drawn.append(f"<{_address(incident.page)}|Incident {incident.id}>")
     if incident.runbook_url:
         drawn.append(f"<{_address(incident.runbook_url)}|Runbook>")
     else:
         drawn.append(f"Runbook: docs/{get_rule(incident.rule).runbook}")
     return [" · ".join(drawn)]
+
+
+def _label(name: str) -> str:
+    return name[:1].upper() + name[1:]
 
 
 def _is_web(address: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -49,22 +49,33 @@ def due_partitions(spec: ModelSpec, now: datetime, *, grace: timedelta, look_bac
     return expected
 
 
-def late_alert(spec: ModelSpec, due: Expected, dag: str, *, was_started: bool, is_paused: bool) -> Alert:
-    """A partition that is not there: its run is late, or never started."""
+_WAITS = {
+    "features": "scoring and everything after it wait for this day",
+    "outcomes": "metrics and training miss this day's truth",
+    "predictions": "whoever acts on this day's predictions has none",
+    "drift": "nobody has looked whether the model still meets what it learned from",
+}
+
+
+def late_alert(spec: ModelSpec, due: Expected, dag: str, *, was_started: bool | None, is_paused: bool) -> Alert:
+    """A partition that is not there: its run is late, or never started. `was_started` is None where nobody knows."""
     shared: dict[str, Any] = {
         "model": spec.name,
         "ds": due.ds,
         "did": "nothing: the last published partition stays, and what depends on the day waits",
-        "facts": {"table": due.table, "partition": due.ds, "due_at": f"{due.deadline:%Y-%m-%d %H:%M %Z}"},
+        "facts": {
+            "table": due.table,
+            "partition": due.ds,
+            "due at": f"{due.deadline.astimezone(UTC):%Y-%m-%d %H:%M} UTC",
+        },
     }
-    if was_started:
+    if was_started is not False:
+        state = "though their run has started" if was_started else "and Airflow does not answer"
         return Alert(
             rule="partition_late",
             subject=due.table,
-            title=f"The {due.table} of {due.ds} are not published, though their run has started",
-            why="scoring and everything after it wait for this day"
-            if due.table == "features"
-            else "metrics and training miss this day's truth",
+            title=f"The {due.table} of {due.ds} are not published, {state}",
+            why=_WAITS[due.table],
             next_step=f"open the run of {dag} for {due.ds} and see what it waits for",
             **shared,
         )
@@ -72,10 +83,10 @@ def late_alert(spec: ModelSpec, due: Expected, dag: str, *, was_started: bool, i
         rule="run_missing",
         subject=dag,
         title=f"No run of {dag} was started for {due.ds}",
-        why="a run that never starts fails nowhere, so nobody else would say so",
-        next_step=f"unpause {dag}"
+        why=f"a run that never starts fails nowhere, so nobody else would say so; {_WAITS[due.table]}",
+        next_step=f"unpause {dag}, then backfill the day"
         if is_paused
-        else "check that the scheduler runs (`imago status`), then backfill the day",
+        else f"look for an import error of {dag} in Airflow and whether the scheduler runs, then backfill the day",
         **shared,
     )
 
@@ -105,6 +116,77 @@ def stalled_alert(waiting: int, age: timedelta) -> Alert:
         did="kept every alert; they go out in order as soon as the channel takes them",
         next_step="`imago alerts list --status pending` shows why the last try failed; `imago alerts drain` tries now",
         facts={"waiting": waiting, "value": int(age.total_seconds() // 60), "unit": "minutes"},
+    )
+
+
+def idle_alert(since: timedelta) -> Alert:
+    """A delivery that does not run any more, though other runs do."""
+    return Alert(
+        model=None,
+        rule="delivery_stalled",
+        subject="outbox",
+        title=f"No alert delivery has ended well for {lasted(since)}",
+        why="an alert that is raised now is written down, and reaches nobody",
+        did="kept every alert; `imago watch` delivers in its stead",
+        next_step="look at the runs of alert_delivery in Airflow; `imago alerts drain` delivers by hand",
+        facts={"value": int(since.total_seconds() // 60), "unit": "minutes"},
+    )
+
+
+def down_alert(part: str, seen_at: datetime | None, now: datetime) -> Alert:
+    """A process of Airflow that gives no sign of life."""
+    silent = f", silent for {lasted(now - seen_at)}" if seen_at else ""
+    return Alert(
+        model=None,
+        rule="airflow_down",
+        subject=part,
+        title=f"Airflow's {part} does not run{silent}",
+        why=_DEAD.get(part, "nobody can look at Airflow, and no run can report what it did"),
+        did="told you from outside of Airflow; what was published stays",
+        next_step="`imago status` shows what runs, `imago up` starts what does not; elsewhere look at its log",
+        facts={"part": part, "last sign": f"{seen_at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" if seen_at else "unknown"},
+    )
+
+
+_DEAD = {
+    "scheduler": "no run starts: no features, no predictions, no watchdog and no delivery of alerts",
+    "DAG processor": "changed DAG files are not read, and callbacks of lost tasks are not called",
+    "triggerer": "tasks that wait for something outside do not wake up",
+}
+
+
+API = "API server"
+
+
+def unreachable_alert(reason: str) -> Alert:
+    """An Airflow that does not answer at all."""
+    return Alert(
+        model=None,
+        rule="airflow_down",
+        subject=API,
+        title="Airflow's API server does not answer",
+        why="nobody can look at Airflow, and no running task can report how it ended",
+        did="told you from outside of Airflow; what was published stays",
+        next_step="`imago status` shows what runs, `imago up` starts what does not; elsewhere look at its log",
+        facts={"part": API, "seen": reason},
+    )
+
+
+def killed_alert(
+    model: str | None, dag: str, run_id: str, task_id: str, ds: str | None, *, number: int, of: int
+) -> Alert:
+    """An attempt that ended without a word, as after a kill."""
+    return Alert(
+        model=model,
+        rule="task_killed",
+        subject=dag,
+        title=f"Attempt {number} of task {task_id} was killed{f' for {ds}' if ds else ''}",
+        why="a killed task (no memory, a lost machine) calls no callback, and the next attempt may end the same way",
+        did=f"nothing half-done was published; Airflow tries again, {of} attempts in all",
+        next_step="see whether the run goes on, then why it was killed: the machine's memory, the worker's log",
+        ds=ds,
+        facts={"task": task_id, "attempt": f"{number} of {of}", "run": run_id},
+        occurrence=ds or run_id,
     )
 
 

@@ -10,7 +10,20 @@ import sys
 
 import typer
 
-from imago.cli import alerts, backfill, champion, data, demo, model, stack
+from imago.cli import (
+    alerts,
+    backfill,
+    champion,
+    data,
+    demo,
+    explain,
+    model,
+    replay,  # noqa: F401 (a verb of alerts)
+    shadow,
+    stack,
+    tables,
+    watch,
+)
 from imago.cli.output import fail
 from imago.errors import ImagoError
 from imago.stack import use_settings
@@ -22,7 +35,7 @@ _typer = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for area in (stack, demo, data, model, backfill, champion, alerts):
+for area in (stack, demo, data, model, backfill, explain, champion, shadow, alerts, tables, watch):
     area.register(_typer)
 
 

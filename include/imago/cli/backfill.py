@@ -4,52 +4,23 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table as Grid
+from rich.table import Table as Rich
 
 from imago.cli.output import EnvironmentOption, JsonOption, console, environment, errors, print_json
-from imago.days import days_between
 from imago.environments import Environment
 from imago.errors import ImagoError
-from imago.names import STAGES, dag_id
 from imago.specs import get_model
 
 if TYPE_CHECKING:
     from imago.airflow_api import AirflowApi, DagRun
-    from imago.airflow_api.client import Reprocess
+    from imago.backfill.plan import Plan
 
-REPROCESS = ("none", "failed", "completed")
-# The table that a stage writes, where it writes one, and the stages that its event starts.
-_TABLE = {
-    "feature_refresh": "features",
-    "outcome_refresh": "outcomes",
-    "batch_scoring": "predictions",
-    "monitoring": "drift",
-    "metric_refresh": "metrics",
-}
-_STARTS = {
-    "feature_refresh": ("batch_scoring",),
-    "batch_scoring": ("monitoring",),
-    "outcome_refresh": ("metric_refresh",),
-    "training": ("deployment",),
-    "deployment": ("endpoint_deploy",),
-}
-
-
-@dataclass(frozen=True, kw_only=True)
-class StagePlan:
-    """What a backfill does to one stage: how many runs, and what stands in the way of its table."""
-
-    stage: str
-    runs: int
-    table: str | None
-    published: int
-    missing: int
-    rows: int
+_WIDE = 100
 
 
 def register(app: typer.Typer) -> None:
@@ -62,48 +33,59 @@ def backfill(
     first: Annotated[str, typer.Option("--from", help="First day, YYYY-MM-DD.")],
     last: Annotated[str, typer.Option("--to", help="Last day, included.")],
     stage: Annotated[str, typer.Option(help="Where to begin; what listens to it follows.")] = "feature_refresh",
+    champion: Annotated[
+        str, typer.Option(help="Who scores: as-was (who scored or reigned then), today, or a version.")
+    ] = "as-was",
     reprocess: Annotated[
         str, typer.Option(help="Days that already ran: `none` (leave), `failed` (only those), `completed` (all again).")
     ] = "none",
     max_active_runs: Annotated[int, typer.Option(min=1, help="How many days at once.")] = 4,
+    plan_only: Annotated[bool, typer.Option("--plan", help="Show the plan, and do nothing.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     env: EnvironmentOption = "dev",
     as_json: JsonOption = False,
 ) -> None:
     """Runs a stage again for a range of days, through Airflow. Nobody is paged, and no champion moves.
 
-    Shows first what would be rewritten. Days whose inputs have not changed publish no new version.
+    Shows first what would be rewritten, by which model version, what would stay and what would fail. Days whose inputs
+    have not changed publish no new version.
     """
     from imago.airflow_api import AirflowApi
+    from imago.backfill.facts import Wish
+    from imago.jobs import backfilling
 
     target, spec = environment(env), get_model(model)
-    _check(stage, "stage", STAGES)
-    _check(reprocess, "reprocess", REPROCESS)
-    choice = cast("Reprocess", reprocess)
-    days_between(first, last)
+    wish = backfilling.check(
+        Wish(
+            stage=stage,
+            first=first,
+            last=last,
+            champion=champion,
+            reprocess=cast("Literal['none', 'failed', 'completed']", reprocess),
+            max_active_runs=max_active_runs,
+        )
+    )
     with AirflowApi.from_variables(target.airflow_url) as airflow:
-        days = airflow.plan_backfill(dag_id(env, spec.name, stage), first, last, reprocess=choice)
-        plan = [plan_stage(target, spec.name, name, days) for name in cascade(stage)]
+        plan = backfilling.plan(target, spec, wish, airflow)
         if not as_json:
-            _show_plan(plan, days, first=first, last=last, reprocess=reprocess)
-        if not days:
+            _show(plan)
+        if plan_only or not plan.days:
             if as_json:
-                print_json({"plan": [asdict(part) for part in plan], "days": [], "runs": {}})
+                print_json({"plan": plan.as_dict(), "runs": {}})
             return
         if not yes:
             if as_json:
                 raise ImagoError("a plan alone was made: JSON output does not ask", next_step="add --yes to run it")
-            typer.confirm(f"Run {len(days)} days?", abort=True)
-        before = _digests(target, spec.name, plan, days)
+            typer.confirm(f"Run {len(plan.days)} days?", abort=True)
+        before = _digests(target, plan)
         started = time.monotonic()
-        runs = _run(airflow, target, spec.name, plan, first, last, choice, max_active_runs, quiet=as_json)
-        outcome = _outcome(before, _digests(target, spec.name, plan, days))
+        runs = _run(airflow, plan, quiet=as_json)
+        outcome = _outcome(before, _digests(target, plan))
         failed = [run for run in runs if run.state == "failed"]
         if as_json:
             print_json(
                 {
-                    "plan": [asdict(part) for part in plan],
-                    "days": days,
+                    "plan": plan.as_dict(),
                     "seconds": round(time.monotonic() - started, 1),
                     "runs": dict(Counter(f"{run.dag_id} {run.state}" for run in runs)),
                     "partitions": outcome,
@@ -118,53 +100,16 @@ def backfill(
             raise typer.Exit(1)
 
 
-def cascade(stage: str) -> tuple[str, ...]:
-    """The stage and all that its events start, in order.
-
-    >>> cascade("feature_refresh")
-    ('feature_refresh', 'batch_scoring', 'monitoring')
-    """
-    return (stage, *(name for after in _STARTS.get(stage, ()) for name in cascade(after)))
-
-
-def plan_stage(target: Environment, model: str, stage: str, days: tuple[str, ...]) -> StagePlan:
-    """What stands in the stage's table for these days: what a run would rewrite, and what it would create."""
+def _digests(target: Environment, plan: Plan) -> dict[str, dict[str, str]]:
     from imago.tables import Table
 
-    name = _TABLE.get(stage)
-    if name is None:
-        return StagePlan(stage=stage, runs=len(days), table=None, published=0, missing=0, rows=0)
-    wanted = set(days)
-    found = [partition for partition in Table(target, model, name).partitions() if partition.ds in wanted]
-    return StagePlan(
-        stage=stage,
-        runs=len(days),
-        table=name,
-        published=len(found),
-        missing=len(days) - len(found),
-        rows=sum(partition.rows for partition in found),
-    )
-
-
-def _check(value: str, what: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise ImagoError(
-            f"{value!r} is no {what}", allowed=", ".join(allowed), seen=value, next_step="name one of the allowed"
-        )
-
-
-def _digests(
-    target: Environment, model: str, plan: list[StagePlan], days: tuple[str, ...]
-) -> dict[str, dict[str, str]]:
-    from imago.tables import Table
-
-    wanted = set(days)
+    wanted = set(plan.days)
     return {
-        part.table: {
-            info.ds: info.digest for info in Table(target, model, part.table).partitions() if info.ds in wanted
+        stage.table: {
+            info.ds: info.digest for info in Table(target, plan.model, stage.table).partitions() if info.ds in wanted
         }
-        for part in plan
-        if part.table
+        for stage in plan.stages
+        if stage.table
     }
 
 
@@ -180,22 +125,13 @@ def _outcome(before: dict[str, dict[str, str]], after: dict[str, dict[str, str]]
     return result
 
 
-def _run(
-    airflow: AirflowApi,
-    target: Environment,
-    model: str,
-    plan: list[StagePlan],
-    first: str,
-    last: str,
-    reprocess: Reprocess,
-    max_active_runs: int,
-    *,
-    quiet: bool,
-) -> list[DagRun]:
+def _run(airflow: AirflowApi, plan: Plan, *, quiet: bool) -> list[DagRun]:
     """Creates the backfill and waits for it and for the runs that its events start; all their runs."""
-    ids = [dag_id(target.name, model, part.stage) for part in plan]
+    from imago.jobs import backfilling
+
+    ids = [stage.dag for stage in plan.stages]
     known = {dag: {run.run_id for run in airflow.runs(dag, run_type="asset_triggered")} for dag in ids[1:]}
-    made = airflow.backfill(ids[0], first, last, reprocess=reprocess, max_active_runs=max_active_runs)
+    made = backfilling.create(airflow, plan)
     with Progress(
         TextColumn("{task.description:<16}"),
         BarColumn(),
@@ -205,7 +141,7 @@ def _run(
         console=console,
         disable=quiet,
     ) as progress:
-        bars = [progress.add_task(part.stage, total=len(made.keys), failed="") for part in plan]
+        bars = [progress.add_task(stage.stage, total=len(made.keys), failed="") for stage in plan.stages]
 
         def advance(index: int, states: Counter[Any]) -> None:
             failed = f"{states['failed']} failed" if states["failed"] else ""
@@ -222,27 +158,29 @@ def _run(
     return runs
 
 
-def _show_plan(plan: list[StagePlan], days: tuple[str, ...], *, first: str, last: str, reprocess: str) -> None:
-    if not days:
-        console.print(
-            f"Nothing to do: all days from {first} to {last} have run, or lie outside of the model's world.\n"
-            f"Days that have run are run again with --reprocess completed (given: {reprocess})."
-        )
-        return
-    console.print(f"[bold]{len(days)} days[/], {days[0]} to {days[-1]}, reprocess {reprocess}\n")
-    grid = Grid(box=None, header_style="bold", pad_edge=False)
-    for name in ("stage", "runs", "table", "rewritten", "created", "rows there now"):
-        grid.add_column(name, justify="left" if name in ("stage", "table") else "right")
-    for part in plan:
-        cells = [str(part.published), str(part.missing), f"{part.rows:,}"] if part.table else ["-", "-", "-"]
-        grid.add_row(part.stage, str(part.runs), part.table or "-", *cells)
-    console.print(grid)
-    console.print("\nA day whose inputs have not changed is a no-op: no new version.")
-    console.print("No champion moves, nobody is paged.\n")
+def _show(plan: Plan) -> None:
+    from imago.backfill import words
+
+    console.print(f"[bold]{escape(words.headline(plan))}[/]\n")
+    for grid in words.grids(plan) if plan.days else ():
+        shown = Rich(box=None, header_style="bold", pad_edge=False, title=grid.title, title_justify="left")
+        # A narrow terminal folds what is long; names and numbers stay whole.
+        shown.collapse_padding = console.width < _WIDE
+        shown.title_style = "bold cyan"
+        for place, name in enumerate(grid.columns):
+            whole = place in grid.right or name in ("DAG", "writes", "at", "days are", "scored by")
+            shown.add_column(name, justify="right" if place in grid.right else "left", no_wrap=whole, overflow="fold")
+        for row in grid.rows:
+            shown.add_row(*map(escape, row))
+        console.print(shown)
+        console.print()
+    for note in words.notes(plan):
+        console.print(escape(note))
+    console.print()
 
 
 def _show_outcome(outcome: dict[str, dict[str, int]], *, seconds: float) -> None:
-    grid = Grid(box=None, header_style="bold", pad_edge=False)
+    grid = Rich(box=None, header_style="bold", pad_edge=False)
     for name in ("table", "created", "changed", "unchanged"):
         grid.add_column(name, justify="left" if name == "table" else "right")
     for table, kinds in outcome.items():

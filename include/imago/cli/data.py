@@ -11,6 +11,7 @@ from rich.table import Table as Grid
 
 from imago.cli.output import EnvironmentOption, JsonOption, console, environment, errors, print_json
 from imago.context import RunContext
+from imago.names import TABLE_NAMES
 
 if TYPE_CHECKING:
     from imago.environments import Environment
@@ -51,7 +52,7 @@ def land(first: First, last: Last, env: EnvironmentOption = "dev", json: JsonOpt
 
 
 def partitions(
-    table: Annotated[str, typer.Argument(help="features, outcomes, predictions, profiles, drift or metrics.")],
+    table: Annotated[str, typer.Argument(help=f"One of: {', '.join(TABLE_NAMES)}.")],
     model: Annotated[str, typer.Argument(help="The model's name.")],
     ds: Annotated[str | None, typer.Option("--ds", help="One day: all its versions, and why each was made.")] = None,
     env: EnvironmentOption = "dev",

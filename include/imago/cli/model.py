@@ -1,4 +1,4 @@
-"""`imago run`, `imago serve`, `imago explain`: one model, without Airflow."""
+"""`imago run`, `imago serve`: one model, without Airflow."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
 from imago.cli.output import EnvironmentOption, JsonOption, console, environment, print_json
 from imago.errors import ImagoError
@@ -27,7 +26,6 @@ def register(app: typer.Typer) -> None:
     """Adds the verbs."""
     app.command()(run)
     app.command()(serve)
-    app.command()(explain)
 
 
 def run(
@@ -86,25 +84,6 @@ def serve(
     uvicorn.run(application, host=host, port=port, log_level="warning")
 
 
-def explain(
-    model: ModelArgument,
-    key: Annotated[str, typer.Option("--key", help="The row's key.")],
-    ds: Annotated[str, typer.Option("--ds", help="The day that was scored.")],
-    env: EnvironmentOption = "dev",
-    as_json: JsonOption = False,
-) -> None:
-    """Rebuilds one stored prediction from its provenance, and says whether it is equal and what drove it."""
-    from imago.jobs import scoring
-
-    told = scoring.explain(environment(env), get_model(model), key, ds)
-    if as_json:
-        print_json(told)
-    else:
-        _print_explanation(told)
-    if not told["equal"]:
-        raise typer.Exit(1)
-
-
 def _refresh(
     stage: str, env: Environment, spec: ModelSpec, days: tuple[str, ...], context: RunContext
 ) -> dict[str, Any]:
@@ -121,7 +100,7 @@ Stage = Callable[["Environment", "ModelSpec", str, "RunContext"], dict[str, Any]
 
 
 def _stages(champion: str) -> dict[str, Stage]:
-    from imago.jobs import deployment, metrics, monitoring, scoring, serving, training
+    from imago.jobs import deployment, metrics, monitoring, scoring, serving, shadow_scoring, training
 
     def train(env: Environment, spec: ModelSpec, ds: str, context: RunContext) -> dict[str, Any]:
         frozen = training.freeze(env, spec, ds, context)
@@ -135,6 +114,7 @@ def _stages(champion: str) -> dict[str, Stage]:
         "batch_scoring": lambda env, spec, ds, context: scoring.score(env, spec, ds, context, champion),
         "monitoring": monitoring.monitor,
         "metric_refresh": metrics.refresh,
+        "shadow_scoring": shadow_scoring.score,
     }
 
 
@@ -145,29 +125,3 @@ def _line(summary: dict[str, Any]) -> str:
     return ", ".join(
         f"{name} {value:.4f}" if isinstance(value, float) else f"{name} {value}" for name, value in plain.items()
     )
-
-
-def _print_explanation(told: dict[str, Any]) -> None:
-    stored, inputs = told["stored"], told["inputs"]
-    verdict = "[green]equal[/]" if told["equal"] else "[red]NOT equal[/]"
-    console.print(
-        f"[bold]{escape(told['key'])}[/] on {told['ds']}: stored {stored['score']!r}, rebuilt "
-        f"{told['rebuilt']!r}, {verdict}"
-    )
-    console.print(
-        f"decision {stored['decision']} by version {stored['model_version']} (ledger entry "
-        f"{inputs['champion_id']}), features "
-        f"{inputs['features']['digest'][:12]} of table version {inputs['features']['version']}, run "
-        f"{escape(told['run_id'])} "
-        f"({told['mode']}), code {told['code_commit'][:12]}"
-    )
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for name in ("feature", "value", "usual", "effect on the score"):
-        table.add_column(name)
-    for driver in told["drivers"]:
-        table.add_row(driver["feature"], _short(driver["value"]), _short(driver["usual"]), f"{driver['effect']:+.4f}")
-    console.print(table)
-
-
-def _short(value: Any) -> str:
-    return f"{value:.5g}" if isinstance(value, float) else "missing" if value is None else escape(str(value))

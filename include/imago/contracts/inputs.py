@@ -8,7 +8,7 @@ because there was nothing to check.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
@@ -84,7 +84,9 @@ class InputCheck:
         )
 
 
-def check_inputs(contract: Contract, rows: pa.Table, features: Iterable[str], where: Mapping[str, str]) -> InputCheck:
+def check_inputs(
+    contract: Contract, rows: pa.Table | pa.RecordBatch, features: Iterable[str], where: Mapping[str, str]
+) -> InputCheck:
     """Checks the columns `features` of `rows` against a contract: there, of their type, never null where that is
     promised, allowed values, pattern, finite and in range. Other columns are not looked at.
 
@@ -100,16 +102,19 @@ def check_inputs(contract: Contract, rows: pa.Table, features: Iterable[str], wh
         if fault is not None:
             broken.append(fault)
             continue
-        for rule, allowed, mask in _rules(promised[name], rows.column(name).combine_chunks()):
+        values = rows.column(name)
+        if isinstance(values, pa.ChunkedArray):
+            values = values.combine_chunks()
+        for rule, allowed, mask in _rules(promised[name], values):
             checks += 1
             count = pc.sum(mask).as_py() or 0
             if count:
-                seen = _seen(promised[name], rows.column(name).filter(mask))
+                seen = _seen(promised[name], values.filter(mask))
                 broken.append(Broken(column=name, rule=rule, allowed=allowed, seen=seen, rows=count, mask=mask))
     return InputCheck(where=dict(where), rows=rows.num_rows, checks=checks, broken=tuple(broken))
 
 
-def _column_fault(name: str, column: Column | None, rows: pa.Table) -> Broken | None:
+def _column_fault(name: str, column: Column | None, rows: pa.Table | pa.RecordBatch) -> Broken | None:
     if column is None:
         return Broken(column=name, rule="in the contract", allowed="a promised column", seen=name, rows=rows.num_rows)
     if name not in rows.column_names:
@@ -117,6 +122,8 @@ def _column_fault(name: str, column: Column | None, rows: pa.Table) -> Broken | 
             column=name, rule="all of the contract's columns", allowed=name, seen="no such column", rows=rows.num_rows
         )
     wanted, seen = ARROW_TYPES[column.data_type], rows.schema.field(name).type
+    if pa.types.is_dictionary(seen):
+        seen = seen.value_type
     if seen != wanted and not (pa.types.is_string(wanted) and pa.types.is_large_string(seen)):
         return Broken(column=name, rule="type", allowed=str(wanted), seen=str(seen), rows=rows.num_rows)
     return None
@@ -127,8 +134,7 @@ def _rules(column: Column, values: pa.Array) -> Iterable[tuple[str, str, pa.Bool
     if not column.nullable:
         yield "not null", "no missing value", pc.is_null(values)
     if column.values is not None:
-        known = pc.is_in(values, pa.array(column.values, values.type))
-        yield "allowed values", ", ".join(map(str, column.values)), pc.and_(pc.is_valid(values), pc.invert(known))
+        yield "allowed values", ", ".join(map(str, column.values)), not_among(values, column.values)
     if column.pattern is not None:
         yield "pattern", column.pattern, _unlike(column.pattern, values)
     if column.data_type in NUMERIC and column.values is None:
@@ -140,6 +146,15 @@ def _rules(column: Column, values: pa.Array) -> Iterable[tuple[str, str, pa.Bool
         yield "range", f"{column.at_least} to {column.at_most}, finite", pc.fill_null(broken, False)
 
 
+def not_among(values: pa.Array, allowed: Collection[Any]) -> pa.BooleanArray:
+    """True for each value that is there and not an allowed one."""
+    if pa.types.is_dictionary(values.type):
+        strange = pc.take(not_among(values.dictionary, allowed), values.indices)
+        return pc.fill_null(strange, False)
+    known = pc.is_in(values, pa.array(list(allowed), values.type))
+    return pc.and_(pc.is_valid(values), pc.invert(known))
+
+
 def _unlike(pattern: str, values: pa.Array) -> pa.BooleanArray:
     # Python's own matching, as the contract promises it, on each value once: Arrow's regular expressions differ.
     coded = values.dictionary_encode()
@@ -148,7 +163,7 @@ def _unlike(pattern: str, values: pa.Array) -> pa.BooleanArray:
     return pc.fill_null(pc.take(unlike.cast(pa.bool_()), coded.indices), False)
 
 
-def _seen(column: Column, values: pa.ChunkedArray) -> str:
+def _seen(column: Column, values: pa.Array) -> str:
     """What broke a rule, short; never a value of a personal column."""
     if column.personal:
         return "not shown: the column is personal"

@@ -59,8 +59,8 @@ class Frame:
         low, high = self.ticks[0], self.ticks[-1]
         return TOP + (HEIGHT - TOP - BOTTOM) * (1 - (value - low) / (high - low))
 
-    def picture(self, parts: Sequence[str], label: str, shown: Format) -> str:
-        inside = "".join([*self._grid(shown), *self._day_names(), *parts])
+    def picture(self, parts: Sequence[str], label: str, shown: Format, *, named: bool = True) -> str:
+        inside = "".join([*self._grid(shown), *(self._day_names() if named else ()), *parts])
         return f'<svg viewBox="0 0 {self.width} {HEIGHT}" role="img" aria-label="{escape(label)}">{inside}</svg>'
 
     def _grid(self, shown: Format) -> list[str]:
@@ -130,6 +130,25 @@ def lines(
             for x, y, said in points
         )
     return frame.picture(parts, label, shown) + legend(series)
+
+
+def pairs(
+    names: Sequence[str], before: Sequence[float], after: Sequence[float], *, label: str, sides: tuple[str, str]
+) -> str:
+    """Two shares for each name, side by side: the first pale, the second in full colour."""
+    frame = Frame(names, round_ticks(0.0, max(*before, *after)), NARROW)
+    parts = []
+    for place, (name, *shares) in enumerate(zip(names, before, after, strict=True)):
+        for side, share in enumerate(shares):
+            left, top = frame.x(place + 0.1 + 0.4 * side), frame.y(share)
+            parts.append(
+                f'<rect class="{"now" if side else "then"}" fill="var(--accent)" x="{left:.1f}" '
+                f'y="{top:.1f}" width="{frame.step * 0.4:.1f}" height="{max(frame.y(0.0) - top, 0.5):.1f}">'
+                f"<title>{escape(name)}, {escape(sides[side])}: {share:.1%}</title></rect>"
+            )
+    words = f'<p class="dim">Pale: {escape(sides[0])}. Full: {escape(sides[1])}. Groups from left to right: '
+    words += f"{escape(', '.join(names))}</p>"
+    return frame.picture(parts, label, lambda value: f"{value:.0%}", named=False) + words
 
 
 def legend(series: Sequence[Series]) -> str:

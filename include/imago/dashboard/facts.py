@@ -1,4 +1,4 @@
-"""What the dashboard shows, read from the ledger and from the tables `drift` and `metrics`."""
+"""What the dashboard shows, read from the ledger and from the tables `drift`, `metrics` and `shadow_metrics`."""
 
 from __future__ import annotations
 
@@ -11,13 +11,28 @@ from sqlalchemy import select
 from imago import ledger
 from imago.environments import Environment
 from imago.errors import MissingPartition
-from imago.ledger import champions, online
+from imago.ledger import champions, online, shadows
 from imago.ledger.champions import Champion
 from imago.ledger.schema import decisions, incidents
+from imago.ledger.shadows import Shadow
 from imago.specs import ModelSpec
 from imago.tables import Table
 
 RECENT_INCIDENTS = 10
+
+
+@dataclass(frozen=True)
+class Shadowed:
+    """A version that shadows, and the sums of its days: rows, decisions that flip, and of those whose outcome is known,
+    who was right and what they were worth beyond the champion's (None without prices)."""
+
+    shadow: Shadow
+    days: int
+    rows: int
+    flips: int
+    shadow_right: int
+    champion_right: int
+    money: float | None
 
 
 @dataclass(frozen=True)
@@ -35,6 +50,7 @@ class Facts:
     drift: Mapping[str, tuple[Mapping[str, Any], ...]]
     incidents: tuple[Mapping[str, Any], ...]
     online: Mapping[str, Any] | None
+    shadows: tuple[Shadowed, ...]
     airflow_url: str | None
 
 
@@ -55,6 +71,7 @@ def load(env: Environment, spec: ModelSpec) -> Facts:
         ).mappings()
         shown = tuple(dict(row) for row in found)
         served = online.state(connection, spec.name)
+        standing = shadows.standing(connection, spec.name)
     metric_rows = _rows(Table(env, spec.name, "metrics"))
     metrics: dict[str, dict[str, float]] = {}
     for row in metric_rows:
@@ -76,12 +93,38 @@ def load(env: Environment, spec: ModelSpec) -> Facts:
         drift=dict(sorted(drift.items())),
         incidents=shown,
         online=dict(served) if served is not None else None,
+        shadows=_shadowed(env, spec, standing),
         airflow_url=env.airflow_url,
     )
 
 
-def _rows(table: Table) -> list[dict[str, Any]]:
+def _shadowed(env: Environment, spec: ModelSpec, standing: list[Shadow]) -> tuple[Shadowed, ...]:
+    if not standing:
+        return ()
+    columns = ["ds", "model_version", "slice", "champion_decision", "shadow_decision", "rows", "shadow_right",
+               "champion_right", "champion_money", "shadow_money"]  # fmt: skip
+    rows = [row for row in _rows(Table(env, spec.name, "shadow_metrics"), columns) if row["slice"] == "all"]
+    found = []
+    for shadow in standing:
+        mine = [row for row in rows if row["model_version"] == shadow.version]
+        flips = [row for row in mine if row["champion_decision"] != row["shadow_decision"]]
+        judged = mine if spec.problem == "regression" else flips
+        found.append(
+            Shadowed(
+                shadow=shadow,
+                days=len({row["ds"] for row in mine}),
+                rows=sum(row["rows"] for row in mine),
+                flips=sum(row["rows"] for row in flips),
+                shadow_right=sum(row["shadow_right"] for row in judged),
+                champion_right=sum(row["champion_right"] for row in judged),
+                money=sum(row["shadow_money"] - row["champion_money"] for row in mine) if spec.business else None,
+            )
+        )
+    return tuple(found)
+
+
+def _rows(table: Table, columns: list[str] | None = None) -> list[dict[str, Any]]:
     try:
-        return table.read().to_pylist()
+        return table.read(columns=columns).to_pylist()
     except MissingPartition:
         return []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
+from urllib.parse import quote
 
 from imago.dashboard import charts
 from imago.dashboard.charts import Mark, Series
@@ -36,7 +37,8 @@ def model_page(facts: Facts) -> str:
     spec = facts.spec
     body = [
         f'<header><div><h1>{escape(spec.name)}</h1><p class="dim">{escape(spec.description)} '
-        f'<a href="../audits/{escape(facts.environment)}/{escape(spec.name)}">The audits of its data</a></p></div>'
+        f'<a href="../audits/{escape(facts.environment)}/{escape(spec.name)}">The audits of its data</a>'
+        f' · <a href="../shadow/{escape(facts.environment)}/{escape(spec.name)}">Its shadows</a></p></div>'
         f'<span class="tag">{escape(facts.environment)}</span></header>',
         _tiles(facts),
         '<div class="grid2">',
@@ -59,16 +61,14 @@ def model_page(facts: Facts) -> str:
         _card(
             "Drift by day",
             _drift(facts),
-            note=(
-                "The worst finding as a share of its critical threshold, over windows of up to "
-                f"{spec.drift.window_days} days."
-            ),
+            note="The worst finding as a share of its threshold; it alarms when the next window confirms it.",
         ),
         "</div>",
         '<div class="grid2">',
         _card("What drifts most", _worst(facts)),
         _card("Slices of the newest matured day", _slices(facts)),
         "</div>",
+        _card("In the shadow", _shadows(facts)) if facts.shadows else "",
         _card("Scored partitions", _partitions(facts)),
     ]
     return _document(f"{spec.name} · Imago", "".join(body))
@@ -168,15 +168,15 @@ def _drift(facts: Facts) -> str:
     for day in days:
         for kind, values in by_kind.items():
             shares = [
-                row["value"] / row["threshold_critical"]
+                row["value"] / row["threshold"]
                 for row in facts.drift[day]
-                if row["column"].startswith("prediction.") == (kind == PREDICTIONS) and row["threshold_critical"]
+                if row["column"].startswith("prediction.") == (kind == PREDICTIONS)
             ]
             values.append(max(shares, default=None))
     return charts.lines(
         days,
         [Series("worst input", by_kind[INPUTS], "accent"), Series("predictions", by_kind[PREDICTIONS], "second")],
-        marks=[Mark("critical", 1.0, "bad")],
+        marks=[Mark("threshold", 1.0, "bad")],
         label="drift per day",
         shown=lambda value: f"{value:.0%}",
         zero=True,
@@ -187,14 +187,14 @@ def _worst(facts: Facts) -> str:
     if not facts.drift:
         return charts.empty("No day was monitored yet.")
     day = max(facts.drift)
-    ranked = sorted(facts.drift[day], key=lambda row: -row["value"] / row["threshold_critical"])[:WORST]
+    ranked = sorted(facts.drift[day], key=lambda row: -row["value"] / row["threshold"])[:WORST]
     rows = "".join(
         f"<tr><td><span class='dot {escape(_dot(row['level']))}'></span>{escape(row['column'])}</td>"
-        f"<td class='dim'>{escape(row['measure'].replace('_', ' '))}</td>"
-        f"<td class='number'>{row['value']:.3f}</td><td class='number dim'>{row['threshold_critical']:.3f}</td></tr>"
+        f"<td class='dim'>{escape(row['measure'].replace('_', ' '))}, {escape(row['window'])}</td>"
+        f"<td class='number'>{row['value']:.3f}</td><td class='number dim'>{row['threshold']:.3f}</td></tr>"
         for row in ranked
     )
-    head = f"<tr><th>{escape(day)}</th><th></th><th class='number'>value</th><th class='number'>critical</th></tr>"
+    head = f"<tr><th>{escape(day)}</th><th></th><th class='number'>value</th><th class='number'>threshold</th></tr>"
     return f"<table>{head}{rows}</table>"
 
 
@@ -212,6 +212,28 @@ def _slices(facts: Facts) -> str:
         f"<table><tr><th>{escape(rows[0]['ds'])}</th><th class='number'>{escape(_title(metric))}</th><th></th>"
         f"</tr>{cells}</table>"
     )
+
+
+def _shadows(facts: Facts) -> str:
+    spec = facts.spec
+    here = f"../shadow/{escape(facts.environment)}/{escape(spec.name)}"
+    decides = spec.problem != "regression"
+    cells = "".join(
+        f'<tr><td><a href="{here}?version={quote(one.shadow.version)}">Version {escape(one.shadow.version)}</a><br>'
+        f'<span class="dim">{escape(one.shadow.reason)}</span></td>'
+        f"<td class='number'>{one.days}</td><td class='number'>{one.rows:,}</td>"
+        + (f"<td class='number'>{one.flips:,}</td>" if decides else "")
+        + f"<td class='number'>{one.shadow_right:,} : {one.champion_right:,}</td>"
+        + ("" if one.money is None or spec.business is None
+           else f"<td class='number'>{escape(_amount(one.money, spec.business.unit))}</td>")
+        + "</tr>"
+        for one in facts.shadows
+    )  # fmt: skip
+    head = ["days", "rows", *(["decisions that flip"] if decides else []),
+            "right on these, it : champion" if decides else "closer, it : champion",
+            *([f"{spec.business.name}, beyond the champion's"] if spec.business else [])]  # fmt: skip
+    named = "".join(f"<th class='number'>{escape(name)}</th>" for name in head)
+    return f"<table><tr><th></th>{named}</tr>{cells}</table>"
 
 
 def _partitions(facts: Facts) -> str:

@@ -13,6 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from imago import aws
 from imago.dbt.warehouse import Warehouse
 from imago.environments import Environment
 from imago.errors import ImagoError
@@ -50,7 +51,7 @@ class Statements(ABC):
         self.env = env
         self.warehouse = warehouse
         self.attempt = attempt
-        self.client: Any = client or _client(env, self.service)
+        self.client: Any = client or aws.client(env, self.service)
         self._sleep = sleep
         self._clock = clock
 
@@ -204,16 +205,3 @@ def statements_of(env: Environment, warehouse: Warehouse, *, attempt: str, **mor
     """The statements of an attempt on its warehouse."""
     kind: type[Statements] = AthenaStatements if warehouse.kind == "athena" else RedshiftStatements
     return kind(env, warehouse, attempt=attempt, **more)
-
-
-def _client(env: Environment, service: str) -> Any:
-    import boto3
-
-    keys: dict[str, Any] = {}
-    if env.s3_access_key and env.s3_secret_key:
-        keys = {
-            "aws_access_key_id": env.s3_access_key,
-            "aws_secret_access_key": env.s3_secret_key.get_secret_value(),
-        }
-    session: Any = boto3.session.Session(region_name=env.s3_region, **keys)
-    return session.client(service)

@@ -21,6 +21,7 @@ from imago import ledger
 from imago.contracts import Raw
 from imago.dbt import contract_of
 from imago.environments import Environment
+from imago.errors import DamagedPartition
 from imago.features.deliveries import delivered_at, midnight
 from imago.features.raw import Seen, day_of, file_days, listing, of_days
 from imago.ledger import publications as publishing
@@ -205,6 +206,6 @@ def _identity(value: Any) -> Any:
 def _is_readable(table: Table, ds: str, version: int) -> bool:
     try:
         files = table.files([ds], version=version)
-    except DeltaError:
+    except (DeltaError, DamagedPartition):
         return False
     return all(table.storage.exists(table.storage.relative(uri)) for uri in files)

@@ -69,9 +69,9 @@ def close(
 
     with ledger.connect(environment).begin() as connection:
         told = _close(connection, environment, spec, decision_id, outcome, by=by, context=context)
-        facts = decisions.get(connection, decision_id)["verdict"]["facts"]
+        recorded = decisions.get(connection, decision_id)
     if told["outcome"] != "promoted":
-        dossiers.close(environment, spec, facts, told["reason"])
+        dossiers.close(environment, spec, recorded, told["reason"])
     return told
 
 
@@ -80,6 +80,7 @@ def _close(
     context: RunContext,
 ) -> dict[str, Any]:  # fmt: skip
     from imago.alerts.outbox import Alert, raise_alert, resolve
+    from imago.jobs import shadows
     from imago.jobs.announcements import SUBJECT
     from imago.ledger import champions, decisions
 
@@ -107,6 +108,7 @@ def _close(
     )
     reason = f"{happened}; the champion stays"
     decisions.answer(connection, recorded, outcome, by=by, reason=reason)
+    shadows.follow_answer(connection, recorded, by=by, reason=happened)
     alert = Alert(
         model=spec.name,
         rule="approval_ended",

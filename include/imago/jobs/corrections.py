@@ -5,11 +5,10 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Literal
 
 from imago.context import RunContext
-from imago.days import days_between, shift
+from imago.days import days_between, spans
 from imago.environments import Environment
 from imago.errors import Fenced, ImagoError, MissingPartition, RefusedPartition
 from imago.specs import ModelSpec
@@ -70,21 +69,6 @@ def correct(
         "given_up": sorted(set(given_up) - set(refused)),
         "changed_days": _changed(env, spec.name, table, context.run_id),
     }
-
-
-def spans(days: Iterable[str]) -> list[tuple[str, str]]:
-    """Days as ranges of days in a row.
-
-    >>> spans(["2013-03-01", "2013-03-02", "2013-03-05"])
-    [('2013-03-01', '2013-03-02'), ('2013-03-05', '2013-03-05')]
-    """
-    found: list[tuple[str, str]] = []
-    for ds in sorted(days):
-        if found and shift(found[-1][1], 1) == ds:
-            found[-1] = (found[-1][0], ds)
-        else:
-            found.append((ds, ds))
-    return found
 
 
 def split(days: tuple[str, ...], error: ImagoError) -> tuple[tuple[str, ...], list[tuple[str, str]]]:

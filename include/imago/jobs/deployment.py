@@ -61,7 +61,7 @@ def promote(
     """Moves the champion after a person approved an `awaiting` decision. Raises ChampionChanged when the incumbent that
     the verdict was made against no longer reigns. Approving twice moves once."""
     from imago import ledger
-    from imago.jobs import approval
+    from imago.jobs import approval, shadows
     from imago.jobs.announcements import announce_promotion
     from imago.ledger import champions, decisions
 
@@ -89,6 +89,7 @@ def promote(
             entry = champions.crown(
                 connection, _entry(recorded, decided_by=approved_by.strip()), expected=recorded["incumbent_id"]
             )
+            shadows.follow_answer(connection, recorded, by=approved_by.strip(), reason="it reigns now")
             announce_promotion(connection, spec=spec, entry=entry, approved_by=approved_by.strip(), context=context)
     _project(environment, spec, recorded, context)
     _sign(environment, spec, recorded, entry)
@@ -103,7 +104,7 @@ def _sign(environment: Environment, spec: ModelSpec, recorded: dict[str, Any], e
     """Writes who approved into the dossier. Comes last: the champion has moved, and a retry ends here again."""
     from imago.jobs import dossiers
 
-    dossiers.approve(environment, spec, recorded["verdict"]["facts"], by=entry.decided_by, at=entry.decided_at)
+    dossiers.approve(environment, spec, recorded, by=entry.decided_by, at=entry.decided_at)
 
 
 def _blocked(environment: Environment, spec: ModelSpec, ds: str, recorded: dict[str, Any]) -> ReleaseBlocked:
@@ -145,6 +146,7 @@ def _decide(
     """One transaction: the decision, the champion's row if it moved, the alert. Another attempt's decision is taken
     over."""
     from imago import ledger
+    from imago.jobs import shadows
     from imago.jobs.announcements import announce
     from imago.ledger import champions, decisions
 
@@ -170,6 +172,7 @@ def _decide(
         if fought.outcome == "promoted":
             entry = _entry(recorded, decided_by=f"fair fight ({context.actor})")
             champions.crown(connection, entry, expected=incumbent.id if incumbent else None)
+        shadows.follow_verdict(connection, spec, recorded)
         announce(connection, spec=spec, ds=ds, outcome=fought.outcome, verdict=fought.verdict, causes=fought.causes,
                  facts={**fought.scores, "decision": decision_id}, links=fought.links, context=context)  # fmt: skip
     return recorded

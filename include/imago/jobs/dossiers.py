@@ -75,22 +75,23 @@ def write(
     )
 
 
-def approve(environment: Environment, spec: ModelSpec, facts: Mapping[str, Any], *, by: str, at: datetime) -> None:
-    """Writes who approved into the dossier that waited. Doing it again gives the same page."""
-    _answer(environment, spec, facts, "promoted", f"{by} approved on {at:%Y-%m-%d at %H:%M} UTC")
+def approve(environment: Environment, spec: ModelSpec, recorded: Mapping[str, Any], *, by: str, at: datetime) -> None:
+    """Writes who approved into the dossier of a decision that waited. Doing it again gives the same page."""
+    _answer(environment, spec, recorded, "promoted", f"{by} approved on {at:%Y-%m-%d at %H:%M} UTC")
 
 
-def close(environment: Environment, spec: ModelSpec, facts: Mapping[str, Any], reason: str) -> None:
-    """Writes into the dossier that waited why nothing came of it. Doing it again gives the same page."""
-    _answer(environment, spec, facts, "kept", reason[:1].upper() + reason[1:])
+def close(environment: Environment, spec: ModelSpec, recorded: Mapping[str, Any], reason: str) -> None:
+    """Writes into the dossier of a decision that waited why nothing came of it. Doing it again gives the same page."""
+    _answer(environment, spec, recorded, "kept", reason[:1].upper() + reason[1:])
 
 
-def _answer(environment: Environment, spec: ModelSpec, facts: Mapping[str, Any], outcome: str, answer: str) -> None:
+def _answer(environment: Environment, spec: ModelSpec, recorded: Mapping[str, Any], outcome: str, answer: str) -> None:
     from jinja2 import TemplateError
 
     from imago.selection import words
     from imago.storage import Storage
 
+    facts = recorded["verdict"]["facts"]
     if not facts.get("dossier"):
         return
     path = str(facts["dossier"]).removesuffix(PAGE) + SAID
@@ -101,6 +102,7 @@ def _answer(environment: Environment, spec: ModelSpec, facts: Mapping[str, Any],
         "headline": words.HEADLINES[outcome].format(challenger=said["challenger"]),
         "sentence": said["sentence"].replace(before, after) if outcome == "promoted" else said["sentence"],
         "approval": answer,
+        "shadow": _in_the_shadow(environment, spec, recorded),
     }
     try:
         _store(environment, spec, said)
@@ -110,20 +112,49 @@ def _answer(environment: Environment, spec: ModelSpec, facts: Mapping[str, Any],
 
 
 def page(environment: Environment, spec: ModelSpec, ds: str) -> str | None:
-    """The stored page of the newest decision on the training of `ds`; None where there is none."""
+    """The page of the newest decision on the training of `ds`; None where there is none.
+
+    It is the stored one, and where its challenger has scored in the shadow since, what these days tell by now.
+    """
+    from jinja2 import TemplateError
+
     from imago import ledger
     from imago.ledger import decisions
+    from imago.selection import dossier
     from imago.storage import Storage
 
     with ledger.connect(environment).connect() as connection:
         recorded = decisions.of_training(connection, spec.name, ds)
     path = recorded["verdict"]["facts"].get("dossier") if recorded else None
-    if not path:
+    if recorded is None or not path:
         return None
+    storage, shadow = Storage(environment), _in_the_shadow(environment, spec, recorded)
     try:
-        return Storage(environment).read_bytes(path).decode()
+        if shadow is not None:
+            said = json.loads(storage.read_bytes(path.removesuffix(PAGE) + SAID))
+            return dossier.html({**said, "shadow": shadow})
+    except (FileNotFoundError, TemplateError) as error:
+        log.warning("the dossier %s is shown without its days in the shadow: %s", path, error)
+    try:
+        return storage.read_bytes(path).decode()
     except FileNotFoundError:
         return None
+
+
+def _in_the_shadow(environment: Environment, spec: ModelSpec, recorded: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What the challenger's days in the shadow tell by now, ready for the page; None when it has none.
+
+    No shadow may stand in the way of a dossier, or of an answer that is written into one.
+    """
+    from imago.jobs.shadow_report import of_version
+    from imago.selection.shadow.pictures import drawn
+
+    try:
+        told = of_version(environment, spec, recorded["challenger_version"])
+    except Exception:
+        log.exception("the dossier goes without the days in the shadow")
+        return None
+    return None if told is None else drawn(told)
 
 
 def _store(environment: Environment, spec: ModelSpec, said: Mapping[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from imago.context import RunContext
@@ -13,16 +14,25 @@ from imago.specs import ModelSpec
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from imago.metrics.cohorts import Drop
+
 WINDOW_DAYS = 7  # one day's AUC has a standard error of about 0.02; a floor judged daily would cry wolf
 CONFIDENCE = 2.0  # standard errors that a metric must lie beyond its floor
 
 
 def refresh(env: Environment, spec: ModelSpec, ds: str, context: RunContext) -> dict[str, Any]:
-    """Joins the day's predictions with its outcomes and publishes model and business metrics.
+    """Joins the day's predictions with its outcomes, publishes model and business metrics, and holds the estimate that
+    was made without labels against the truth.
 
-    A day without predictions gives {"skipped": reason}. Raises MissingPartition when the outcomes are not published.
+    The same outcomes judge the versions that shadowed the day. Only a mature cohort is judged (see `metrics.cohorts`):
+    metrics of an early one are published and alert nobody. A day without predictions gives {"skipped": reason}. Raises
+    MissingPartition when the outcomes are not published.
     """
     from imago import ledger
+    from imago.jobs.monitoring import estimate_of
+    from imago.jobs.shadow_metrics import compare_quietly
+    from imago.ledger import worth
+    from imago.metrics.cohorts import LABELLED, immature
     from imago.metrics.daily import ALL, BUSINESS, business_value, matured, metrics_of, slices_of, to_rows
     from imago.tables import Table
 
@@ -70,6 +80,20 @@ def refresh(env: Environment, spec: ModelSpec, ds: str, context: RunContext) -> 
                     BUSINESS: row["value_usd"],
                     **{name: float(row[name]) for name in ("caught", "false_alarms", "missed")},
                 }
+    values[ALL][LABELLED] = rows.num_rows / told.num_rows
+    early = immature(
+        published_at=truth.published_at,
+        mature_at=mature_at(spec, ds),
+        labelled=values[ALL][LABELLED],
+        usual=_usually_labelled(env, spec, ds),
+    )
+    estimate = estimate_of(env, spec, ds)
+    true = values[ALL].get(spec.primary_metric)
+    if estimate is not None and true is not None and not early:
+        values[ALL] |= {
+            f"estimated_{spec.primary_metric}": estimate,
+            "estimate_error": estimate - true,
+        }
     published = metrics.publish(
         to_rows(ds, values, sizes, version),
         days=(ds,),
@@ -83,8 +107,19 @@ def refresh(env: Environment, spec: ModelSpec, ds: str, context: RunContext) -> 
         },
     )
     window = _window(env, spec, ds)
+    alarms: list[str] = []
+    drop = None if early else drop_of(env, spec, scored.inputs["artifact_sha256"], true, rows.num_rows)
     with ledger.connect(env).begin() as connection:
-        alarm = _tell(connection, env, spec, ds, window, context)
+        if not early:
+            alarms = _tell(connection, env, spec, ds, window, drop, context)
+            worth.note(
+                connection,
+                spec.name,
+                ds,
+                decisions=rows.num_rows,
+                value=values[ALL].get(BUSINESS),
+                unit=spec.business.unit if spec.business else None,
+            )
     return {
         "ds": ds,
         "rows": rows.num_rows,
@@ -93,9 +128,30 @@ def refresh(env: Environment, spec: ModelSpec, ds: str, context: RunContext) -> 
         "changed": ds in published.changed,
         spec.primary_metric: values[ALL].get(spec.primary_metric),
         BUSINESS: values[ALL].get(BUSINESS),
+        "estimate": estimate,
+        "immature": early,
         "window": window,
-        "alarm": alarm,
+        "alarm": bool(alarms),
+        "alarms": alarms,
+        "shadow": compare_quietly(env, spec, ds, context),
     }
+
+
+def is_behind(env: Environment, spec: ModelSpec, ds: str) -> bool:
+    """Whether a day's metrics could be made and are missing, or are of other predictions than stand now."""
+    from imago.tables import Table
+
+    scored, truth, made = (Table(env, spec.name, name).partition(ds) for name in ("predictions", "outcomes", "metrics"))
+    if scored is None or truth is None:
+        return False
+    return made is None or made.inputs["predictions"]["digest"] != scored.digest
+
+
+def mature_at(spec: ModelSpec, ds: str) -> datetime:
+    """The UTC moment (without zone) from which the outcomes of a day are complete: the end of the delay's last day."""
+    from imago.training.cut import training_moment
+
+    return training_moment(spec, shift(ds, spec.label_delay_days))
 
 
 def _business(
@@ -126,6 +182,7 @@ def _business(
 
 def _window(env: Environment, spec: ModelSpec, ds: str) -> dict[str, Any]:
     """The primary metric over the pooled rows of the last matured days, under the champion that scored `ds`."""
+    from imago.metrics.cohorts import is_early
     from imago.metrics.daily import matured, metrics_of, truth_and_scores
     from imago.metrics.scores import roc_auc_error
     from imago.selection.bootstrap import standard_error
@@ -133,7 +190,7 @@ def _window(env: Environment, spec: ModelSpec, ds: str) -> dict[str, Any]:
 
     predictions, outcomes = Table(env, spec.name, "predictions"), Table(env, spec.name, "outcomes")
     scored = {info.ds: info.inputs["model_version"] for info in predictions.partitions()}
-    known = set(outcomes.published_days())
+    known = {info.ds for info in outcomes.partitions() if not is_early(info.published_at, mature_at(spec, info.ds))}
     days = [
         day for day in days_between(shift(ds, 1 - WINDOW_DAYS), ds) if day in known and scored.get(day) == scored[ds]
     ]
@@ -151,40 +208,99 @@ def _window(env: Environment, spec: ModelSpec, ds: str) -> dict[str, Any]:
     return {"days": len(days), "rows": rows.num_rows, "value": value, "standard_error": noise}
 
 
-def _tell(
-    connection: Any, env: Environment, spec: ModelSpec, ds: str, window: dict[str, Any], context: RunContext
-) -> bool:
-    """Alerts when the window fell through the spec's floor by more than chance; a shorter window says neither good
-    nor bad.
-    """
-    from imago.alerts.outbox import Alert, raise_alert, resolve
+def _usually_labelled(env: Environment, spec: ModelSpec, ds: str) -> float | None:
+    """The median share of rows whose outcome came, over the cohorts of the four weeks before; None without any."""
+    from statistics import median
 
-    value, floor = window["value"], spec.guardrails.floor
-    if value is None or window["days"] < WINDOW_DAYS:
-        return False
+    from imago.metrics.cohorts import LABELLED
+    from imago.metrics.daily import ALL
+    from imago.tables import Table
+
+    table = Table(env, spec.name, "metrics")
+    wanted = set(days_between(shift(ds, -28), shift(ds, -1)))
+    days = [day for day in table.published_days() if day in wanted]
+    if not days:
+        return None
+    found = [row["value"] for row in table.read(days).to_pylist() if row["metric"] == LABELLED and row["slice"] == ALL]
+    return median(found) if found else None
+
+
+def drop_of(env: Environment, spec: ModelSpec, identity: str, value: float | None, rows: int) -> Drop | None:
+    """How far a cohort's primary metric fell below what the champion (by its artifact's sha256) showed on its holdout,
+    where that is more than its noise."""
+    from imago.jobs.references import stored_reference
+    from imago.metrics.cohorts import dropped
+
+    try:
+        known = stored_reference(env, spec, identity).estimator
+    except FileNotFoundError:  # scored before references were of this kind
+        return None
+    if known is None or known.level is None or known.spread is None or value is None:
+        return None
+    return dropped(
+        value,
+        rows,
+        level=known.level,
+        spread=known.spread,
+        days=known.days,
+        usual_rows=known.rows,
+        least=spec.smallest_effect,
+        budget=spec.drift.false_alerts_per_quarter,
+        lower_is_better=spec.lower_is_better,
+    )
+
+
+def _tell(
+    connection: Any,
+    env: Environment,
+    spec: ModelSpec,
+    ds: str,
+    window: dict[str, Any],
+    drop: Drop | None,
+    context: RunContext,
+) -> list[str]:
+    """Alerts when the window fell through the spec's floor by more than chance (a shorter window says neither good nor
+    bad), and when the cohort alone is far worse than the champion was on its holdout. Returns the rules that fired."""
+    from imago.alerts.links import dashboard_links
+    from imago.alerts.outbox import Alert, raise_alerts, resolve
+
+    value, floor, metric = window["value"], spec.guardrails.floor, spec.primary_metric
+    links = dashboard_links(env, spec.name)
+    alarms: dict[str, Alert] = {}
+    judged = value is not None and window["days"] >= WINDOW_DAYS
     margin = CONFIDENCE * window["standard_error"]
-    below = value - margin > floor if spec.lower_is_better else value + margin < floor
-    if not below:
-        if context.mode == "live":
-            resolve(connection, spec.name, "metric_floor", spec.primary_metric, context, ds=ds)
-        return False
-    raise_alert(
-        connection,
-        Alert(
+    if judged and (value - margin > floor if spec.lower_is_better else value + margin < floor):
+        alarms["metric_floor"] = Alert(
             model=spec.name,
             rule="metric_floor",
-            subject=spec.primary_metric,
-            title=(
-                f"{spec.primary_metric} of the {window['days']} days to {ds} is {value:.3f}, the floor is {floor:.3f}"
-            ),
+            subject=metric,
+            title=f"{metric} of the {window['days']} days to {ds} is {value:.3f}, the floor is {floor:.3f}",
             why="The champion tells good from bad less well than the spec demands of a model that serves.",
             did="Predictions go on as usual; the champion stays.",
             next_step="Look at drift and slices on the dashboard; run training for the last closed day, "
             "or roll back with `imago champion rollback`.",
             ds=ds,
             facts={"value": value, "threshold": floor, "rows": window["rows"], "window_days": window["days"]},
-            links={"Airflow": env.airflow_url} if env.airflow_url else {},
-        ),
-        context,
-    )
-    return True
+            links=links,
+        )
+    if drop is not None:
+        alarms["metric_drop"] = Alert(
+            model=spec.name,
+            rule="metric_drop",
+            subject=metric,
+            title=f"{metric} of {ds} is {drop.value:.3f}; on its holdout the champion had {drop.level:.3f} a day",
+            why="All outcomes of the day are known, and single days of the holdout did not differ by as much.",
+            did="Predictions go on as usual; the champion stays.",
+            next_step="Look at the day's slices and drift on the dashboard. One day with a plain cause: watch. "
+            "Else run training for the last closed day, or roll back with `imago champion rollback`.",
+            ds=ds,
+            facts={"value": drop.value, "threshold": drop.bound, "rows": drop.rows},
+            links=links,
+        )
+    raise_alerts(connection, alarms.values(), context)
+    if context.mode == "live":
+        calm = [rule for rule, known in (("metric_floor", judged), ("metric_drop", True)) if known]
+        for rule in calm:
+            if rule not in alarms:
+                resolve(connection, spec.name, rule, metric, context, ds=ds)
+    return list(alarms)

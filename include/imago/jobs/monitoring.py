@@ -2,166 +2,113 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from imago.context import RunContext
-from imago.days import days_between, shift
 from imago.environments import Environment
-from imago.errors import Fenced, MissingPartition, ModelRefused
-from imago.specs import ModelSpec
+from imago.errors import Fenced, MissingPartition
+from imago.jobs.references import reference_of, stored_reference, write_reference
+from imago.specs import Drift, ModelSpec
 
 if TYPE_CHECKING:
-    from imago.ledger.champions import Champion
     from imago.monitoring.drift import Finding
+    from imago.monitoring.estimates import Estimate
     from imago.monitoring.profiles import Profile
     from imago.monitoring.reference import Reference
 
+__all__ = ["monitor", "reference_of", "write_reference"]
+
 ATTEMPTS = 5
-SHOWN = 3  # columns named in an alert
+SHOWN = 3  # columns named in the summary
 
 
-def write_reference(env: Environment, spec: ModelSpec, champion: Champion, context: RunContext) -> dict[str, Any]:
-    """Makes and stores the champion's reference from the snapshot that it was trained on; the same again writes the
-    same.
-    """
-    from imago.storage import Storage
+@dataclass(frozen=True)
+class Judgement:
+    """What a day came to. `inputs` is its provenance: champion, reference and the profiles that it was judged from."""
 
-    reference = _made(env, spec, champion)
-    path = _path(spec, champion)
-    Storage(env).write_bytes(path, reference.to_json())
-    return {
-        "reference": path,
-        "rows": reference.profile.rows,
-        "first_day": reference.first_day,
-        "last_day": reference.last_day,
-    }
-
-
-def reference_of(env: Environment, spec: ModelSpec, champion: Champion, context: RunContext) -> Reference:
-    """The champion's stored reference; made on first use where deployment did not write it."""
-    from imago.monitoring.reference import Reference
-    from imago.storage import Storage
-
-    storage, path = Storage(env), _path(spec, champion)
-    if not storage.exists(path):
-        write_reference(env, spec, champion, context)
-    return Reference.from_json(storage.read_bytes(path))
+    findings: tuple[Finding, ...]
+    estimates: tuple[Estimate, ...]
+    inputs: dict[str, Any]
 
 
 def monitor(env: Environment, spec: ModelSpec, ds: str, context: RunContext) -> dict[str, Any]:
-    """Judges the profile of `ds`, publishes its drift, and alerts once a concern.
+    """Judges the profile of `ds`, publishes its drift and its estimated performance, and alerts once a concern.
 
-    Later days whose window holds `ds` are judged again, so that days which are backfilled in any order end with the
-    same drift.
+    Later days that looked at `ds` are judged again, so that days which are backfilled in any order end with the same
+    drift.
     """
     from imago import ledger
 
     judged = [ds]
-    findings, window_days = _judge_and_publish(env, spec, ds, context)
+    judgement = _judge_and_publish(env, spec, ds, context)
     for later in _judged_without(env, spec, ds):
         _judge_and_publish(env, spec, later, context)
         judged.append(later)
     with ledger.connect(env).begin() as connection:
-        alarms = _tell(connection, env, spec, ds, findings, window_days, context)
+        alarms = _tell(connection, env, spec, ds, judgement, context)
+    findings = judgement.findings
     return {
         "ds": ds,
-        "window_days": window_days,
+        "days": len(judgement.inputs["profiles"]),
         "judged": judged,
+        "checks": len(findings),
         "warnings": sum(finding.level == "warning" for finding in findings),
         "critical": sum(finding.level == "critical" for finding in findings),
-        "worst": [_shown(finding) for finding in _ranked(findings)[:SHOWN]],
+        "worst": [_shown(finding) for finding in sorted(findings, key=lambda one: one.rank)[:SHOWN]],
+        "estimates": {f"{one.metric} of {one.days} days": one.value for one in judgement.estimates},
         "alarms": alarms,
     }
 
 
-def _path(spec: ModelSpec, champion: Champion) -> str:
-    return f"models/{spec.name}/references/{champion.artifact_sha256}/profile.json"
+def judgement_of(env: Environment, spec: ModelSpec, ds: str, drift: Drift | None = None) -> Judgement:
+    """Judges a day from what is published now, by the spec's own rules or by others. Writes nothing.
 
-
-def _made(env: Environment, spec: ModelSpec, champion: Champion) -> Reference:
-    from imago.answers import decisions_of, told
-    from imago.monitoring.reference import fit_reference, profiled_columns
-    from imago.registry import load_model
-    from imago.registry.outputs import check_outputs
-    from imago.training import snapshot
-
-    scorer = load_model(env, champion)
-    folder = scorer.card.get("snapshot")
-    if not folder:
-        raise ModelRefused(
-            "the champion does not say on which snapshot it was trained, so it has no reference for drift",
-            environment=env.name,
-            model=spec.name,
-            seen=f"version {champion.version}",
-            next_step="train again: a new champion records its snapshot",
-        )
-    # All that the champion learned from, tuning days too; the holdout stays out: it judged, it did not teach.
-    rows = snapshot.load(env, folder).part("fit")
-    check_outputs(spec, scorer.card)
-    return fit_reference(
-        identity=champion.artifact_sha256,
-        columns=profiled_columns(rows, spec.feature_names, told(spec, scorer.predict(rows))),
-        kinds={feature.name: feature.kind for feature in spec.features},
-        decisions=decisions_of(spec),
-        days=rows.column("ds").to_pylist(),
-        window_days=spec.drift.window_days,
-    )
-
-
-def _judged_without(env: Environment, spec: ModelSpec, ds: str) -> list[str]:
-    """The later days whose window holds `ds`, and that were judged before its profile stood as it does now."""
-    from imago.tables import Table
-
-    window = spec.drift.window_days
-    profile = Table(env, spec.name, "profiles").partition(ds)
-    judged = {info.ds: info for info in Table(env, spec.name, "drift").partitions()}
-    return [
-        day
-        for day in days_between(ds, shift(ds, window - 1))[1:]
-        if day in judged and profile and judged[day].inputs["profiles"].get(ds) != profile.digest
-    ]
-
-
-def _judge_and_publish(
-    env: Environment, spec: ModelSpec, ds: str, context: RunContext
-) -> tuple[tuple[Finding, ...], int]:
-    """The judgement is a function of what is published now, so an attempt that was overtaken reads again."""
-    from imago.tables import Table
-
-    drift = Table(env, spec.name, "drift")
-    for attempt in range(ATTEMPTS):
-        fence = drift.draw_fence()
-        findings, window_days, inputs = _judge(env, spec, ds)
-        try:
-            drift.publish(
-                _rows(ds, findings, inputs["model_version"]),
-                days=(ds,),
-                key=("column", "measure"),
-                fence=fence,
-                context=context,
-                inputs=inputs,
-            )
-        except Fenced:
-            if attempt == ATTEMPTS - 1:
-                raise
-            continue
-        # A profile of the window that came in between had not seen this day's drift, so it left it to us.
-        if inputs["profiles"] == _profiles_in_window(env, spec, ds, inputs["reference"]):
-            return findings, window_days
-    return findings, window_days
-
-
-def _judge(env: Environment, spec: ModelSpec, ds: str) -> tuple[tuple[Finding, ...], int, dict[str, Any]]:
-    import pyarrow.compute as pc
-
+    Raises MissingPartition when the day's profile is not published.
+    """
     from imago.monitoring.drift import judge
+    from imago.monitoring.estimates import estimates_of
+
+    drift = drift or spec.drift
+    inputs, reference, profiles = looked_at(env, spec, ds, drift)
+    return Judgement(judge(ds, profiles, reference, drift), estimates_of(ds, profiles, reference), inputs)
+
+
+def estimate_of(env: Environment, spec: ModelSpec, ds: str) -> float | None:
+    """The estimated performance of the day alone, from its profile; None where there is none.
+
+    A function of the profile and its champion's reference: it is the same whether or not monitoring ran before.
+    """
     from imago.monitoring.profiles import Profile
     from imago.tables import Table
 
     table = Table(env, spec.name, "profiles")
     info = table.partition(ds)
     if info is None:
+        return None
+    try:
+        reference = stored_reference(env, spec, info.inputs["reference"])
+    except FileNotFoundError:  # scored before references were of this kind
+        return None
+    if reference.estimator is None:
+        return None
+    return reference.estimator.estimate(Profile.from_table(table.read([ds], version=info.version), reference.profile))
+
+
+def looked_at(
+    env: Environment, spec: ModelSpec, ds: str, drift: Drift
+) -> tuple[dict[str, Any], Reference, dict[str, Profile]]:
+    """The provenance of a day's judgement, its champion's reference, and the profiles to judge from: those of the last
+    weeks under that champion, and before its first day those that its training knew."""
+    import pyarrow.compute as pc
+
+    from imago.monitoring.drift import looked_at as days_of
+    from imago.monitoring.profiles import Profile
+    from imago.tables import Table
+
+    table = Table(env, spec.name, "profiles")
+    known = {info.ds: info for info in table.partitions()}
+    if ds not in known:
         raise MissingPartition(
             f"the profile of {ds} is not published",
             environment=env.name,
@@ -170,103 +117,132 @@ def _judge(env: Environment, spec: ModelSpec, ds: str) -> tuple[tuple[Finding, .
             partition=ds,
             next_step="run batch_scoring for that day, then monitoring again",
         )
-    identity = info.inputs["reference"]
-    reference = _stored_reference(env, spec, identity)
-    profiles = _profiles_in_window(env, spec, ds, identity)
-    window = list(profiles)
-    rows = table.read(window)
-    parts: Mapping[str, Profile] = {
-        day: Profile.from_table(rows.filter(pc.equal(rows.column("ds"), day))) for day in window
+    identity = known[ds].inputs["reference"]
+    reference = stored_reference(env, spec, identity)
+    # Only days under the same champion can be added up: others have other bins.
+    mine = {day for day, info in known.items() if info.inputs["reference"] == identity}
+    wanted = days_of(mine | set(reference.recent), ds, drift.confirm)
+    stored = [day for day in wanted if day in mine]
+    rows = table.read(stored)
+    profiles = {day: reference.recent[day] for day in wanted if day not in mine}
+    profiles |= {
+        day: Profile.from_table(rows.filter(pc.equal(rows.column("ds"), day)), reference.profile) for day in stored
     }
-    findings = judge(
-        ds=ds,
-        day=parts[ds],
-        window=Profile.merge(parts.values()),
-        window_days=len(window),
-        reference=reference,
-        thresholds=spec.drift,
-    )
     inputs = {
         "reference": identity,
-        "model_version": info.inputs["model_version"],
-        "profiles": profiles,
+        "model_version": known[ds].inputs["model_version"],
+        "profiles": {day: known[day].digest for day in stored},
     }
-    return findings, len(window), inputs
+    return inputs, reference, profiles
 
 
-def _profiles_in_window(env: Environment, spec: ModelSpec, ds: str, identity: str) -> dict[str, str]:
-    """The digests of the profiles that the window of `ds` holds, by day. Only days under the same champion can be
-    added up: others have other bins."""
+def _judged_without(env: Environment, spec: ModelSpec, ds: str) -> list[str]:
+    """The later days whose judgement looked at `ds`, or would now, and that saw another profile of it than stands."""
+    from imago.monitoring.drift import looked_at as days_of
     from imago.tables import Table
 
-    window = set(days_between(shift(ds, 1 - spec.drift.window_days), ds))
-    known = Table(env, spec.name, "profiles").partitions()
-    return {info.ds: info.digest for info in known if info.ds in window and info.inputs["reference"] == identity}
+    known = {info.ds: info for info in Table(env, spec.name, "profiles").partitions()}
+    if ds not in known:
+        return []
+    under: dict[str, set[str]] = {}
+    for day, info in known.items():
+        under.setdefault(info.inputs["reference"], set()).add(day)
+
+    def now(day: str) -> str | None:
+        mine = under[known[day].inputs["reference"]]
+        return known[ds].digest if ds in mine and ds in days_of(mine, day, spec.drift.confirm) else None
+
+    judged = {info.ds: info.inputs for info in Table(env, spec.name, "drift").partitions()}
+    later = sorted(day for day in judged if day > ds and day in known)
+    return [day for day in later if judged[day]["profiles"].get(ds) != now(day)]
 
 
-def _stored_reference(env: Environment, spec: ModelSpec, identity: str) -> Reference:
-    from imago.monitoring.reference import Reference
-    from imago.storage import Storage
+def _judge_and_publish(env: Environment, spec: ModelSpec, ds: str, context: RunContext) -> Judgement:
+    """The judgement is a function of what is published now, so an attempt that was overtaken reads again."""
+    from imago.monitoring.estimates import estimate_rows
+    from imago.monitoring.rows import finding_rows
+    from imago.tables import Table
 
-    return Reference.from_json(Storage(env).read_bytes(f"models/{spec.name}/references/{identity}/profile.json"))
+    drift, estimates = (Table(env, spec.name, name) for name in ("drift", "estimates"))
+    for attempt in range(ATTEMPTS):
+        fence = drift.draw_fence()
+        made = judgement_of(env, spec, ds)
+        version = made.inputs["model_version"]
+        try:
+            drift.publish(
+                finding_rows(ds, made.findings, version),
+                days=(ds,),
+                key=("column", "measure", "window"),
+                fence=fence,
+                context=context,
+                inputs=made.inputs,
+            )
+            estimates.publish(
+                estimate_rows(ds, made.estimates, version),
+                days=(ds,),
+                key=("metric", "days"),
+                fence=fence,
+                context=context,
+                inputs=made.inputs,
+                allow_empty=True,
+            )
+        except Fenced:
+            if attempt == ATTEMPTS - 1:
+                raise
+            continue
+        # A profile that came in between had not seen this day's drift, so it left it to us.
+        if made.inputs == _inputs_now(env, spec, ds):
+            return made
+    return made
 
 
-def _rows(ds: str, findings: Sequence[Finding], model_version: str) -> Any:
-    import pyarrow as pa
-
-    return pa.table(
-        {
-            "ds": pa.array([ds] * len(findings), pa.string()),
-            "column": pa.array([finding.column for finding in findings], pa.string()),
-            "measure": pa.array([finding.measure for finding in findings], pa.string()),
-            "value": pa.array([finding.value for finding in findings], pa.float64()),
-            "threshold_warning": pa.array([finding.threshold_warning for finding in findings], pa.float64()),
-            "threshold_critical": pa.array([finding.threshold_critical for finding in findings], pa.float64()),
-            "level": pa.array([finding.level for finding in findings], pa.string()),
-            "model_version": pa.array([model_version] * len(findings), pa.string()),
-        }
-    )
-
-
-def _ranked(findings: Sequence[Finding]) -> list[Finding]:
-    return sorted(findings, key=lambda finding: (-finding.excess, finding.column, finding.measure))
+def _inputs_now(env: Environment, spec: ModelSpec, ds: str) -> dict[str, Any]:
+    return looked_at(env, spec, ds, spec.drift)[0]
 
 
 def _shown(finding: Finding) -> dict[str, Any]:
     return {
         "column": finding.column,
         "measure": finding.measure,
+        "window": finding.window,
         "value": round(finding.value, 4),
-        "threshold": round(finding.threshold_critical, 4),
+        "threshold": round(finding.threshold, 4),
         "level": finding.level,
     }
 
 
 def _tell(
-    connection: Any,
-    env: Environment,
-    spec: ModelSpec,
-    ds: str,
-    findings: Sequence[Finding],
-    window_days: int,
-    context: RunContext,
+    connection: Any, env: Environment, spec: ModelSpec, ds: str, judgement: Judgement, context: RunContext
 ) -> list[str]:
     """Raises an alert for each concern that alarms, and resolves those that are calm. Returns the alarming concerns."""
+    from imago.alerts.links import dashboard_links, drift_links
     from imago.alerts.outbox import Alert, raise_alerts, resolve
+    from imago.jobs.pictures import distribution
     from imago.monitoring.drift import verdicts
-    from imago.monitoring.wording import rule_of, words_of
+    from imago.monitoring.estimates import falls_short
+    from imago.monitoring.wording import ESTIMATE, rule_of, words_of, words_of_estimate
 
-    said = verdicts(findings)
-    fired = [verdict for verdict in said if verdict.fired]
-    links = {"Airflow": env.airflow_url} if env.airflow_url else {}
-    raise_alerts(
-        connection,
-        [Alert(model=spec.name, links=links, **words_of(verdict, ds=ds, window_days=window_days)) for verdict in fired],
-        context,
-    )
+    said = verdicts(judgement.findings)
+    links = dashboard_links(env, spec.name) | drift_links(env, spec.name, ds)
+    found = [
+        Alert(
+            model=spec.name,
+            links=links,
+            picture=distribution(env, spec, ds, verdict.worst[0].column),
+            **words_of(verdict, ds=ds),
+        )
+        for verdict in said
+        if verdict.fired
+    ]
+    alarms: list[str] = [verdict.concern for verdict in said if verdict.fired]
+    floor = spec.guardrails.floor
+    short = falls_short(judgement.estimates, floor, lower_is_better=spec.lower_is_better)
+    if short is not None:
+        found.append(Alert(model=spec.name, links=links, **words_of_estimate(short, ds=ds, floor=floor)))
+        alarms.append("estimated_performance")
+    raise_alerts(connection, found, context)
     if context.mode == "live":
-        for verdict in said:
-            if not verdict.fired:
-                rule, subject = rule_of(verdict.concern)
-                resolve(connection, spec.name, rule, subject, context, ds=ds)
-    return [verdict.concern for verdict in fired]
+        calm = [rule_of(verdict.concern) for verdict in said if not verdict.fired]
+        for rule, subject in [*calm, *([] if short else [(ESTIMATE, spec.primary_metric)])]:
+            resolve(connection, spec.name, rule, subject, context, ds=ds)
+    return alarms

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from imago.context import RunContext
@@ -81,10 +82,10 @@ def missing_files(environment: Environment, row: Champion) -> list[str]:
 
 
 def forget(environment: Environment, spec: ModelSpec, version: str) -> dict[str, Any]:
-    """Deletes a version in MLflow and the files of its model. Refuses one that is protected, or whose verdict may still
-    be approved."""
+    """Deletes a version in MLflow and the files of its model. Refuses one that is protected, whose verdict may still be
+    approved, that shadows, or that stored predictions were made with."""
     from imago import ledger
-    from imago.ledger import champions, decisions
+    from imago.ledger import champions, decisions, shadows
     from imago.registry import following
     from imago.registry.tracking import Tracker
     from imago.storage import Storage
@@ -106,6 +107,15 @@ def forget(environment: Environment, spec: ModelSpec, version: str) -> dict[str,
                 seen=", ".join(kept) or version,
                 next_step=f"leave it; IMAGO_{environment.name.upper()}_KEEP_REIGNS says how many are protected",
             )
+        if version in {one.version for one in shadows.standing(connection, spec.name)}:
+            raise ImagoError(
+                f"version {version} scores in the shadow",
+                environment=environment.name,
+                model=spec.name,
+                rule="protected versions",
+                next_step=f"`imago shadow stop {spec.name} --version {version}` first",
+            )
+        _refuse_needed(connection, environment, spec, version)
         folder = following.source_of(tracker, version)
         if folder is None:
             raise ImagoError(
@@ -127,6 +137,26 @@ def forget(environment: Environment, spec: ModelSpec, version: str) -> dict[str,
         following.delete(tracker, version)
         Storage(environment).delete(folder)
     return {"model": spec.name, "version": version, "deleted": folder}
+
+
+def _refuse_needed(connection: Connection, environment: Environment, spec: ModelSpec, version: str) -> None:
+    """A stored prediction can be rebuilt as long as its inputs are kept, so the model that made it stays as well."""
+    from imago.ledger import publications
+
+    since = datetime.now(UTC) - timedelta(days=environment.keep_inputs_days)
+    scored = publications.days_made_with(connection, spec.name, version, since=since)
+    if scored:
+        raise ImagoError(
+            f"version {version} made the stored predictions of {len(scored)} days, which could not be rebuilt without "
+            "its files",
+            environment=environment.name,
+            model=spec.name,
+            partition=f"{scored[0]} to {scored[-1]}",
+            rule="stored predictions can be rebuilt",
+            allowed="a version that made no stored prediction",
+            next_step="leave it, or score those days again with another champion first; "
+            f"IMAGO_{environment.name.upper()}_KEEP_INPUTS_DAYS says how long this holds",
+        )
 
 
 def _tell(

@@ -1,257 +1,109 @@
-"""The tasks of `batch_scoring`: the champion scores one day, and the day's profile is written beside it."""
+"""The task of `batch_scoring`: the champion scores one day, and the day's profile is written beside it.
+
+Where the spec splits a day into parts, the tasks of `scoring_parts` do the same between them.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from imago.context import RunContext
 from imago.environments import Environment
-from imago.errors import ImagoError, MissingPartition, RefusedPartition
+from imago.jobs.scored_day import Account, DayScorer, assign, telling
 from imago.specs import ModelSpec
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from imago.ledger.champions import Champion
-    from imago.tables.delta import PartitionInfo
-
-DRIVERS = 5
+    from imago.tables import Publication
 
 
 def score(env: Environment, spec: ModelSpec, ds: str, context: RunContext, champion: str = "as-was") -> dict[str, Any]:
     """Scores the features of `ds` and publishes predictions and profile; the same inputs publish nothing new.
 
     `champion`: `as-was` (recorded in the stored partition, else whoever reigned that day), `today`, or a version.
-    Raises MissingPartition when the day's features are not published, RefusedPartition when they do not keep the
-    contract that the champion was trained under, NoChampion, ModelRefused, Fenced.
+    Rows stream from the stored features to the stored predictions, so memory is flat in their number. Raises
+    MissingPartition when the day's features are not published, RefusedPartition when they do not keep the contract that
+    the champion was trained under and the spec's policy for bad rows says so, NoChampion, ModelRefused, Fenced.
     """
-    from imago import ledger
-    from imago.monitoring.profiles import Profile
-    from imago.monitoring.reference import profiled_columns
-    from imago.registry import load_model
-    from imago.scoring.choice import choose
-    from imago.scoring.inputs import check_day
-    from imago.scoring.predictions import predict
+    if spec.scoring.engine == "spark":
+        from imago.jobs import scoring_spark
+
+        return scoring_spark.score(env, spec, ds, context, champion)
+    assignment, chosen = assign(env, spec, ds, champion, context)
+    scorer = DayScorer(env, spec, assignment, chosen, context)
+    with telling(env, spec, ds, context), scorer.features() as day:
+        scorer.check(day)
+        account = Account(spec)
+        return publish(scorer, account, account.rows(scorer.scored(day)))
+
+
+def publish(scorer: DayScorer, account: Account, rows: Iterator[pa.RecordBatch]) -> dict[str, Any]:
+    """Publishes the predictions of a day in one commit, once all `rows` have passed and the `account` of them was
+    settled; then the day's profile, and live the online table. Returns the summary."""
+    from imago.scoring.predictions import REASON
     from imago.tables import Table
 
-    predictions, profiles = Table(env, spec.name, "predictions"), Table(env, spec.name, "profiles")
-    # Drawn before anything is read: whoever reads later holds the higher fence, so an attempt that slept cannot win.
-    fence = predictions.draw_fence()
-    info, features = _features(env, spec, ds)
-    stored = predictions.partition(ds)
-    with ledger.connect(env).connect() as connection:
-        chosen = choose(connection, spec.name, ds, champion, stored.inputs if stored else None)
-    scorer = load_model(env, chosen)
-    where = {"environment": env.name, "model": spec.name, "table": "features", "partition": ds}
-    try:
-        checks = check_day(spec, scorer, features, where=where, published=info.inputs, version=chosen.version)
-        scored = predict(spec, scorer, features, model_version=chosen.version)
-    except RefusedPartition as refusal:
-        _tell_refused(env, spec, ds, refusal, context)
-        raise
-    inputs = {
-        "champion_id": chosen.id,
-        "champion_choice": champion,
-        "model_version": chosen.version,
-        "artifact_sha256": chosen.artifact_sha256,
-        "features": {"digest": info.digest, "version": info.version},
-        "decision_threshold": spec.decision_threshold,
-        "leaking": chosen.trained_until >= ds,
-    }
-    published = predictions.publish(
-        scored, days=(ds,), key=(spec.entity_key,), fence=fence, context=context, inputs=inputs
+    env, spec, ds = scorer.env, scorer.spec, scorer.assignment.ds
+    inputs: dict[str, Any] = {}
+
+    def settled() -> Iterator[pa.RecordBatch]:
+        yield from rows
+        scorer.settle(account.tally)
+        inputs.update(scorer.inputs(account.tally))
+
+    published = Table(env, spec.name, "predictions").publish_stream(
+        settled(),
+        scorer.schema,
+        ds=ds,
+        key=(spec.entity_key,),
+        fence=scorer.assignment.fence,
+        context=scorer.context,
+        inputs=inputs,
+        optional=(REASON,),
     )
-    reference = _reference(env, spec, chosen, context)
-    profile = Profile.of(
-        profiled_columns(features, spec.feature_names, {name: scored.column(name) for name in scored.column_names}),
-        reference.profile,
-    )
-    profiles.publish(
-        profile.to_table(ds),
-        days=(ds,),
-        key=("column",),
-        fence=fence,
-        context=context,
-        inputs={
-            "reference": reference.identity,
-            "model_version": chosen.version,
-            "predictions": {"digest": published.digests[ds]},
-        },
-    )
-    online = _refresh_online(env, spec, ds, context, champion, chosen, scored, features)
+    _publish_profile(scorer, account, published)
     return {
         "ds": ds,
-        "rows": scored.num_rows,
-        "decisions": _counted(spec, scored),
-        "model_version": chosen.version,
-        "champion_id": chosen.id,
-        "champion_choice": champion,
+        "rows": published.rows,
+        "decisions": account.decisions,
+        "model_version": scorer.champion.version,
+        "champion_id": scorer.champion.id,
+        "champion_choice": scorer.assignment.choice,
         "leaking": inputs["leaking"],
-        "input_checks": checks,
+        "input_checks": account.tally.checks,
+        "bad_rows": inputs["bad_rows"]["reasons"],
+        "unscored": inputs["bad_rows"]["unscored"],
         "changed": ds in published.changed,
         "version": published.version,
         "digest": published.digests[ds],
-        "online": online,
+        "online": _refresh_online(scorer),
     }
 
 
-def explain(env: Environment, spec: ModelSpec, key: str, ds: str) -> dict[str, Any]:
-    """Rebuilds one stored prediction from its provenance alone, and says whether it is equal and what drove it.
-
-    The drivers: by how much the score (of the class that was decided for) would change if a feature had its usual value
-    of the training data.
-    """
-    import pyarrow.compute as pc
-
-    from imago import ledger
-    from imago.answers import told
-    from imago.registry import load_model
-    from imago.scoring.choice import choose
+def _publish_profile(scorer: DayScorer, account: Account, published: Publication) -> None:
     from imago.tables import Table
 
-    table = Table(env, spec.name, "predictions")
-    rows = table.require(ds)
-    row = rows.filter(pc.equal(rows.column(spec.entity_key), key)).to_pylist()
-    stored = table.partition(ds)
-    if not row or stored is None:
-        raise ImagoError(
-            f"no prediction is stored for {key}",
-            environment=env.name,
-            model=spec.name,
-            partition=ds,
-            seen=key,
-            next_step=f"check the key; `imago partitions predictions {spec.name}` lists the scored days",
-        )
-    inputs = stored.inputs
-    with ledger.connect(env).connect() as connection:
-        chosen = choose(connection, spec.name, ds, "as-was", inputs)
-    scorer = load_model(env, chosen)
-    features = Table(env, spec.name, "features").read([ds], version=inputs["features"]["version"])
-    features = features.filter(pc.equal(features.column(spec.entity_key), key))
-    if features.num_rows != 1:
-        raise MissingPartition(
-            "the feature row that this prediction was made from is gone",
-            environment=env.name,
-            model=spec.name,
-            table="features",
-            partition=ds,
-            next_step="the version was vacuumed: score the day again",
-        )
-    again = {name: value[0].as_py() for name, value in told(spec, scorer.predict(features)).items()}
-    return {
-        "key": key,
-        "ds": ds,
-        "stored": row[0],
-        "rebuilt": again["score"],
-        "equal": all(row[0][name] == value for name, value in again.items()),
-        "inputs": inputs,
-        "run_id": stored.run_id,
-        "mode": stored.mode,
-        "code_commit": stored.code_commit,
-        "drivers": _drivers(env, spec, chosen, scorer, features),
-    }
+    assert account.profile is not None  # a day without rows was refused
+    ds = scorer.assignment.ds
+    Table(scorer.env, scorer.spec.name, "profiles").publish(
+        account.profile.to_table(ds),
+        days=(ds,),
+        key=("column",),
+        fence=scorer.assignment.fence,
+        context=scorer.context,
+        inputs={
+            "reference": scorer.reference.identity,
+            "model_version": scorer.champion.version,
+            "predictions": {"digest": published.digests[ds]},
+        },
+    )
 
 
-def _counted(spec: ModelSpec, scored: pa.Table) -> dict[str, int]:
-    """How often each decision was made; empty for a regression, which makes none."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    from imago.answers import decisions_of
-
-    if not decisions_of(spec):
-        return {}
-    counted = pc.value_counts(scored.column("decision").cast(pa.string())).to_pylist()
-    found = {entry["values"]: entry["counts"] for entry in counted}
-    return {name: found.get(name, 0) for name in decisions_of(spec)}
-
-
-def _features(env: Environment, spec: ModelSpec, ds: str) -> tuple[PartitionInfo, pa.Table]:
-    """The day's features, read at the very version that the provenance names."""
-    from imago.tables import Table
-
-    table = Table(env, spec.name, "features")
-    info = table.partition(ds)
-    if info is None:
-        raise MissingPartition(
-            f"the features of {ds} are not published, and no other day stands in for them",
-            environment=env.name,
-            model=spec.name,
-            table="features",
-            partition=ds,
-            next_step="run feature_refresh for that day, then batch_scoring again",
-        )
-    # All columns: what is missing among them is for the champion's contract to say.
-    return info, table.read([ds], version=info.version)
-
-
-def _reference(env: Environment, spec: ModelSpec, chosen: Champion, context: RunContext) -> Any:
-    from imago.jobs import monitoring
-
-    return monitoring.reference_of(env, spec, chosen, context)
-
-
-def _refresh_online(
-    env: Environment,
-    spec: ModelSpec,
-    ds: str,
-    context: RunContext,
-    choice: str,
-    chosen: Champion,
-    scored: Any,
-    features: Any,
-) -> str:
-    if context.mode != "live" or choice != "as-was":
+def _refresh_online(scorer: DayScorer) -> str:
+    if scorer.context.mode != "live" or scorer.assignment.choice != "as-was":
         return "untouched"
     from imago.jobs import serving
 
-    return serving.refresh(env, spec, ds, chosen, scored, features)
-
-
-def _drivers(env: Environment, spec: ModelSpec, chosen: Champion, scorer: Any, row: pa.Table) -> list[dict[str, Any]]:
-    import pyarrow as pa
-
-    from imago.measures import decided
-
-    usual = _reference(env, spec, chosen, RunContext.local()).profile
-    variants = []
-    for name in spec.feature_names:
-        place = row.schema.get_field_index(name)
-        value = pa.array([usual.columns[name].typical]).cast(row.schema.field(name).type)
-        variants.append(row.set_column(place, row.schema.field(name), value))
-    scores = scorer.predict(pa.concat_tables([row, *variants]))
-    if scores.ndim == 2:
-        scores = scores[:, decided(scores)[0]]
-    changes = scores[0] - scores[1:]
-    ranked = sorted(zip(spec.feature_names, changes, strict=True), key=lambda pair: -abs(pair[1]))[:DRIVERS]
-    return [
-        {
-            "feature": name,
-            "value": row.column(name)[0].as_py(),
-            "usual": usual.columns[name].typical,
-            "effect": float(change),
-        }
-        for name, change in ranked
-    ]
-
-
-def _tell_refused(env: Environment, spec: ModelSpec, ds: str, refusal: RefusedPartition, context: RunContext) -> None:
-    from imago import ledger
-    from imago.alerts.outbox import Alert, raise_alert
-
-    with ledger.connect(env).begin() as connection:
-        raise_alert(
-            connection,
-            Alert(
-                model=spec.name,
-                rule="prediction_refused",
-                subject="predictions",
-                title=f"Predictions of {ds} were refused: {refusal.message}",
-                why="Whoever reads predictions finds the day's previous partition, or none.",
-                did="Nothing was published; the run failed.",
-                next_step=refusal.next_step,
-                ds=ds,
-                facts=refusal.facts,
-            ),
-            context,
-        )
+    return serving.refresh(scorer.env, scorer.spec, scorer.assignment.ds, scorer.champion)

@@ -70,9 +70,7 @@ def deploy(env: Environment, spec: ModelSpec, context: RunContext) -> dict[str, 
     }
 
 
-def refresh(
-    env: Environment, spec: ModelSpec, ds: str, champion: Champion, scored: pa.Table, features: pa.Table
-) -> str:
+def refresh(env: Environment, spec: ModelSpec, ds: str, champion: Champion) -> str:
     """Puts a freshly scored day online, when an endpoint is deployed, this champion reigns there and no later day is
     served.
 
@@ -80,6 +78,7 @@ def refresh(
     """
     from imago import ledger
     from imago.ledger import online
+    from imago.tables import Table
 
     with ledger.connect(env).begin() as connection:
         online.lock(connection, spec.name)
@@ -88,14 +87,20 @@ def refresh(
             return "not deployed"
         if now["champion_id"] != champion.id or ds < now["ds"]:
             return "untouched"
-        changed = online.swap(
-            connection, spec.name, champion_id=champion.id or 0, ds=ds, rows=online_rows(spec, scored, features)
-        )
+        predictions, features = Table(env, spec.name, "predictions"), Table(env, spec.name, "features")
+        stored = predictions.partition(ds)
+        if stored is None or stored.inputs["champion_id"] != champion.id:
+            return "untouched"  # a later attempt published the day with another champion, and brings it online
+        scored = predictions.read([ds], version=stored.version)
+        made_of = features.read([ds], version=stored.inputs["features"]["version"])
+        rows = online_rows(spec, scored, made_of)
+        changed = online.swap(connection, spec.name, champion_id=champion.id or 0, ds=ds, rows=rows)
     return "swapped" if changed else "unchanged"
 
 
 def online_rows(spec: ModelSpec, scored: pa.Table, features: pa.Table) -> list[dict[str, Any]]:
-    """The rows of the online table, by key: prediction and the features that it was made from."""
+    """The rows of the online table, by key: prediction and the features that it was made from. A row without a score,
+    which the policy for bad rows leaves, has no answer to give."""
     inputs = {row[spec.entity_key]: row for row in features.to_pylist()}
     return [
         {
@@ -108,14 +113,14 @@ def online_rows(spec: ModelSpec, scored: pa.Table, features: pa.Table) -> list[d
             "features": {name: _json(inputs[row[spec.entity_key]][name]) for name in spec.feature_names},
         }
         for row in scored.to_pylist()
+        if row["score"] is not None
     ]
 
 
 def _newest(env: Environment, spec: ModelSpec, champion: Champion) -> tuple[str, pa.Table, pa.Table]:
     """The newest features day with this champion's scores: the published ones, else made now by the same model."""
     from imago.registry import load_model
-    from imago.scoring.inputs import check_day
-    from imago.scoring.predictions import predict
+    from imago.scoring.whole import predict_day
     from imago.tables import Table
 
     table = Table(env, spec.name, "features")
@@ -140,8 +145,8 @@ def _newest(env: Environment, spec: ModelSpec, champion: Champion) -> tuple[str,
         return newest.ds, predictions.read([newest.ds], version=stored.version), features
     scorer = load_model(env, champion)
     where = {"environment": env.name, "model": spec.name, "table": "features", "partition": newest.ds}
-    check_day(spec, scorer, features, where=where, published=newest.inputs, version=champion.version)
-    return newest.ds, predict(spec, scorer, features, model_version=champion.version), features
+    told = predict_day(spec, scorer, features, where=where, published=newest.inputs, version=champion.version)
+    return newest.ds, told, features
 
 
 def _prove(

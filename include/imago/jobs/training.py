@@ -101,6 +101,7 @@ def fit(
                 "snapshot": frozen.folder,
                 "snapshot_digest": frozen.digest,
                 "contract": frozen.manifest.get("contract"),
+                "categories": fitting.categories(spec, frozen),
                 "seed": spec.training.seed,
                 "code_commit": context.code_commit,
                 "libraries": fitting.libraries(),

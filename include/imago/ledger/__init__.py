@@ -4,6 +4,6 @@ One schema per environment. `migrate(env)` brings it to the newest version; `con
 `search_path` is that schema, after the schema's identity was checked.
 """
 
-from imago.ledger.engine import connect, migrate
+from imago.ledger.engine import connect, migrate, pooled
 
-__all__ = ["connect", "migrate"]
+__all__ = ["connect", "migrate", "pooled"]

@@ -52,6 +52,10 @@ class Champion:
     prev_hash: str = GENESIS
     row_hash: str = ""
 
+    def learned_from(self, ds: str) -> bool:
+        """Whether its training saw that day or a later one: its scores of that day then look better than they are."""
+        return self.trained_until >= ds
+
     def as_dict(self) -> dict[str, Any]:
         return {**asdict(self), "decided_at": self.decided_at.isoformat(), "artifacts": dict(self.artifacts)}
 
@@ -82,6 +86,12 @@ def at(connection: Connection, model: str, ds: str, *, known_at: datetime | None
             f"(`imago champion history --model {model}`)",
         )
     return _champion(row)
+
+
+def effective(rows: Sequence[Champion], ds: str) -> Champion | None:
+    """The same of rows at hand, oldest first: the newest that is effective by `ds`; None when there is none."""
+    parse_day(ds)
+    return next((row for row in reversed(rows) if row.effective_ds <= ds), None)
 
 
 def history(connection: Connection, model: str) -> list[Champion]:

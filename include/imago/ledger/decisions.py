@@ -77,6 +77,13 @@ def get(connection: Connection, decision_id: int) -> dict[str, Any]:
     return dict(row)
 
 
+def of_version(connection: Connection, model: str, version: str) -> dict[str, Any] | None:
+    """The newest decision whose challenger is this version; None when there is none."""
+    query = select(decisions).where(decisions.c.model == model, decisions.c.challenger_version == version)
+    row = connection.execute(query.order_by(decisions.c.id.desc()).limit(1)).mappings().one_or_none()
+    return None if row is None else dict(row)
+
+
 def answer(connection: Connection, recorded: Mapping[str, Any], outcome: Answer, *, by: str, reason: str) -> int:
     """Appends the answer to an `awaiting` decision (as `get` gives it) in the caller's transaction; its id."""
     copied = ("model", "training_ds", "incumbent_id", "challenger_version", "holdout_digest")

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Engine, create_engine, event, inspect, select, text
 from sqlalchemy.exc import OperationalError, ProgrammingError
-from sqlalchemy.pool import NullPool
+from sqlalchemy.pool import NullPool, QueuePool
 
 from imago.environments import Environment
 from imago.errors import EnvironmentMismatch, LedgerUnavailable, SettingsError
@@ -49,6 +52,18 @@ def connect(environment: Environment) -> Engine:
     return engine
 
 
+@contextmanager
+def pooled(environment: Environment, *, size: int = 5) -> Iterator[Engine]:
+    """As `connect`, with connections that are kept until the block ends: for work of many small transactions in several
+    threads of a process that forks nobody meanwhile."""
+    connect(environment)
+    engine = _engine(environment, poolclass=QueuePool, pool_size=size, max_overflow=-1, pool_pre_ping=True)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
 def migrate(environment: Environment, revision: str = "head") -> None:
     """Brings the environment's schema to the newest version (or to `revision`), and writes its identity on first
     use."""
@@ -76,8 +91,8 @@ def migrate(environment: Environment, revision: str = "head") -> None:
     connect(environment)
 
 
-def _engine(environment: Environment) -> Engine:
-    engine = create_engine(environment.ledger_url.get_secret_value(), poolclass=NullPool)
+def _engine(environment: Environment, **pool: Any) -> Engine:
+    engine = create_engine(environment.ledger_url.get_secret_value(), **(pool or {"poolclass": NullPool}))
 
     @event.listens_for(engine, "connect")
     def _use_schema(dbapi_connection, _record) -> None:

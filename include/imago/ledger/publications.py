@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, func, select
@@ -22,8 +23,10 @@ def record(connection: Connection, rows: list[dict[str, Any]]) -> None:
         connection.execute(publications.insert(), rows)
 
 
-def latest(connection: Connection, model: str, table: str, days: Iterable[str] | None = None) -> dict[str, RowMapping]:
-    """The row that last changed each partition, by day; all days when none are named.
+def latest(
+    connection: Connection, model: str, table: str, days: Iterable[str] | None = None, *, until: int | None = None
+) -> dict[str, RowMapping]:
+    """The row that last changed each partition, by day; all days when none are named. `until`: as of this version.
 
     By fence, not by time: an attempt may be overtaken between its commit and its row.
     """
@@ -35,6 +38,8 @@ def latest(connection: Connection, model: str, table: str, days: Iterable[str] |
     )
     if days is not None:
         query = query.where(publications.c.ds.in_(list(days)))
+    if until is not None:
+        query = query.where(publications.c.version <= until)
     return {row["ds"]: row for row in connection.execute(query).mappings()}
 
 
@@ -56,3 +61,13 @@ def history(connection: Connection, model: str, table: str, ds: str) -> list[Row
         .order_by(publications.c.id)
     )
     return list(connection.execute(query).mappings())
+
+
+def days_made_with(connection: Connection, model: str, version: str, *, since: datetime) -> list[str]:
+    """The days whose stored predictions this model version made, if they were published after `since`."""
+    found = latest(connection, model, "predictions")
+    return [
+        ds
+        for ds, row in sorted(found.items())
+        if row["inputs"].get("model_version") == version and row["published_at"] >= since
+    ]

@@ -91,6 +91,40 @@ champions = Table(
     CheckConstraint("action in ('promote', 'rollback')", name="champions_action"),
 )
 
+# Append-only. A `start` row holds what is needed to load the version, its `stop` row the same and the start's number; a
+# shadow stands as long as no row stops it.
+shadows = Table(
+    "shadows",
+    metadata,
+    _id(),
+    Column("model", Text, nullable=False),
+    Column("action", Text, nullable=False),  # start, stop
+    Column("version", Text, nullable=False),
+    Column("run_id", Text, nullable=False),
+    Column("artifact_uri", Text, nullable=False),
+    Column("artifact_sha256", Text, nullable=False),
+    Column("artifact_format", Text, nullable=False),
+    Column("artifacts", JSONB, nullable=False),
+    Column("training_ds", Text, nullable=False),
+    Column("trained_until", Text, nullable=False),
+    Column("effective_ds", Text, nullable=False),  # the first day that it scores
+    Column("decision_id", BigInteger),  # of a shadow that a verdict started
+    Column("started_id", BigInteger),  # of a stop: the row that it stops
+    Column("reason", Text, nullable=False),
+    Column("decided_by", Text, nullable=False),
+    _now("decided_at"),
+    ForeignKeyConstraint(["decision_id"], ["decisions.id"], name="shadows_of_decision"),
+    UniqueConstraint("model", "id", name="shadows_of_model"),
+    ForeignKeyConstraint(["model", "started_id"], ["shadows.model", "shadows.id"], name="shadows_stop_own"),
+    UniqueConstraint("started_id", name="shadows_stop_once"),
+    CheckConstraint("started_id < id", name="shadows_stop_later"),
+    CheckConstraint(
+        "(action = 'start' and started_id is null) or (action = 'stop' and started_id is not null)",
+        name="shadows_action",
+    ),
+)
+Index("shadows_by_model", shadows.c.model, shadows.c.id)
+
 publications = Table(
     "publications",
     metadata,
@@ -142,9 +176,13 @@ incidents = Table(
     _now("updated_at"),
     Column("resolved_at", DateTime(timezone=True)),
     Column("count", Integer, nullable=False),
-    Column("channel", Text),
+    Column("channel", Text),  # the server's own name of where the thread lies
     Column("thread_ts", Text),
     Column("worst", JSONB),
+    Column("address", Text),  # where the thread lies, as the settings name it
+    Column("told_at", DateTime(timezone=True)),  # when the head was last written
+    Column("escalations", Integer, nullable=False, server_default="0"),  # how often it was told that it lasts
+    Column("picture", Text),  # the file in the head, where its server keeps files
 )
 Index("incidents_one_open", incidents.c.dedup_key, unique=True, postgresql_where=incidents.c.status == "open")
 
@@ -164,7 +202,7 @@ alerts = Table(
     Column("ds", Text),
     Column("run_id", Text, nullable=False),
     _now("created_at"),
-    Column("status", Text, nullable=False),  # pending, delivered, digest, digested
+    Column("status", Text, nullable=False),  # pending, delivered, muted, digest, digested
     Column("attempts", Integer, nullable=False, server_default="0"),
     _now("not_before"),
     Column("delivered_at", DateTime(timezone=True)),
@@ -172,6 +210,77 @@ alerts = Table(
     Column("message_id", Uuid, nullable=False, server_default=func.gen_random_uuid()),
 )
 Index("alerts_to_deliver", alerts.c.status, alerts.c.not_before)
+
+# No call to an address before `free_at`: its pace, what its server asked for, the end of a call that may be under way.
+channels = Table(
+    "channels",
+    metadata,
+    Column("address", Text, primary_key=True),
+    Column("free_at", DateTime(timezone=True), nullable=False),
+    Column("failures", Integer, nullable=False, server_default="0"),  # in a row
+    Column("last_error", Text),
+)
+
+# What was posted, and when. A rewritten head is no message: it disturbs nobody.
+messages = Table(
+    "messages",
+    metadata,
+    _id(),
+    Column("incident_id", BigInteger, ForeignKey(incidents.c.id), nullable=False),
+    Column("dedup_key", Text, nullable=False),
+    Column("message_id", Uuid, nullable=False),
+    Column("address", Text, nullable=False),
+    _now("posted_at"),
+)
+Index("messages_by_key", messages.c.dedup_key, messages.c.posted_at)
+
+# Append-only: the newest row of a problem says how it stands.
+silences = Table(
+    "silences",
+    metadata,
+    _id(),
+    Column("incident_id", BigInteger, ForeignKey(incidents.c.id), nullable=False),
+    Column("dedup_key", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("until", DateTime(timezone=True)),
+    Column("by_name", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    _now("created_at"),
+    CheckConstraint("action in ('mute', 'acknowledge', 'lift')", name="silences_action"),
+    CheckConstraint("(action = 'lift') = (until is null)", name="silences_end"),
+)
+Index("silences_by_key", silences.c.dedup_key, silences.c.id)
+
+# Attempts that failed and could say why, before they are tried again. One that is missing here was killed.
+failed_attempts = Table(
+    "failed_attempts",
+    metadata,
+    Column("run_id", Text, primary_key=True),
+    Column("task_id", Text, primary_key=True),
+    Column("map_index", Integer, primary_key=True),
+    Column("try_number", Integer, primary_key=True),
+    Column("error", Text, nullable=False),
+    _now("failed_at"),
+)
+
+# The watchdog's first look at a model: what fell due before was nobody's duty yet.
+watched = Table(
+    "watched",
+    metadata,
+    Column("model", Text, primary_key=True),
+    Column("since", DateTime(timezone=True), nullable=False),
+)
+
+# What an alert says is at stake, known without reading a table of data.
+worth = Table(
+    "worth",
+    metadata,
+    Column("model", Text, primary_key=True),
+    Column("ds", Text, primary_key=True),
+    Column("decisions", BigInteger, nullable=False),
+    Column("value", Double),
+    Column("unit", Text),
+)
 
 digests = Table(
     "digests",
@@ -182,6 +291,23 @@ digests = Table(
     Column("to_publication", BigInteger, nullable=False),
     Column("alert_id", BigInteger, ForeignKey(alerts.c.id)),
     _now("created_at"),
+)
+
+# Why a drift did or did not start a training. Append-only: a day is decided once.
+retrainings = Table(
+    "retrainings",
+    metadata,
+    _id(),
+    Column("model", Text, nullable=False),
+    Column("ds", Text, nullable=False),  # the day whose drift asked for it
+    Column("training_ds", Text, nullable=False),  # the last closed day: the training's partition
+    Column("reference", Text, nullable=False),  # the drifting champion's artifact
+    Column("outcome", Text, nullable=False),  # triggered, cooling, exhausted, superseded, broken
+    Column("reason", Text, nullable=False),
+    Column("drift", JSONB, nullable=False),
+    Column("run_id", Text, nullable=False),
+    _now("decided_at"),
+    UniqueConstraint("model", "ds", name="retrainings_once_a_day"),
 )
 
 online_scores = Table(

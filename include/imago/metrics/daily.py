@@ -30,9 +30,10 @@ METRICS_SCHEMA = pa.schema(
 
 
 def matured(spec: ModelSpec, predictions: pa.Table, outcomes: pa.Table) -> pa.Table:
-    """Predictions with the label that came for them, ordered by day and key. Rows whose label never came are left
-    out.
+    """Predictions with the label that came for them, ordered by day and key. Rows whose label never came are left out,
+    and so are those that got no score.
     """
+    predictions = predictions.filter(pc.is_valid(predictions.column("score")))
     label = outcomes.select(["ds", spec.entity_key, spec.label]).filter(pc.is_valid(outcomes.column(spec.label)))
     joined = predictions.join(label, keys=["ds", spec.entity_key], join_type="inner")
     return joined.sort_by([("ds", "ascending"), (spec.entity_key, "ascending")]).combine_chunks()

@@ -1,61 +1,64 @@
-"""Is this drift? A pure judgement: profiles and thresholds in, findings out.
+"""Is this drift? A pure judgement: profiles, the champion's reference and the spec in, findings out.
 
-Shape measures (PSI, Jensen-Shannon, the shift of the mean score) are taken over a window of days that ends with the
-judged day: one day of 900 flights
-is one weather, not a trend. PSI is taken over the day alone too (`psi_day`), against bounds that know how much single
-days of the
-training differed: a unit that changed overnight should not wait for a week to fill. What breaks at once is judged on
-the day alone: missing values, unseen categories, the number of rows.
+A finding is one measure of one column over one window (see `series`). It alarms when the effect is large enough for a
+person (the spec's smallest effects, larger for a feature that the model hardly needs), larger than what the model's own
+past shows at this sample size (see `noise`), and still there in the next window. A week or a month counts at most twice
+what its own end shows (of PSI; the root of that for the others), so that what is over does not alarm for four weeks.
+What breaks at once (missing and unseen values, the number of rows) is judged on the day alone and told on the day.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
-from typing import Literal, SupportsFloat, get_args
+from typing import Literal, get_args
 
 import numpy as np
 
-from imago.monitoring import divergence
-from imago.monitoring.profiles import DECISION, SCORE, ColumnProfile, Profile
-from imago.monitoring.reference import Reference, bins_of
+from imago.days import shift
+from imago.monitoring import noise, series
+from imago.monitoring.profiles import DECISION, SCORE, Profile
+from imago.monitoring.reference import Reference
+from imago.monitoring.series import LENGTHS, POWERS, RISES, ROWS, WEEKS, Window
 from imago.specs import Drift
 
 Level = Literal["ok", "warning", "critical"]
 Concern = Literal["predictions", "inputs", "missing_values", "volume"]
 CONCERNS: tuple[Concern, ...] = get_args(Concern)
 
-MARGIN = 1.5  # a critical value is half as much again beyond the farthest that the training data itself went
-VOLUME_WARNING, VOLUME_CRITICAL = 0.35, 0.60  # relative distance from the weekday's median
-MEAN_WARNING, MEAN_CRITICAL = 0.35, 0.70  # in standard deviations of the training score
-RATE_WARNING, RATE_CRITICAL = 0.05, 0.10  # absolute change of the share of a decision
-MISSING_CRITICAL = 0.5  # half of a column's values gone
-
-ROWS = "rows"  # the `column` of findings about the partition as a whole
+UNNEEDED = 1.5  # times the smallest effect, for a feature that the model does not need at all
+END_OF: dict[Window, Window] = {"week": "day", "month": "week"}  # what a longer window shows of its own end
+GAP = 7  # days without a profile after which a window no longer follows the one before
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One column, one measure. `excess` = value over the critical threshold: findings of different measures are
-    ranked by it.
-    """
+    """One column, one measure, one window. `lasting` is what of the value is confirmed: the smallest of the windows
+    that have to, as far as the window's own end still shows it; None where one of them is not there. `weight` is how
+    much the model needs the column."""
 
     column: str
     measure: str
+    window: Window
     value: float
-    threshold_warning: float
-    threshold_critical: float
+    lasting: float | None
+    threshold: float
+    weight: float = 1.0
 
     @property
     def level(self) -> Level:
-        if self.value >= self.threshold_critical:
+        if self.lasting is not None and self.lasting >= self.threshold:
             return "critical"
-        return "warning" if self.value >= self.threshold_warning else "ok"
+        return "warning" if self.value >= self.threshold else "ok"
 
     @property
     def excess(self) -> float:
-        return self.value / self.threshold_critical
+        return self.value / self.threshold
+
+    @property
+    def rank(self) -> tuple[float, str, str, str]:
+        """Sorts findings: the farthest beyond its threshold first, what the model needs before what it does not."""
+        return -self.excess * (0.25 + 0.75 * self.weight), self.column, self.measure, self.window
 
     @property
     def concern(self) -> Concern:
@@ -63,63 +66,67 @@ class Finding:
             return "volume"
         if self.column in (SCORE, DECISION):
             return "predictions"
-        return "missing_values" if self.measure in ("missing_rise", "unseen_rise") else "inputs"
+        return "missing_values" if self.measure in RISES else "inputs"
 
 
-def judge(
-    *, ds: str, day: Profile, window: Profile, window_days: int, reference: Reference, thresholds: Drift
-) -> tuple[Finding, ...]:
-    """All findings of one day, in a fixed order. `window` is the merge of `window_days` days up to and with `ds`."""
+def judge(ds: str, profiles: Mapping[str, Profile], reference: Reference, drift: Drift) -> tuple[Finding, ...]:
+    """All findings of one day, in a fixed order. `profiles` are those of the days that `looked_at` names, as far as
+    there are any; later ones play no part."""
+    held = {day: profile for day, profile in profiles.items() if day <= ds}
+    days = series.calendar(sorted(held), ds)
+    columns = series.stack(held, days, reference.profile)
+    rare = noise.rare_of(drift.false_alerts_per_quarter, sum(map(len, reference.past.values())))
     findings: list[Finding] = []
 
-    def found(column: str, measure: str, value: SupportsFloat, warning: float, critical: float, *, days: int) -> None:
-        own = reference.limit(column, measure.removesuffix("_day"), days)
-        findings.append(
-            Finding(column, measure, round(float(value), 6), max(warning, own), max(critical, own * MARGIN))
-        )
+    def found(column: str, window: Window, measure: str, values: np.ndarray, end: np.ndarray, rows: float) -> None:
+        if np.isnan(values[-1]):
+            return
+        confirm = 1 if measure in RISES else drift.confirm
+        lasting = _lasting(values, confirm)
+        if lasting is not None and np.isfinite(end[-1]):
+            lasting = min(lasting, round(2 ** POWERS[measure] * float(end[-1]), 6))
+        weight = reference.weight(column)
+        asked = drift.bounds.get(column, {}).get(measure)
+        if asked is None:
+            own = reference.noise(column, window, measure, confirm)
+            least = getattr(drift, measure) * (UNNEEDED - (UNNEEDED - 1) * weight)
+            asked = max(least, own.bound(rare, rows, POWERS[measure]) if own else 0.0)
+        value = round(float(values[-1]), 6)
+        findings.append(Finding(column, measure, window, value, lasting, float(f"{asked:.6g}"), round(weight, 4)))
 
-    for name in sorted(reference.profile.columns):
-        trained, today, recent = reference.profile.columns[name], day.columns[name], window.columns[name]
-        if name == DECISION:
-            # Of yes and no both move by the same; of several classes the one that moved most speaks.
-            shift = max(abs((recent.share(one) or 0.0) - (trained.share(one) or 0.0)) for one in trained.categories)
-            found(name, "rate_shift", shift, RATE_WARNING, RATE_CRITICAL, days=window_days)
-            continue
-        before, now = (bins_of(trained, np.array(side.counts), side.unseen) for side in (trained, recent))
-        psi, distance = divergence.psi(before, now), divergence.jensen_shannon(before, now)
-        psi_bounds = (thresholds.psi_warning, thresholds.psi_critical)
-        js_bounds = (thresholds.js_warning, thresholds.js_critical)
-        if name in thresholds.seasonal:
-            psi_bounds = thresholds.seasonal[name]
-            js_bounds = divergence.js_of_psi(psi_bounds[0]), divergence.js_of_psi(psi_bounds[1])
-        found(name, "psi", psi, *psi_bounds, days=window_days)
-        found(name, "jensen_shannon", distance, *js_bounds, days=window_days)
-        alone = bins_of(trained, np.array(today.counts), today.unseen)
-        found(name, "psi_day", divergence.psi(before, alone), *psi_bounds, days=1)
-        if name == SCORE:
-            found(name, "mean_shift", _mean_shift(trained, recent), MEAN_WARNING, MEAN_CRITICAL, days=window_days)
-        for measure, rise in (
-            ("missing_rise", today.missing_rate - trained.missing_rate),
-            ("unseen_rise", today.unseen_rate - trained.unseen_rate),
-        ):
-            found(name, measure, max(rise, 0.0), thresholds.missing_rise, MISSING_CRITICAL, days=1)
-    usual = reference.weekday_rows[date.fromisoformat(ds).weekday()]
-    change = abs(day.rows / usual - 1.0) if usual else 0.0
-    findings.append(Finding(ROWS, "volume", round(change, 6), VOLUME_WARNING, VOLUME_CRITICAL))
+    shown = GAP * (drift.confirm - 1) + 1
+    for name in sorted(columns):
+        sizes = {window: float(columns[name].over(window).rows[-1]) for window in LENGTHS}
+        measures = series.measured(name, columns[name], shown)
+        for (window, measure), values in measures.items():
+            end = measures[END_OF.get(window, window), measure]
+            found(name, window, measure, values, end, sizes[window])
+    rows = next(iter(columns.values())).rows
+    values = series.volume(rows, days, reference.weekday_rows)
+    found(ROWS, "day", "volume", values, values, float(rows[-1]))
     return tuple(findings)
 
 
-def _mean_shift(trained: ColumnProfile, recent: ColumnProfile) -> float:
-    if trained.mean is None or recent.mean is None:
-        return 0.0
-    return abs(recent.mean - trained.mean) / (trained.deviation or 1.0)
+def looked_at(published: Iterable[str], ds: str, confirm: int) -> tuple[str, ...]:
+    """The days among `published` that a judgement of `ds` looks at: the four weeks before each window that confirms."""
+    known = sorted(day for day in set(published) if day <= ds)
+    first = known[-confirm:][0]
+    oldest = shift(max(first, shift(ds, -GAP * (confirm - 1))), -7 * WEEKS)
+    return tuple(day for day in known if day >= oldest)
+
+
+def _lasting(values: np.ndarray, confirm: int) -> float | None:
+    """The smallest of the last so many values that are there; None where they are too few, or too far apart."""
+    there = np.flatnonzero(np.isfinite(values))[-confirm:]
+    if len(there) < confirm or there[0] < len(values) - 1 - GAP * (confirm - 1):
+        return None
+    return round(float(values[there].min()), 6)
 
 
 @dataclass(frozen=True)
 class Verdict:
     """What a day's findings come to for one concern: `worst` are those that alarm, the farthest beyond its threshold
-    first.
-    """
+    first."""
 
     concern: Concern
     worst: tuple[Finding, ...]
@@ -128,17 +135,23 @@ class Verdict:
     def fired(self) -> bool:
         return bool(self.worst)
 
+    @property
+    def columns(self) -> list[str]:
+        """Each column once, the worst first."""
+        return list(dict.fromkeys(finding.column for finding in self.worst))
+
 
 def verdicts(findings: Sequence[Finding]) -> tuple[Verdict, ...]:
-    """One verdict a concern, so that thirty drifting columns are one alert and not thirty.
-
-    Values that vanish alarm from their first threshold on; everything else alarms at the critical one, and its
-    warnings are drawn on the dashboard.
-    """
-    result = []
-    for concern in CONCERNS:
-        alarming = ("warning", "critical") if concern == "missing_values" else ("critical",)
-        worst = [finding for finding in findings if finding.concern == concern and finding.level in alarming]
-        worst.sort(key=lambda finding: (-finding.excess, finding.column, finding.measure))
-        result.append(Verdict(concern, tuple(worst)))
-    return tuple(result)
+    """One verdict a concern, so that thirty drifting columns are one alert and not thirty."""
+    return tuple(
+        Verdict(
+            concern,
+            tuple(
+                sorted(
+                    (one for one in findings if one.concern == concern and one.level == "critical"),
+                    key=lambda finding: finding.rank,
+                )
+            ),
+        )
+        for concern in CONCERNS
+    )

@@ -1,87 +1,96 @@
-"""Profiles: what a day looked like, small enough to keep for ever and mergeable by addition.
+"""Profiles: what a batch of rows looked like, small enough to keep for ever and mergeable by addition.
 
-A profile holds a histogram for each column. Its edges (or category names) are frozen when the champion is trained,
-so that any two days under one champion can be added together and compared with the training data without going back
-to rows:
+A profile holds a histogram for each column. Its edges (or category names) are frozen when the champion is trained
+(see `bins`), so that any batches under one champion can be added together and compared with the training data without
+going back to rows:
 
-    bins = freeze(columns, kinds)                     # once per champion
-    monday = Profile.of(columns_of_monday, bins)
-    week = Profile.merge([monday, tuesday, ...])
+    frozen = freeze(columns, kinds)                            # once per champion
+    parts = [Profile.of(batch, frozen) for batch in batches]   # while scoring
+    day = Profile.merge(parts)
+    week = Profile.merge([day, ...])
 
-`columns` is a mapping of name to numpy-convertible values. Sizes: about 130 counts a numeric column, at most 100
-names a categorical one.
+The result is the same whatever the batches and their order: counts are integers, and sums are taken over values that
+were rounded to a grid of a power of two, which makes every partial sum exact.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-Kind = Literal["numeric", "categorical"]
+Kind = Literal["numeric", "discrete", "categorical"]
 
 SCORE = "prediction.score"  # a dot keeps them apart from features, whose names are dbt columns
 DECISION = "prediction.decision"
-QUANTILE_EDGES = 64
-UNIFORM_EDGES = 64
-FEW_VALUES = 64  # a numeric column with at most this many distinct values gets one bin per value
-MAX_CATEGORIES = 100
+CHUNK = 1 << 14  # rows that are sorted at once: they and their copies fit into a processor's cache
+FAR = 2.0**16  # spans beyond the centre at which a value counts no further in the sums
 
+# The edges are not stored with each day: they stand in the champion's reference, which the partition's inputs name.
 PROFILE_SCHEMA = pa.schema(
     [
         pa.field("ds", pa.string()),
         pa.field("column", pa.string()),
         pa.field("kind", pa.string()),
-        pa.field("edges", pa.list_(pa.float64())),
-        pa.field("categories", pa.list_(pa.string())),
         pa.field("counts", pa.list_(pa.int64())),
         pa.field("missing", pa.int64()),
         pa.field("unseen", pa.int64()),
         pa.field("rows", pa.int64()),
         pa.field("total", pa.float64()),
         pa.field("squares", pa.float64()),
+        pa.field("low", pa.float64()),
+        pa.field("high", pa.float64()),
     ]
 )
 
 
 @dataclass(frozen=True)
 class ColumnProfile:
-    """One column of one or more days.
+    """One column of one or more batches.
 
-    `edges` has one element less than `counts`: the first and the last bin are open. `unseen` counts categories that the
-    reference does not name, and infinite numbers. `total` and `squares` are the sums of the finite values and of their
-    squares, for means and deviations. `rows` = sum(counts) + missing + unseen.
+    `edges` has one element less than `counts`: the first and the last bin are open. A `discrete` column has few values,
+    and a bin for each. `unseen` counts categories that the reference does not name, and infinite numbers. `total` and
+    `squares` are the sums of the finite values' distances from `centre`, and of their squares; `low` and `high` the
+    smallest and the largest of them. `rows` = sum(counts) + missing + unseen.
     """
 
     kind: Kind
     edges: tuple[float, ...]
     categories: tuple[str, ...]
     counts: tuple[int, ...]
-    missing: int
-    unseen: int
-    rows: int
-    total: float
-    squares: float
+    missing: int = 0
+    unseen: int = 0
+    rows: int = 0
+    total: float = 0.0
+    squares: float = 0.0
+    low: float | None = None
+    high: float | None = None
 
     @property
     def known(self) -> int:
-        return sum(self.counts)
+        return self.rows - self.missing - self.unseen
+
+    @property
+    def centre(self) -> float:
+        return self.edges[len(self.edges) // 2] if self.edges else 0.0
 
     @property
     def mean(self) -> float | None:
-        return self.total / self.known if self.kind == "numeric" and self.known else None
+        return self.centre + self.total / self.known if self.kind != "categorical" and self.known else None
 
     @property
     def deviation(self) -> float | None:
         """Population standard deviation of the finite values."""
-        if self.kind != "numeric" or not self.known:
+        if self.kind == "categorical" or not self.known:
             return None
-        mean = self.total / self.known
-        return float(max(self.squares / self.known - mean * mean, 0.0) ** 0.5)
+        away = self.total / self.known
+        return float(max(self.squares / self.known - away * away, 0.0) ** 0.5)
 
     @property
     def missing_rate(self) -> float:
@@ -104,31 +113,27 @@ class ColumnProfile:
         middle = int(np.searchsorted(np.cumsum(counts), self.known / 2))
         return self.edges[min(middle, len(self.edges) - 1)]
 
+    @cached_property
+    def bins(self) -> tuple[Any, ...]:
+        """What rows are counted into: numbers as (edges, grid of the sums, grid of the squares, farthest distance),
+        names as the array to look them up in."""
+        if self.kind == "categorical":
+            return (pa.array(self.categories, pa.string()),)
+        edges = np.asarray(self.edges, dtype=np.float64)
+        span = float(edges[-1] - edges[0]) if len(edges) > 1 else abs(self.centre) or 1.0
+        power = math.floor(math.log2(span))
+        return edges, 2.0 ** (power - 24), 2.0 ** (power - 14), span * FAR
+
     def share(self, category: str) -> float | None:
         """The share of rows in that category; None without rows."""
         if not self.rows or category not in self.categories:
             return None
         return self.counts[self.categories.index(category)] / self.rows
 
-    def plus(self, other: ColumnProfile) -> ColumnProfile:
-        if (self.kind, self.edges, self.categories) != (other.kind, other.edges, other.categories):
-            raise ValueError("profiles with different frozen edges cannot be added: they belong to different champions")
-        return ColumnProfile(
-            kind=self.kind,
-            edges=self.edges,
-            categories=self.categories,
-            counts=tuple(a + b for a, b in zip(self.counts, other.counts, strict=True)),
-            missing=self.missing + other.missing,
-            unseen=self.unseen + other.unseen,
-            rows=self.rows + other.rows,
-            total=_rounded(self.total + other.total),
-            squares=_rounded(self.squares + other.squares),
-        )
-
 
 @dataclass(frozen=True)
 class Profile:
-    """The profiles of all columns of one day, or of the days that were merged."""
+    """The profiles of all columns of one batch, or of the batches that were merged."""
 
     columns: Mapping[str, ColumnProfile]
 
@@ -142,124 +147,173 @@ class Profile:
         absent = sorted(set(reference.columns) - set(columns))
         if absent:
             raise KeyError(f"columns {absent} are in the reference profile and not in the data")
-        return cls({name: _count(columns[name], frozen) for name, frozen in reference.columns.items()})
+        return cls(
+            {
+                name: (_names if frozen.kind == "categorical" else _numbers)(columns[name], frozen)
+                for name, frozen in reference.columns.items()
+            }
+        )
 
     @classmethod
     def merge(cls, profiles: Iterable[Profile]) -> Profile:
-        """Adds profiles with the same frozen edges, e.g. seven days into a week."""
+        """Adds profiles with the same frozen edges, e.g. the batches of a day, or seven days into a week."""
         parts = list(profiles)
         if not parts:
             raise ValueError("there is no profile to merge")
-        merged = dict(parts[0].columns)
-        for part in parts[1:]:
-            if part.columns.keys() != merged.keys():
-                raise ValueError("profiles with different columns cannot be added: they belong to different champions")
-            merged = {name: column.plus(part.columns[name]) for name, column in merged.items()}
-        return cls(merged)
+        if any(part.columns.keys() != parts[0].columns.keys() for part in parts):
+            raise ValueError("profiles with different columns cannot be added: they belong to different champions")
+        return cls({name: _added([part.columns[name] for part in parts]) for name in parts[0].columns})
 
     def to_table(self, ds: str) -> pa.Table:
+        """The rows of one day, one a column, without the frozen edges and names."""
         rows = [
             {
                 "ds": ds,
                 "column": name,
                 "kind": column.kind,
-                "edges": list(column.edges),
-                "categories": list(column.categories),
-                "counts": list(column.counts),
+                "counts": column.counts,
                 "missing": column.missing,
                 "unseen": column.unseen,
                 "rows": column.rows,
                 "total": column.total,
                 "squares": column.squares,
+                "low": column.low,
+                "high": column.high,
             }
             for name, column in sorted(self.columns.items())
         ]
         return pa.Table.from_pylist(rows, schema=PROFILE_SCHEMA)
 
     @classmethod
-    def from_table(cls, table: pa.Table) -> Profile:
-        """The inverse of `to_table`, for the rows of one day."""
-        return cls({row["column"]: _column_from(row) for row in table.to_pylist()})
+    def from_table(cls, table: pa.Table, reference: Profile) -> Profile:
+        """The inverse of `to_table`, for the rows of one day that was counted into the reference's bins."""
+        stored = {row.pop("column"): row for row in table.to_pylist()}
+        columns = {}
+        for name, frozen in reference.columns.items():
+            row = stored[name]
+            if (row["kind"], len(row["counts"])) != (frozen.kind, len(frozen.counts)):
+                raise ValueError(f"{name}: the profile was counted into other bins than the reference has")
+            columns[name] = replace(
+                frozen,
+                counts=tuple(row["counts"]),
+                missing=row["missing"],
+                unseen=row["unseen"],
+                rows=row["rows"],
+                total=row["total"],
+                squares=row["squares"],
+                low=row["low"],
+                high=row["high"],
+            )
+        return cls(columns)
 
     def to_dict(self) -> dict[str, Any]:
+        """All of it, edges and names too, as plain JSON."""
         return {
-            row["column"]: {key: row[key] for key in row if key not in ("ds", "column")}
-            for row in self.to_table("").to_pylist()
+            name: {key: list(value) if isinstance(value, tuple) else value for key, value in _fields(column).items()}
+            for name, column in sorted(self.columns.items())
         }
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Mapping[str, Any]]) -> Profile:
-        return cls({name: _column_from(row) for name, row in stored.items()})
+        columns = {}
+        for name, row in stored.items():
+            fields: dict[str, Any] = {
+                key: tuple(given) if isinstance(given, list) else given for key, given in row.items()
+            }
+            columns[name] = ColumnProfile(**fields)
+        return cls(columns)
 
 
-def freeze(columns: Mapping[str, object], kinds: Mapping[str, Kind]) -> Profile:
-    """The bins of each column, with nothing counted yet, chosen from the champion's training data.
-
-    Numeric: one bin a value when there are few; else edges at the quantiles (fine where the data are) and evenly
-    between the
-    0.1% and 99.9% quantile (fine where the data are not). Categorical: the most frequent names, ties by name.
-    """
-    return Profile({name: _freeze(columns[name], kind) for name, kind in kinds.items()})
+def _fields(column: ColumnProfile) -> dict[str, Any]:
+    return {name: getattr(column, name) for name in ColumnProfile.__dataclass_fields__}
 
 
-def _freeze(values: object, kind: Kind) -> ColumnProfile:
-    if kind == "categorical":
-        counted = pc.value_counts(_strings(values).drop_null()).to_pylist()
-        ordered = sorted(counted, key=lambda entry: (-entry["counts"], entry["values"]))[:MAX_CATEGORIES]
-        names = tuple(sorted(entry["values"] for entry in ordered))
-        return ColumnProfile("categorical", (), names, (0,) * len(names), 0, 0, 0, 0.0, 0.0)
-    numbers = _numbers(values)
-    finite = numbers[np.isfinite(numbers)]
-    distinct = np.unique(finite)
-    if len(distinct) <= FEW_VALUES:
-        edges = (distinct[1:] + distinct[:-1]) / 2
-    else:
-        quantiles = np.quantile(finite, np.linspace(0, 1, QUANTILE_EDGES + 1)[1:-1])
-        low, high = np.quantile(finite, [0.001, 0.999])
-        edges = np.unique(np.concatenate([quantiles, np.linspace(low, high, UNIFORM_EDGES)]))
-    return ColumnProfile(
-        "numeric", tuple(float(edge) for edge in edges), (), (0,) * (len(edges) + 1), 0, 0, 0, 0.0, 0.0
+def _added(parts: Sequence[ColumnProfile]) -> ColumnProfile:
+    first = parts[0]
+    if any((part.kind, part.edges, part.categories) != (first.kind, first.edges, first.categories) for part in parts):
+        raise ValueError("profiles with different frozen edges cannot be added: they belong to different champions")
+    return replace(
+        first,
+        counts=tuple(np.array([part.counts for part in parts], dtype=np.int64).sum(axis=0).tolist()),
+        missing=sum(part.missing for part in parts),
+        unseen=sum(part.unseen for part in parts),
+        rows=sum(part.rows for part in parts),
+        total=math.fsum(part.total for part in parts),
+        squares=math.fsum(part.squares for part in parts),
+        low=min((part.low for part in parts if part.low is not None), default=None),
+        high=max((part.high for part in parts if part.high is not None), default=None),
     )
 
 
-def _count(values: object, frozen: ColumnProfile) -> ColumnProfile:
-    if frozen.kind == "categorical":
-        column = _strings(values)
-        positions = pc.index_in(column, value_set=pa.array(frozen.categories, pa.string()))
-        missing = column.null_count
-        known = positions.drop_null().to_numpy(zero_copy_only=False).astype(np.int64)
-        counts = np.bincount(known, minlength=len(frozen.categories))
-        unseen, total, squares = len(column) - missing - len(known), 0.0, 0.0
-        rows = len(column)
-    else:
-        numbers = _numbers(values)
-        rows, missing = len(numbers), int(np.isnan(numbers).sum())
-        finite = numbers[np.isfinite(numbers)]
-        unseen = rows - missing - len(finite)
-        places = np.searchsorted(np.asarray(frozen.edges, dtype=np.float64), finite, side="right")
-        counts = np.bincount(places, minlength=len(frozen.edges) + 1)
-        total, squares = _rounded(float(finite.sum())), _rounded(float((finite * finite).sum()))
-    return ColumnProfile(
-        kind=frozen.kind,
-        edges=frozen.edges,
-        categories=frozen.categories,
-        counts=tuple(int(count) for count in counts),
+# --- counting -----------------------------------------------------------------------------------------------------
+
+
+def _numbers(values: Any, frozen: ColumnProfile) -> ColumnProfile:
+    edges, grid, coarse, far = frozen.bins
+    below = np.zeros(len(edges), dtype=np.int64)  # known values below each edge
+    rows = known = missing = 0
+    total = squares = 0.0
+    low, high = math.inf, -math.inf
+    for part in _chunks(values):
+        # Sorting a chunk and looking up the edges in it is several times quicker than looking up each value.
+        ordered = np.sort(part)  # NaN comes last
+        rows += len(ordered)
+        missing += int(np.isnan(part).sum())
+        first, last = np.searchsorted(ordered, [-np.inf, np.nextafter(np.inf, 0)], side="right")
+        finite = ordered[first:last]
+        if not len(finite):
+            continue
+        known += len(finite)
+        below += np.searchsorted(finite, edges, side="left")
+        low, high = min(low, float(finite[0])), max(high, float(finite[-1]))
+        away = finite - frozen.centre
+        if away[0] < -far or away[-1] > far:
+            np.clip(away, -far, far, out=away)
+        total += float(np.rint(away * (1 / grid)).sum() * grid)
+        rounded = np.rint(away * (1 / coarse))
+        np.multiply(rounded, rounded, out=rounded)  # not np.dot: its threads wait for one another on a busy machine
+        squares += float(rounded.sum() * coarse * coarse)
+    counts = np.diff(below, prepend=0, append=known) if len(edges) else np.array([known])
+    return replace(
+        frozen,
+        counts=tuple(counts.tolist()),
         missing=missing,
-        unseen=unseen,
+        unseen=rows - missing - known,
         rows=rows,
         total=total,
         squares=squares,
+        low=low if known else None,
+        high=high if known else None,
     )
 
 
-def _numbers(values: Any) -> np.ndarray:
+def _names(values: Any, frozen: ColumnProfile) -> ColumnProfile:
+    column = strings(values)
+    found = pc.value_counts(column)
+    places = pc.index_in(found.field("values"), value_set=frozen.bins[0], skip_nulls=True)
+    known = places.is_valid().to_numpy(zero_copy_only=False)
+    often = found.field("counts").to_numpy()
+    counts = np.zeros(len(frozen.categories), dtype=np.int64)
+    counts[places.drop_null().to_numpy()] = often[known]
+    missing = column.null_count
+    return replace(
+        frozen,
+        counts=tuple(counts.tolist()),
+        missing=missing,
+        unseen=len(column) - missing - int(counts.sum()),
+        rows=len(column),
+    )
+
+
+def numbers(values: Any) -> np.ndarray:
     """As float64 with missing as NaN."""
     if isinstance(values, pa.Array | pa.ChunkedArray):
         return np.asarray(values.cast(pa.float64()), dtype=np.float64)
     return np.asarray(values, dtype=np.float64)
 
 
-def _strings(values: Any) -> pa.Array:
+def strings(values: Any) -> pa.Array:
+    """As one array of text."""
     column = values if isinstance(values, pa.Array | pa.ChunkedArray) else pa.array(values)
     if isinstance(column, pa.ChunkedArray):
         column = column.combine_chunks()
@@ -268,22 +322,7 @@ def _strings(values: Any) -> pa.Array:
     return column.cast(pa.string())
 
 
-def _rounded(value: float) -> float:
-    """Ten significant digits: a sum's last bits depend on the processor's vector width, and a profile's digest must
-    not.
-    """
-    return float(f"{value:.10g}")
-
-
-def _column_from(row: Mapping[str, Any]) -> ColumnProfile:
-    return ColumnProfile(
-        kind=row["kind"],
-        edges=tuple(row["edges"] or ()),
-        categories=tuple(row["categories"] or ()),
-        counts=tuple(row["counts"] or ()),
-        missing=row["missing"],
-        unseen=row["unseen"],
-        rows=row["rows"],
-        total=row["total"],
-        squares=row["squares"],
-    )
+def _chunks(values: Any) -> Iterator[np.ndarray]:
+    column = numbers(values)
+    for start in range(0, len(column), CHUNK):
+        yield column[start : start + CHUNK]

@@ -1,50 +1,66 @@
-"""The champion's reference: its training data as a profile, and how much that data varied from week to week.
+"""The champion's reference: what it was trained on as a profile, and how much its own past varied.
 
 The second half is what keeps the channel quiet. Weather drifts from March to July in every healthy year, and two
-hundred rows vary more than
-two thousand; so for each column and measure the reference remembers how far windows of one day, two days, ... of the
-training data were from the
-whole. A later window alarms when it is farther away than both the spec's threshold and the champion's own past.
+hundred rows vary more than two thousand; so for each column, window and measure the reference remembers how far the
+days that the champion's training knew (its holdout among them, as days that it had not learned from) were from the
+training data, see `noise`. A later window alarms when it is farther away than that past allows.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
 
-from imago.monitoring import divergence
-from imago.monitoring.profiles import DECISION, SCORE, ColumnProfile, Kind, Profile, freeze
+from imago.monitoring import noise, series
+from imago.monitoring.bins import freeze, names_as_bins
+from imago.monitoring.estimation import Estimator
+from imago.monitoring.noise import Noise
+from imago.monitoring.profiles import DECISION, SCORE, ColumnProfile, Profile
+from imago.monitoring.series import POWERS, RISES, ROWS, Window
 
-MINIMUM_HISTORY = 14  # days of training data below which there is no past to speak of
-FORMAT = 1
+FORMAT = 2
+RECENT = 7 * series.WEEKS + 14  # days that stand in for what the champion did not score
+CONFIRMATIONS = (1, 2, 3)  # how many consecutive windows a spec may ask for
 
-Limits = Mapping[str, Mapping[str, tuple[float, ...]]]  # column -> measure -> largest value, by window length from 1
+Past = Mapping[str, Mapping[tuple[Window, str], tuple[Noise, ...]]]  # column -> (window, measure) -> by confirmations
 
 
 @dataclass(frozen=True)
 class Reference:
-    """`profile`: the training data. `limits`: see the module. `weekday_rows`: median rows of a Monday .. Sunday.
+    """What days under one champion are compared with.
 
-    `identity` is the sha256 of the champion's artifact: two days may be merged only under the same identity.
+    `identity` is the sha256 of the champion's artifact: two days may be merged only under the same identity. `profile`
+    is the data that it learned from, first to last day. `past` is how its measures varied; `weekday_rows` the median
+    rows of a Monday .. Sunday. `recent` are the last days that its training knew, so that windows and weekdays have
+    something before the first day that it scores. `weights` is how much the model needs each feature, 0 to 1 for the
+    one that it needs most; empty when nobody measured it. `estimator` tells the model's performance from its scores.
     """
 
     identity: str
     profile: Profile
-    limits: Limits
+    past: Past
     weekday_rows: tuple[float, ...]
     first_day: str
     last_day: str
+    recent: Mapping[str, Profile] = field(default_factory=dict)
+    weights: Mapping[str, float] = field(default_factory=dict)
+    estimator: Estimator | None = None
 
-    def limit(self, column: str, measure: str, window_days: int) -> float:
-        """The largest value that the training data itself showed in a window of that many days; 0 if unknown."""
-        known = self.limits.get(column, {}).get(measure, ())
-        return known[min(window_days, len(known)) - 1] if known else 0.0
+    def noise(self, column: str, window: Window, measure: str, confirm: int) -> Noise | None:
+        """How that measure varied in the past; None where it was never taken."""
+        found = self.past.get(column, {}).get((window, measure))
+        return found[confirm - 1] if found else None
+
+    def weight(self, column: str) -> float:
+        """How much the model needs a column; predictions, and all where nobody measured it, count in full."""
+        if not self.weights or column in (SCORE, DECISION, ROWS):
+            return 1.0
+        return self.weights.get(column, 0.0)
 
     def to_json(self) -> bytes:
         return json.dumps(
@@ -54,29 +70,46 @@ class Reference:
                 "first_day": self.first_day,
                 "last_day": self.last_day,
                 "weekday_rows": list(self.weekday_rows),
-                "limits": {
-                    column: {measure: list(values) for measure, values in measures.items()}
-                    for column, measures in self.limits.items()
+                "weights": dict(self.weights),
+                "estimator": self.estimator.to_dict() if self.estimator else None,
+                "past": {
+                    column: {f"{window} {measure}": [noise.as_list(one) for one in found]
+                             for (window, measure), found in measures.items()}
+                    for column, measures in self.past.items()
                 },
                 "profile": self.profile.to_dict(),
+                "recent": {ds: _without_bins(profile) for ds, profile in self.recent.items()},
             },
-            sort_keys=True,
-        ).encode()
+            sort_keys=True, separators=(",", ":"),
+        ).encode()  # fmt: skip
 
     @classmethod
     def from_json(cls, stored: bytes) -> Reference:
         document = json.loads(stored)
+        profile = Profile.from_dict(document["profile"])
+        estimator = document["estimator"]
         return cls(
             identity=document["identity"],
-            profile=Profile.from_dict(document["profile"]),
-            limits={
-                column: {measure: tuple(values) for measure, values in measures.items()}
-                for column, measures in document["limits"].items()
+            profile=profile,
+            past={
+                column: {
+                    tuple(key.split(" ")): tuple(noise.from_list(one) for one in found)
+                    for key, found in measures.items()
+                }
+                for column, measures in document["past"].items()
             },
             weekday_rows=tuple(document["weekday_rows"]),
             first_day=document["first_day"],
             last_day=document["last_day"],
-        )
+            recent={
+                ds: Profile(
+                    {name: _with_bins(profile.columns[name], values) for name, values in columns.items()}
+                )
+                for ds, columns in document["recent"].items()
+            },
+            weights=document["weights"],
+            estimator=Estimator.from_dict(estimator) if estimator else None,
+        )  # fmt: skip
 
 
 def profiled_columns(features: pa.Table, names: Sequence[str], told: Mapping[str, Any]) -> dict[str, object]:
@@ -93,109 +126,128 @@ def fit_reference(
     *,
     identity: str,
     columns: Mapping[str, object],
-    kinds: Mapping[str, Kind],
+    kinds: Mapping[str, Literal["numeric", "categorical"]],
     decisions: Sequence[str],
     days: Sequence[str],
-    window_days: int = 7,
+    trained_until: str | None = None,
+    importance: Mapping[str, float] | None = None,
 ) -> Reference:
-    """Makes the reference from training rows: `columns` as of `profiled_columns`, `kinds` those of the features,
-    `decisions` all that a decision can be (nothing for a regression), `days` the day key of each row."""
-    frozen = dict(freeze(columns, {**kinds, SCORE: "numeric"}).columns)
+    """Makes the reference from rows that the champion's training knew.
+
+    `columns` as of `profiled_columns`, `kinds` those of the features, `decisions` all that a decision can be (nothing
+    for a regression), `days` the day key of each row. Days after `trained_until` are no part of the training profile,
+    but of the past. `importance` is what the model loses without a feature, in any unit.
+    """
+    day_of = np.asarray(days, dtype=object).astype(str)
+    learned = day_of <= (trained_until or day_of.max())
+    parts = _by_day(columns, day_of)
+    bins = freeze({name: _only(values, learned) for name, values in columns.items()}, {**kinds, SCORE: "numeric"})
     if decisions:
         # All that can be decided has a bin, also what was never decided in training.
-        frozen[DECISION] = ColumnProfile(
-            "categorical", (), tuple(sorted(decisions)), (0,) * len(decisions), 0, 0, 0, 0.0, 0.0
-        )
-    bins = Profile(frozen)
-    keys, day_of_row = np.unique(np.asarray(days, dtype=object).astype(str), return_inverse=True)
-    order = np.argsort(day_of_row, kind="stable")
-    starts = np.searchsorted(day_of_row[order], np.arange(len(keys)))
-    tables = {name: _taken(values, order) for name, values in columns.items()}
-    daily = [
-        Profile.of(
-            {name: values[start:stop] for name, values in tables.items()},  # type: ignore[index]
-            bins,
-        )
-        for start, stop in zip(starts, [*starts[1:], len(order)], strict=True)
-    ]
-    whole = Profile.merge(daily)
+        bins = Profile({**bins.columns, DECISION: names_as_bins(decisions)})
+    daily = {ds: Profile.of(part, bins) for ds, part in parts.items()}
+    learned_days = sorted(set(day_of[learned]))
+    whole = Profile.merge(daily[ds] for ds in learned_days)
+    rows = {ds: profile.rows for ds, profile in daily.items()}
+    top = max((importance or {}).values(), default=0.0)
     return Reference(
         identity=identity,
         profile=whole,
-        limits=_limits(whole, daily, window_days) if len(daily) >= MINIMUM_HISTORY else {},
-        weekday_rows=_weekday_rows(keys.tolist(), [profile.rows for profile in daily]),
-        first_day=str(keys[0]),
-        last_day=str(keys[-1]),
+        past=past_of(daily, whole),
+        weekday_rows=series.weekday_rows(rows),
+        first_day=str(learned_days[0]),
+        last_day=str(learned_days[-1]),
+        recent={ds: daily[ds] for ds in sorted(daily)[-RECENT:]},
+        # The root, because importances fall off steeply: a tenth of the first one's still counts a third.
+        weights={name: round(max(value / top, 0.0) ** 0.5, 6) for name, value in (importance or {}).items() if top > 0},
     )
 
 
-def _taken(values: object, order: np.ndarray) -> object:
-    if isinstance(values, pa.Array | pa.ChunkedArray):
-        return values.take(pa.array(order))
-    return np.asarray(values)[order]
+def past_of(daily: Mapping[str, Profile], whole: Profile) -> Past:
+    """How each measure of each column varied over these days."""
+    days = series.calendar(sorted(daily))
+    stacked = series.stack(daily, days, whole)
+    past: dict[str, dict[tuple[Window, str], tuple[Noise, ...]]] = {}
+    for name, one in stacked.items():
+        measures = series.measured(name, one)
+        past[name] = {}
+        for (window, measure), values in measures.items():
+            sizes = one.over(window).rows
+            size = float(np.median(sizes[sizes > 0])) if (sizes > 0).any() else 0.0
+            sampled = _sampled(one, window, measure, measures, size)
+            past[name][window, measure] = _noises(measure, values, sampled, size)
+    rows = next(iter(stacked.values())).rows
+    usual = series.weekday_rows({ds: profile.rows for ds, profile in daily.items()})
+    past[ROWS] = {("day", "volume"): _noises("volume", series.volume(rows, days, usual), 0.0, float(np.median(rows)))}
+    return past
 
 
-def _limits(whole: Profile, daily: Sequence[Profile], window_days: int) -> Limits:
-    limits: dict[str, dict[str, tuple[float, ...]]] = {}
-    for name, column in whole.columns.items():
-        parts = [profile.columns[name] for profile in daily]
-        found: dict[str, list[float]] = {}
-        for length in range(1, min(window_days, len(daily)) + 1):
-            for measure, values in _rolling(name, column, parts, length).items():
-                found.setdefault(measure, []).append(float(f"{values.max():.6g}"))
-        limits[name] = {measure: tuple(values) for measure, values in found.items()}
-    return limits
-
-
-def _rolling(name: str, whole: ColumnProfile, parts: Sequence[ColumnProfile], length: int) -> dict[str, np.ndarray]:
-    """Each measure over all windows of `length` days in a row."""
-    rows = _windows(np.array([part.rows for part in parts], dtype=np.float64), length)
-    missing = _windows(np.array([part.missing for part in parts], dtype=np.float64), length)
-    unseen = _windows(np.array([part.unseen for part in parts], dtype=np.float64), length)
-    counts = _windows(np.array([part.counts for part in parts], dtype=np.float64), length)
-    reference = bins_of(whole, np.array(whole.counts), whole.unseen)
-    current = bins_of(whole, counts, unseen)
-    values = {
-        "psi": divergence.psi(reference, current),
-        "jensen_shannon": divergence.jensen_shannon(reference, current),
-        "missing_rise": missing / rows - whole.missing_rate,
-        "unseen_rise": unseen / rows - whole.unseen_rate,
-    }
-    if whole.kind == "numeric" and whole.deviation:
-        totals = _windows(np.array([part.total for part in parts]), length)
-        known = np.maximum(counts.sum(axis=-1), 1)
-        values["mean_shift"] = np.abs(totals / known - (whole.mean or 0.0)) / whole.deviation
-    if name == DECISION and whole.rows:
-        shifts = np.abs(counts / rows[:, None] - np.array(whole.counts) / whole.rows)
-        values["rate_shift"] = shifts.max(axis=1)
-    return values
-
-
-def bins_of(frozen: ColumnProfile, counts: np.ndarray, unseen: np.ndarray | int) -> np.ndarray:
-    """Counts as PSI and Jensen-Shannon see them: fine bins merged into groups of equal reference mass, unseen as one
-    group more.
-    """
-    if frozen.kind == "categorical":
-        order = np.argsort(-np.array(frozen.counts), kind="stable")
-        shown = np.asarray(counts)[..., order]
-        starts = divergence.group_starts(np.array(frozen.counts)[order])
-    else:
-        shown, starts = np.asarray(counts), divergence.group_starts(np.array(frozen.counts))
-    groups = divergence.grouped(shown, starts) if shown.shape[-1] else shown
-    return np.concatenate([groups, np.asarray(unseen, dtype=np.float64)[..., None]], axis=-1)
-
-
-def _windows(values: np.ndarray, length: int) -> np.ndarray:
-    """Sums over every `length` consecutive entries of the first axis."""
-    padded = np.concatenate([np.zeros((1, *values.shape[1:])), np.cumsum(values, axis=0)])
-    return padded[length:] - padded[:-length]
-
-
-def _weekday_rows(days: Sequence[str], rows: Sequence[int]) -> tuple[float, ...]:
-    weekdays = np.array([date.fromisoformat(day).weekday() for day in days])
-    counted = np.array(rows, dtype=np.float64)
-    overall = float(np.median(counted))
+def _noises(measure: str, values: np.ndarray, sampled: float, rows: float) -> tuple[Noise, ...]:
+    # What is told on the same day waits for no second window.
+    times = (1, 1, 1) if measure in RISES else CONFIRMATIONS
     return tuple(
-        float(np.median(counted[weekdays == weekday])) if (weekdays == weekday).any() else overall
-        for weekday in range(7)
+        noise.noise_of(values, confirm=confirm, power=POWERS[measure], sampled=sampled, rows=rows) for confirm in times
+    )
+
+
+def _sampled(
+    one: series.Series, window: Window, measure: str, measures: series.Measures, rows: float
+) -> float:  # fmt: skip
+    """The share of a measure's mean that sampling alone explains, when a window has so many rows.
+
+    Of PSI it is known: (groups - 1) (1 / rows + 1 / rows of the base). The other measures of shape vary with it.
+    """
+    trained = one.trained
+    if not rows:
+        return 0.0
+    if measure in RISES:
+        rate = trained.missing_rate if measure == "missing_rise" else trained.unseen_rate
+        expected, seen = 0.5 * rate * (1 - rate) / rows, measures[window, measure] ** 2
+    else:
+        base = rows * series.WEEKS if window == "weekdays" else max(trained.rows, 1)
+        if ("day", "psi") in measures:
+            groups = int((series.groups_of(trained, np.array(trained.counts), trained.unseen) > 0).sum())
+            expected, seen = max(groups - 1, 1) * (1 / rows + 1 / base), measures[window, "psi"]
+        else:
+            share = np.array(trained.counts) / max(trained.rows, 1)
+            expected = float((share * (1 - share)).max()) * (1 / rows + 1 / base)
+            seen = measures[window, measure] ** 2
+    mean = float(np.nanmean(seen)) if np.isfinite(seen).any() else 0.0
+    return min(expected / mean, 1.0) if mean > 0 else 1.0
+
+
+def _by_day(columns: Mapping[str, object], days: np.ndarray) -> dict[str, dict[str, object]]:
+    order = np.argsort(days, kind="stable")
+    keys, starts = np.unique(days[order], return_index=True)
+    ordered = {name: _taken(values, order) for name, values in columns.items()}
+    return {
+        str(ds): {name: values[start:stop] for name, values in ordered.items()}
+        for ds, start, stop in zip(keys, starts, [*starts[1:], len(days)], strict=True)
+    }
+
+
+def _only(values: object, kept: np.ndarray) -> object:
+    return values if kept.all() else _taken(values, np.flatnonzero(kept))
+
+
+def _taken(values: object, places: np.ndarray) -> Any:
+    if isinstance(values, pa.Array | pa.ChunkedArray):
+        return values.take(pa.array(places))
+    return np.asarray(values)[places]
+
+
+_COUNTED = ("missing", "unseen", "rows", "total", "squares", "low", "high")
+
+
+def _without_bins(profile: Profile) -> dict[str, list[Any]]:
+    return {
+        name: [list(column.counts), *(getattr(column, key) for key in _COUNTED)]
+        for name, column in profile.columns.items()
+    }
+
+
+def _with_bins(frozen: ColumnProfile, stored: Sequence[Any]) -> ColumnProfile:
+    counts, *rest = stored
+    return ColumnProfile(
+        frozen.kind, frozen.edges, frozen.categories, tuple(counts), **dict(zip(_COUNTED, rest, strict=True))
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from imago.monitoring.drift import Concern, Finding, Verdict
+from imago.monitoring.estimates import Estimate
 
 NAMED = 3
 
@@ -33,15 +34,23 @@ _NEXT: dict[Concern, str] = {
     "missing_values": "Check the source of the named columns; after the fix, backfill feature_refresh for the day.",
     "volume": "Compare the day's raw files with the source's own count; land them again if they are short.",
 }
-_MEASURES = {
+ESTIMATE = "estimated_floor"  # the rule of an estimated performance
+
+MEASURES = {
     "psi": "PSI",
-    "psi_day": "PSI of the day",
     "jensen_shannon": "Jensen-Shannon distance",
+    "wasserstein": "Wasserstein distance in training deviations",
     "mean_shift": "shift of the mean in training deviations",
     "rate_shift": "change of the share of a decision",
     "missing_rise": "rise of the missing rate",
     "unseen_rise": "rise of the rate of unseen values",
     "volume": "distance from the usual number of rows",
+}
+WINDOWS = {
+    "day": "against the training",
+    "week": "of 7 days against the training",
+    "month": "of 28 days against the training",
+    "weekdays": "against the same weekdays before",
 }
 
 
@@ -50,13 +59,12 @@ def rule_of(concern: Concern) -> tuple[str, str]:
     return _RULES[concern]
 
 
-def words_of(verdict: Verdict, *, ds: str, window_days: int) -> dict[str, Any]:
+def words_of(verdict: Verdict, *, ds: str) -> dict[str, Any]:
     """The fields of the alert of a verdict that fired."""
     rule, subject = _RULES[verdict.concern]
-    worst = verdict.worst[0]
-    columns = list(dict.fromkeys(finding.column for finding in verdict.worst))
+    worst, columns = verdict.worst[0], verdict.columns
     more = f" and {len(columns) - NAMED} more" if len(columns) > NAMED else ""
-    title = f"{ds}: {_said(worst)}"
+    title = f"{ds}: {said(worst)}"
     return {
         "rule": rule,
         "subject": subject,
@@ -68,13 +76,32 @@ def words_of(verdict: Verdict, *, ds: str, window_days: int) -> dict[str, Any]:
         "ds": ds,
         "facts": {
             "value": worst.value,
-            "threshold": worst.threshold_critical if worst.level == "critical" else worst.threshold_warning,
+            "threshold": worst.threshold,
             "columns": columns,
-            "window_days": window_days,
+            "window": worst.window,
         },
     }
 
 
-def _said(finding: Finding) -> str:
-    bound = finding.threshold_critical if finding.level == "critical" else finding.threshold_warning
-    return f"{finding.column}: {_MEASURES[finding.measure]} {finding.value:.3g}, allowed below {bound:.3g}"
+def words_of_estimate(short: Estimate, *, ds: str, floor: float) -> dict[str, Any]:
+    """The fields of the alert of an estimate that lies beyond the floor."""
+    return {
+        "rule": ESTIMATE,
+        "subject": short.metric,
+        "title": f"{short.metric} of the {short.days} days to {ds} is estimated at {short.value:.3f}, "
+        f"the floor is {floor:.3f}",
+        "why": "The scores themselves say that the champion tells these days apart less well than the spec demands; "
+        "no label can show it yet.",
+        "did": "Predictions go on as usual; the champion stays. The estimate is held against the truth once it is "
+        "known.",
+        "next_step": "Look at the drift of the inputs for the same days; if the change is real, run training for the "
+        "last closed day.",
+        "ds": ds,
+        "facts": {"value": short.value, "threshold": floor, "error": short.error, "rows": short.rows},
+    }
+
+
+def said(finding: Finding) -> str:
+    """One finding in words."""
+    measure, window = MEASURES[finding.measure], WINDOWS[finding.window]
+    return f"{finding.column}: {measure} {window} {finding.value:.3g}, allowed below {finding.threshold:.3g}"

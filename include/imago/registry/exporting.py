@@ -65,7 +65,11 @@ def session_of(model: bytes, threads: int = 1) -> Any:
 def run(session: Any, columns: Mapping[str, np.ndarray], problem: str) -> np.ndarray:
     """The scores of one batch, from columns as `inputs.columns_of` gives them."""
     feed = {entry.name: columns[entry.name].reshape(-1, 1) for entry in session.get_inputs()}
-    outputs = session.run(None, feed)
+    return answers(session.run(None, feed), problem)
+
+
+def answers(outputs: Sequence[Any], problem: str) -> np.ndarray:
+    """The scores among a graph's outputs."""
     if problem == "multiclass":
         return np.asarray(outputs[1], dtype=np.float64)
     return np.asarray(outputs[1][:, 1] if problem == "binary" else outputs[0], dtype=np.float64).ravel()

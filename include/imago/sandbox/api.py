@@ -1,4 +1,4 @@
-"""The parts of Slack's Web API that Imago calls, answered as Slack answers: errors are 200 with `ok: false`."""
+"""The parts of Slack that Imago calls, answered as Slack answers: errors of the Web API are 200 with `ok: false`."""
 
 from __future__ import annotations
 
@@ -10,22 +10,25 @@ from urllib.parse import parse_qsl
 
 from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
+from imago.sandbox.files import Files
 from imago.sandbox.limits import RateLimit
 from imago.sandbox.store import Store
 
 TEAM = {"team": "Imago sandbox", "team_id": "T0IMAGO00", "user": "imago", "user_id": "U0IMAGO00", "bot_id": "B0IMAGO00"}
 _LONGEST_TEXT = 40_000
 # Limits of Block Kit: kind of text, longest.
-_LONGEST = {"header": 150, "section": 3000, "field": 2000}
+_LONGEST = {"alt_text": 2000, "header": 150, "section": 3000, "field": 2000}
 
 
 class SlackError(Exception):
     """A refusal in Slack's words."""
 
 
-def make_api(*, store: Store, token: str | Mapping[str, str], posts: RateLimit, updates: RateLimit) -> APIRouter:
+def make_api(
+    *, store: Store, files: Files, token: str | Mapping[str, str], posts: RateLimit, updates: RateLimit
+) -> APIRouter:
     """The routes below `/api/`. `token` is one that may write everywhere, or tokens with the one channel of each."""
     channel_of: dict[str, str | None] = {token: None} if isinstance(token, str) else dict(token)
     router = APIRouter(prefix="/api")
@@ -39,6 +42,8 @@ def make_api(*, store: Store, token: str | Mapping[str, str], posts: RateLimit, 
                 for row in store.channels()
             ]
             return JSONResponse({"ok": True, "channels": found, "response_metadata": {"next_cursor": ""}})
+        if method.startswith("files."):
+            return JSONResponse(_file(files, method, values, base))
         if method not in ("chat.postMessage", "chat.update"):
             raise SlackError("unknown_method")
         asked = str(values.get("channel", ""))
@@ -47,7 +52,7 @@ def make_api(*, store: Store, token: str | Mapping[str, str], posts: RateLimit, 
             raise SlackError("channel_not_found")
         if own is not None and f"#{channel['name']}" != own:
             raise SlackError("not_in_channel")
-        text, blocks = _content(values)
+        text, blocks = _content(values, files)
         wait = (posts if method == "chat.postMessage" else updates).wait_for(channel["id"])
         if wait:
             return JSONResponse({"ok": False, "error": "ratelimited"}, 429, headers={"Retry-After": str(wait)})
@@ -86,7 +91,57 @@ def make_api(*, store: Store, token: str | Mapping[str, str], posts: RateLimit, 
         except SlackError as refusal:
             return JSONResponse({"ok": False, "error": str(refusal)})
 
+    @router.post("/upload/{file_id}")
+    async def upload(file_id: str, request: Request) -> Response:
+        taken = await run_in_threadpool(files.receive, file_id, await request.body())
+        return PlainTextResponse("OK" if taken else "refused", 200 if taken else 400)
+
     return router
+
+
+def make_webhooks(*, store: Store, files: Files, token: str | Mapping[str, str], posts: RateLimit) -> APIRouter:
+    """Incoming webhooks, `/services/T0IMAGO00/B0IMAGO00/TOKEN`: each writes to the one channel of its token."""
+    channel_of = {} if isinstance(token, str) else dict(token)
+    router = APIRouter()
+
+    def post(given: str, raw: bytes) -> Response:
+        known = next((one for one in channel_of if hmac.compare_digest(given.encode(), one.encode())), None)
+        channel = store.channel(channel_of[known], create=True) if known else None
+        if channel is None:
+            return PlainTextResponse("no_service", 404)
+        try:
+            text, blocks = _content(_body(raw), files)
+        except SlackError:
+            return PlainTextResponse("invalid_payload", 400)
+        wait = posts.wait_for(channel["id"])
+        if wait:
+            return PlainTextResponse("rate_limited", 429, headers={"Retry-After": str(wait)})
+        store.post(channel=channel["id"], text=text, blocks=blocks, thread_ts=None, broadcast=False, metadata=None)
+        return PlainTextResponse("ok")
+
+    @router.post("/services/{team}/{bot}/{given}")
+    async def receive(team: str, bot: str, given: str, request: Request) -> Response:
+        return await run_in_threadpool(post, given, await request.body())
+
+    return router
+
+
+def _file(files: Files, method: str, values: dict[str, Any], base: str) -> dict[str, Any]:
+    if method == "files.getUploadURLExternal":
+        length = str(values.get("length", ""))
+        file_id = files.announce(int(length)) if length.isdigit() and values.get("filename") else None
+        if file_id is None:
+            raise SlackError("invalid_arguments")
+        return {"ok": True, "upload_url": f"{base}api/upload/{file_id}", "file_id": file_id}
+    if method != "files.completeUploadExternal":
+        raise SlackError("unknown_method")
+    asked = _decoded(values.get("files"))
+    if not isinstance(asked, list) or not asked:
+        raise SlackError("invalid_arguments")
+    ids = [str(one.get("id", "")) if isinstance(one, dict) else "" for one in asked]
+    if not all(files.complete(file_id) for file_id in ids):
+        raise SlackError("file_not_found")
+    return {"ok": True, "files": [{"id": file_id} for file_id in ids]}
 
 
 def _body(raw: bytes) -> dict[str, Any]:
@@ -109,19 +164,19 @@ def _decoded(value: Any) -> Any:
         raise SlackError("invalid_json") from None
 
 
-def _content(values: dict[str, Any]) -> tuple[str, list[dict[str, Any]]]:
+def _content(values: dict[str, Any], files: Files) -> tuple[str, list[dict[str, Any]]]:
     text = str(values.get("text") or "")
     blocks = _decoded(values.get("blocks")) or []
     if not text and not blocks:
         raise SlackError("no_text")
     if len(text) > _LONGEST_TEXT:
         raise SlackError("msg_too_long")
-    if not isinstance(blocks, list) or len(blocks) > 50 or not all(_is_valid(block) for block in blocks):
+    if not isinstance(blocks, list) or len(blocks) > 50 or not all(_is_valid(block, files) for block in blocks):
         raise SlackError("invalid_blocks")
     return text, blocks
 
 
-def _is_valid(block: Any) -> bool:
+def _is_valid(block: Any, files: Files) -> bool:
     if not isinstance(block, dict):
         return False
     kind = block.get("type")
@@ -145,6 +200,10 @@ def _is_valid(block: Any) -> bool:
             and 1 <= len(parts) <= 10
             and all(_fits(part, "section", ("plain_text", "mrkdwn")) for part in parts)
         )
+    if kind == "image":
+        file = block.get("slack_file")
+        shown = files.path(str(file.get("id", ""))) if isinstance(file, dict) else None
+        return shown is not None and 1 <= len(str(block.get("alt_text", ""))) <= _LONGEST["alt_text"]
     return kind == "divider"
 
 

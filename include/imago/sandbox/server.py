@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, HTTPException, Request, Response
-from fastapi.responses import HTMLResponse
+from fastapi.responses import FileResponse, HTMLResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.middleware.base import RequestResponseEndpoint
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
+from imago.alerts.mrkdwn import blocks_to_html
 from imago.alerts.rules import RULES
-from imago.sandbox.api import TEAM, make_api
+from imago.sandbox.api import TEAM, make_api, make_webhooks
+from imago.sandbox.files import Files
 from imago.sandbox.limits import RateLimit
-from imago.sandbox.mrkdwn import blocks_to_html
 from imago.sandbox.store import Store
 
 _STATIC = Path(__file__).parent / "static"
@@ -39,7 +40,8 @@ def create_app(
     By default a channel takes one message a second after a burst of three, as Slack does, and 50 updates a minute.
     `docs` is the folder with `runbooks/`; `hosts` are the names under which a browser may ask for the page.
     """
-    store = Store(folder)
+    store, files = Store(folder), Files(folder / "files")
+    posts = posts or RateLimit(per_second=1.0, burst=3)
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -57,14 +59,16 @@ def create_app(
         response.headers["Cache-Control"] = "no-store"
         return response
 
-    app.include_router(
-        make_api(
-            store=store,
-            token=token,
-            posts=posts or RateLimit(per_second=1.0, burst=3),
-            updates=updates or RateLimit(per_second=50 / 60, burst=20),
-        )
-    )
+    updates = updates or RateLimit(per_second=50 / 60, burst=20)
+    app.include_router(make_api(store=store, files=files, token=token, posts=posts, updates=updates))
+    app.include_router(make_webhooks(store=store, files=files, token=token, posts=posts))
+
+    @app.get("/files/{file_id}")
+    def file(file_id: str) -> FileResponse:
+        path = files.path(file_id)
+        if path is None:
+            raise HTTPException(404, "there is no such file")
+        return FileResponse(path, media_type="image/png")
 
     @app.get("/health")
     def health() -> dict[str, Any]:

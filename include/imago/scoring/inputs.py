@@ -1,4 +1,4 @@
-"""The input check before a champion scores: against the contract that was frozen when it was trained."""
+"""What a day's features have to be before a champion answers for them, and the refusals where they are not."""
 
 from __future__ import annotations
 
@@ -8,53 +8,63 @@ from typing import Any
 
 import pyarrow as pa
 
-from imago.contracts.inputs import check_inputs
+from imago.contracts.inputs import Broken, InputCheck
 from imago.errors import RefusedPartition
 from imago.registry import Scorer
+from imago.scoring.judging import FINITE, UNSEEN, Fault, Judge, Tally
 from imago.specs import ModelSpec
 
 log = logging.getLogger(__name__)
 
 
-def check_day(
+def judge_of(spec: ModelSpec, scorer: Scorer, version: str) -> Judge:
+    """By what the rows are judged that this champion scores. A model from before contracts were frozen is let through,
+    with a line in the log."""
+    if scorer.contract is None:
+        log.warning("version %s was trained before contracts were kept with models: inputs not checked", version)
+    names = tuple(name for name, _ in scorer.features)
+    return Judge(spec.scoring, scorer.contract, names, scorer.card.get("categories", {}))
+
+
+def settle(
     spec: ModelSpec,
     scorer: Scorer,
-    features: pa.Table,
+    tally: Tally,
     *,
     where: Mapping[str, str],
     published: Mapping[str, Any],
     version: str,
-) -> int:
-    """Checks one day's published features against the champion's own contract; returns how many rules were checked.
+) -> None:
+    """Raises RefusedPartition, with `where`, column, rule and rows, for a day in which a rule is broken that stops it,
+    or in which more rows are bad than the spec allows.
 
-    `published` are the inputs of the partition's publication, which hold the digest of the contract that it was
-    audited against; `version` is the champion's. A model from before contracts were frozen is let through, with a line
-    in the log. Raises RefusedPartition with `where`, column, rule and rows; also when a feature of the spec is missing
-    that this champion does not read, since the day's profile is made of all of them.
-    """  # fmt: skip
-    contract = scorer.contract
-    if contract is None:
-        log.warning("version %s was trained before contracts were kept with models: inputs not checked", version)
-        _check_declared(spec, features, where)
-        return 0
-    found = check_inputs(contract, features, [name for name, _ in scorer.features], where)
-    if not found.broken:
-        _check_declared(spec, features, where)
-        log.info("inputs checked: %s rules over %s rows, none broken", found.checks, found.rows)
-        return found.checks
-    audited = published.get("contract")
-    if audited is not None and audited != contract.digest:
-        step = (
-            f"{contract.model}.yml moved since version {version} was trained: train again under the contract of today, "
-            "or score with a champion that was; where the contract moved by mistake, restore it and refresh the day"
+    `published` are the inputs of the features' publication, which hold the digest of the contract that they were
+    audited against; `version` is the champion's.
+    """
+    stopping = [fault for fault in tally.faults if fault.policy == "stop"]
+    if stopping:
+        raise _stopped(spec, scorer, tally, stopping, where, published, version)
+    most = spec.scoring.max_bad_rate
+    if tally.bad > most * tally.rows:
+        worst = max((fault for fault in tally.faults if fault.rule != UNSEEN or fault.policy == "null"),
+                    key=lambda fault: fault.rows)  # fmt: skip
+        told = ", ".join(f"{reason} {rows}" for reason, rows in sorted(tally.reasons.items(), key=lambda one: -one[1]))
+        raise RefusedPartition(
+            f"{tally.bad} of {tally.rows} rows are bad ({tally.bad / tally.rows:.2%}): {told}",
+            **where,
+            column=worst.column,
+            rule=f"{worst.rule}; bad rows at most",
+            allowed=f"{most:.2%} of the day's rows",
+            seen=worst.seen,
+            rows=tally.bad,
+            next_step="mend the features and run feature_refresh again, or raise `scoring.max_bad_rate` in the spec",
         )
-    else:
-        step = f"look at the day's features, and run feature_refresh again: {contract.model} promised otherwise"
-    raise found.refusal(f"the features do not keep the contract that version {version} was trained under", step)
 
 
-def _check_declared(spec: ModelSpec, features: pa.Table, where: Mapping[str, str]) -> None:
-    missing = [name for name in spec.feature_names if name not in features.column_names]
+def check_declared(spec: ModelSpec, features: pa.Schema, where: Mapping[str, str]) -> None:
+    """Raises RefusedPartition when a feature of the spec is missing that this champion does not read: the day's profile
+    is made of all of them."""
+    missing = [name for name in spec.feature_names if name not in features.names]
     if missing:
         raise RefusedPartition(
             f"the published features lack {', '.join(missing)}",
@@ -63,3 +73,54 @@ def _check_declared(spec: ModelSpec, features: pa.Table, where: Mapping[str, str
             rule="the spec's features",
             next_step="run feature_refresh for that day with the dbt model of today",
         )
+
+
+def no_scores(where: Mapping[str, str], lost: int, rows: int) -> RefusedPartition:
+    """The refusal of a day for which the model gave something else than numbers."""
+    return RefusedPartition(
+        f"the model gave no finite score for {lost} of {rows} rows",
+        **{**where, "table": "predictions"},
+        column="score",
+        rule=FINITE,
+        rows=lost,
+        next_step="look for infinite or missing values in the day's features, or score with another champion",
+    )
+
+
+def _stopped(
+    spec: ModelSpec,
+    scorer: Scorer,
+    tally: Tally,
+    stopping: list[Fault],
+    where: Mapping[str, str],
+    published: Mapping[str, Any],
+    version: str,
+) -> RefusedPartition:
+    first = stopping[0]
+    if first.rule == FINITE:
+        return no_scores(where, first.rows, tally.rows)
+    found = InputCheck(
+        where=dict(where),
+        rows=tally.rows,
+        checks=tally.checks,
+        broken=tuple(
+            Broken(column=one.column, rule=one.rule, allowed=one.allowed, seen=one.seen, rows=one.rows)
+            for one in stopping
+        ),
+    )
+    if first.rule == UNSEEN:
+        return found.refusal(
+            f"rows hold what version {version} never saw in training",
+            "train again with these categories, or let `scoring.unseen` in the spec be `null` or `score`",
+        )
+    contract = scorer.contract
+    assert contract is not None
+    audited = published.get("contract")
+    if audited is not None and audited != contract.digest:
+        step = (
+            f"{contract.model}.yml moved since version {version} was trained: train again under the contract of today, "
+            "or score with a champion that was; where the contract moved by mistake, restore it and refresh the day"
+        )
+    else:
+        step = f"look at the day's features, and run feature_refresh again: {contract.model} promised otherwise"
+    return found.refusal(f"the features do not keep the contract that version {version} was trained under", step)

@@ -1,17 +1,23 @@
-"""From a day's features to its predictions. No storage, no ledger."""
+"""From features to predictions, batch by batch. No storage, no ledger."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from imago.answers import told
-from imago.errors import RefusedPartition
 from imago.registry.outputs import check_outputs
+from imago.scoring.judging import Judge, Tally, not_finite
 from imago.specs import ModelSpec
+
+REASON = "reason"
+# Every batch but a day's last has as many rows: its profile, like its rows, does not depend on how a day was split.
+BATCH_ROWS = 32_768
 
 
 class Scores(Protocol):
@@ -19,37 +25,77 @@ class Scores(Protocol):
 
     @property
     def card(self) -> Mapping[str, Any]: ...
-    def predict(self, data: pa.Table) -> np.ndarray: ...
+    def predict(self, data: pa.Table | pa.RecordBatch) -> np.ndarray: ...
 
 
-def predict(spec: ModelSpec, scorer: Scores, features: pa.Table, *, model_version: str) -> pa.Table:
-    """One row for each feature row, ordered by key: key, ds, event_time, what `told` gives, model_version.
+@dataclass(frozen=True)
+class Answer:
+    """What became of one batch: its predictions (None when the day is refused for it), and what was found."""
 
-    Nothing else stands in a row, so that the same model on the same features gives the same partition in any run.
-    Raises RefusedPartition when a score is not a finite number, ModelRefused when the model's problem or classes are
-    not the spec's.
+    features: pa.RecordBatch
+    rows: pa.RecordBatch | None
+    tally: Tally
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A champion that answers batches of feature rows, under the spec's policy for bad rows.
+
+    Nothing stands in a row but key, ds, event_time, what `told` gives, model_version, and `reason` where the policy
+    gives any: the same model on the same features gives the same rows in any run, and in any batch.
     """
-    check_outputs(spec, scorer.card)
-    ordered = features.sort_by([(spec.entity_key, "ascending")])
-    scores = np.asarray(scorer.predict(ordered), dtype=np.float64)
-    finite = np.isfinite(scores) if scores.ndim == 1 else np.isfinite(scores).all(axis=1)
-    broken = int(np.count_nonzero(~finite))
-    if broken:
-        raise RefusedPartition(
-            f"the model gave no finite score for {broken} of {len(scores)} rows",
-            model=spec.name,
-            table="predictions",
-            column="score",
-            rule="finite scores",
-            rows=broken,
-            next_step="look for infinite or missing values in the day's features, or score with another champion",
-        )
-    return pa.table(
-        {
-            spec.entity_key: ordered.column(spec.entity_key).cast(pa.string()),
-            "ds": ordered.column("ds").cast(pa.string()),
-            "event_time": ordered.column(spec.event_time),
-            **told(spec, scores),
-            "model_version": pa.array([model_version] * len(scores), pa.string()),
+
+    spec: ModelSpec
+    scorer: Scores
+    judge: Judge
+    model_version: str
+
+    def check(self) -> None:
+        """Raises ModelRefused when the model's problem or classes are not the spec's."""
+        check_outputs(self.spec, self.scorer.card)
+
+    def answer(self, features: pa.RecordBatch) -> Answer:
+        """The predictions of one batch, in its order."""
+        checks, broken = self.judge.look(features)
+        if self.judge.stops(broken):
+            return Answer(features, None, self.judge.verdict(features.num_rows, checks, broken).tally)
+        scores = np.asarray(self.scorer.predict(features), dtype=np.float64)
+        verdict = self.judge.verdict(features.num_rows, checks, [*broken, *not_finite(scores)])
+        if verdict.tally.stops:
+            return Answer(features, None, verdict.tally)
+        rows = self._rows(features, scores, verdict.nulled, verdict.reasons)
+        return Answer(features, rows, verdict.tally)
+
+    def schema(self, features: pa.Schema) -> pa.Schema:
+        """The columns of the answers to such features."""
+        shape = (0, len(self.spec.classes)) if self.spec.problem == "multiclass" else 0
+        return self._rows(empty(features), np.empty(shape), None, None).schema
+
+    def _rows(
+        self,
+        features: pa.RecordBatch,
+        scores: np.ndarray,
+        nulled: pa.BooleanArray | None,
+        reasons: pa.Array | None,
+    ) -> pa.RecordBatch:
+        rows, spec = features.num_rows, self.spec
+        answers = told(spec, scores)
+        if nulled is not None:
+            answers = {
+                name: pc.if_else(nulled, pa.scalar(None, column.type), column) for name, column in answers.items()
+            }
+        columns = {
+            spec.entity_key: features.column(spec.entity_key).cast(pa.string()),
+            "ds": features.column("ds").cast(pa.string()),
+            "event_time": features.column(spec.event_time),
+            **answers,
+            "model_version": pa.repeat(pa.scalar(self.model_version, pa.string()), rows),
         }
-    )
+        if spec.scoring.gives_reasons:
+            columns[REASON] = pa.nulls(rows, pa.string()) if reasons is None else reasons
+        return pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
+
+
+def empty(schema: pa.Schema) -> pa.RecordBatch:
+    """No rows, of these columns: a day without rows is judged too."""
+    return pa.RecordBatch.from_arrays([pa.array([], field.type) for field in schema], schema=schema)

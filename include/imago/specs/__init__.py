@@ -12,6 +12,7 @@ from imago.specs.model import (
     Training,
     get_model,
 )
+from imago.specs.scoring import Scoring
 from imago.specs.search import Choice, Range, Search
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "ModelSpec",
     "Range",
     "Schedules",
+    "Scoring",
     "Search",
     "Training",
     "get_model",

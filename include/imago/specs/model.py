@@ -16,6 +16,7 @@ from imago.days import parse_day
 from imago.errors import ImagoError, SpecError
 from imago.names import check_model_name
 from imago.specs.part import Part as _Part
+from imago.specs.scoring import Scoring
 from imago.specs.search import Search
 
 if TYPE_CHECKING:
@@ -101,28 +102,51 @@ class Guardrails(_Part):
     max_predict_memory_mb: Annotated[float, Field(gt=0)] = 2048.0
 
 
+DRIFT_MEASURES = (
+    "psi", "jensen_shannon", "wasserstein", "mean_shift", "rate_shift", "missing_rise", "unseen_rise", "volume",
+)  # fmt: skip
+
+
+DRIFT_COLUMNS = ("prediction.score", "prediction.decision", "rows")  # what is measured beside the features
+
+
 class Drift(_Part):
-    """From which size of effect a person is told. PSI and Jensen-Shannon distance compare the merged last
-    `window_days` of profiles with the champion's training profile; `missing_rise` is the rise of a column's missing
-    rate on one day."""
+    """When a person is told that inputs or predictions are no longer those of the training.
 
-    window_days: Annotated[int, Field(ge=1)] = 7
-    psi_warning: Annotated[float, Field(gt=0)] = 0.25
-    psi_critical: Annotated[float, Field(gt=0)] = 0.5
-    js_warning: Annotated[float, Field(gt=0, le=1)] = 0.2
-    js_critical: Annotated[float, Field(gt=0, le=1)] = 0.35
+    The measures' fields are the smallest effects that are worth it: PSI, Jensen-Shannon distance, Wasserstein distance
+    and the shift of the mean score in deviations of the training, the change of a decision's share, the rise of a
+    column's missing and unseen rates, and the distance of the day's rows from the usual of its weekday. Beside them
+    stands what the model's own past shows, at such a level that `false_alerts_per_quarter` are to be expected of the
+    whole model. An effect has to last for `confirm` windows in a row; missing and unseen values and the number of rows
+    are told on the same day.
+
+    `bounds` names thresholds of single columns (column, then measure) that hold instead of both. With `retrain` a
+    confirmed drift starts a training, at most once in `retrain_cooldown_days` and `retrain_limit` times in a row
+    without a new champion.
+    """
+
+    psi: Annotated[float, Field(gt=0)] = 0.15
+    jensen_shannon: Annotated[float, Field(gt=0, le=1)] = 0.17
+    wasserstein: Annotated[float, Field(gt=0)] = 0.35
+    mean_shift: Annotated[float, Field(gt=0)] = 0.35
+    rate_shift: Annotated[float, Field(gt=0, le=1)] = 0.05
     missing_rise: Annotated[float, Field(gt=0, le=1)] = 0.1
-    # Columns with their own bounds for PSI (warning, critical), for those that follow the season.
-    seasonal: dict[str, tuple[float, float]] = Field(default_factory=dict)
+    unseen_rise: Annotated[float, Field(gt=0, le=1)] = 0.1
+    volume: Annotated[float, Field(gt=0)] = 0.35
+    false_alerts_per_quarter: Annotated[float, Field(gt=0)] = 1.0
+    confirm: Annotated[int, Field(ge=1, le=3)] = 2
+    bounds: dict[str, dict[str, Annotated[float, Field(gt=0)]]] = Field(default_factory=dict)
+    retrain: bool = False
+    retrain_cooldown_days: Annotated[int, Field(ge=1)] = 14
+    retrain_limit: Annotated[int, Field(ge=1)] = 2
 
-    @model_validator(mode="after")
-    def _warning_comes_first(self) -> Self:
-        if self.psi_warning > self.psi_critical or self.js_warning > self.js_critical:
-            raise ValueError("a warning bound must not exceed its critical bound")
-        wrong = sorted(name for name, (warning, critical) in self.seasonal.items() if not 0 < warning <= critical)
-        if wrong:
-            raise ValueError(f"seasonal: {', '.join(wrong)} need 0 < warning <= critical")
-        return self
+    @field_validator("bounds")
+    @classmethod
+    def _of_known_measures(cls, value: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
+        strangers = sorted({measure for asked in value.values() for measure in asked} - set(DRIFT_MEASURES))
+        if strangers:
+            raise ValueError(f"{', '.join(strangers)} are no measures; allowed: {', '.join(DRIFT_MEASURES)}")
+        return value
 
 
 class BusinessMetric(_Part):
@@ -158,7 +182,9 @@ class ModelSpec(_Part):
     `label` is a column of the outcome model, null where the outcome never came: 0/1 for `binary`, one of `classes` for
     `multiclass`, a number for `regression`. `decision_threshold` and `business` are for `binary`. The outcome of day
     D is complete at the end of day D + `label_delay_days`. `first_day` and `last_day` bound the days that the clock
-    may fire for.
+    may fire for. `shadows` says which challengers score in the shadow without being asked to: `awaiting`, one that won
+    and waits for approval, until it is answered; `ties`, also one that a tie kept from reigning, until the next
+    verdict; `by_hand`, none.
     """
 
     name: str
@@ -184,10 +210,12 @@ class ModelSpec(_Part):
     guardrails: Guardrails
     slices: tuple[str, ...] = ()
     training: Training = Training()
+    scoring: Scoring = Scoring()
     decision_threshold: float = 0.5
     drift: Drift = Drift()
     business: BusinessMetric | None = None
     schedules: Schedules = Schedules()
+    shadows: Literal["by_hand", "awaiting", "ties"] = "awaiting"
 
     @field_validator("name", "feature_model", "outcome_model", "metrics_model")
     @classmethod
@@ -231,9 +259,11 @@ class ModelSpec(_Part):
             twice = sorted({name for name in given if given.count(name) > 1})
             if twice:
                 raise ValueError(f"{what}: each name once, but {', '.join(twice)} stand twice")
-        strangers = sorted(set(self.drift.seasonal) - set(columns))
+        strangers = sorted(set(self.drift.bounds) - {*columns, *DRIFT_COLUMNS})
         if strangers:
-            raise ValueError(f"drift.seasonal: {', '.join(strangers)} are not features")
+            raise ValueError(
+                f"drift.bounds: {', '.join(strangers)} are neither features nor {', '.join(DRIFT_COLUMNS)}"
+            )
         if self.problem == "binary" and not 0 < self.decision_threshold < 1:
             raise ValueError(f"decision_threshold: allowed between 0 and 1, given {self.decision_threshold}")
         if self.label in columns:

@@ -39,7 +39,13 @@ class AirflowApi(_Airflow):
 
     def prepare(self, settings: StackSettings) -> None:
         home = settings.layout.folder("airflow")
-        passwords = {"admin": settings.secrets.airflow_password, "watchdog": settings.secrets.watchdog_password}
+        secrets = settings.secrets
+        passwords = {
+            "admin": secrets.airflow_password,
+            "watchdog": secrets.watchdog_password,
+            "backfill": secrets.backfill_password,
+            "trainer": secrets.trainer_password,
+        }
         write_private(home / "passwords.json", json.dumps(passwords) + "\n")
         migrate_airflow(settings)
 

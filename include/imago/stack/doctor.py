@@ -150,11 +150,7 @@ def _connections(environment: Environment) -> Iterator[Finding]:
     yield _try(
         f"{environment.name}: MLflow", lambda: _http(f"{environment.mlflow_uri}/health"), f"check {prefix}MLFLOW_URI"
     )
-    yield _try(
-        f"{environment.name}: Slack",
-        lambda: _slack(environment),
-        f"check {prefix}SLACK_TOKEN and {prefix}SLACK_BASE_URL",
-    )
+    yield from _alerts(environment)
 
 
 def _try(what: str, check: Callable[[], str], mend: str) -> Finding:
@@ -213,11 +209,57 @@ def _http(url: str) -> str:
     return f"{url} answers"
 
 
-def _slack(environment: Environment) -> str:
+def _alerts(environment: Environment) -> Iterator[Finding]:
+    """Each way that an alert of the environment takes."""
+    from imago.environments import is_mail
+
+    prefix = f"IMAGO_{environment.name.upper()}_"
+    slack = [address for address in environment.addresses if not is_mail(address)]
+    mails = [address for address in environment.addresses if is_mail(address)]
+    if slack:
+        yield _slack(environment, slack, prefix)
+    if mails:
+        yield _try(
+            f"{environment.name}: alerts by e-mail",
+            lambda: _mail(environment, mails),
+            f"check {prefix}SMTP_HOST, {prefix}SMTP_PORT, {prefix}SMTP_SECURITY, {prefix}SMTP_USER and its password",
+        )
+
+
+def _slack(environment: Environment, addresses: list[str], prefix: str) -> Finding:
+    what, where = f"{environment.name}: alerts by Slack", ", ".join(addresses)
+    if environment.slack_token is not None:
+        mend = f"check {prefix}SLACK_TOKEN and {prefix}SLACK_BASE_URL"
+        return _try(what, lambda: f"{_bot(environment)}; it writes to {where}", mend)
+    if environment.slack_webhook is None:
+        return Finding(
+            what,
+            "note",
+            f"neither a token nor a webhook: alerts to {where} stay in the outbox",
+            f"set {prefix}SLACK_TOKEN (a bot's token with chat:write, and files:write for pictures) or "
+            f"{prefix}SLACK_WEBHOOK",
+        )
+    if addresses != [environment.alert_channel]:
+        others = [address for address in addresses if address != environment.alert_channel]
+        return Finding(
+            what,
+            "bad",
+            f"the webhook writes to its own channel, and cannot reach {', '.join(others)}",
+            f"set {prefix}SLACK_TOKEN, or take them out of {prefix}ALERT_ROUTES",
+        )
+    # Nothing but a message shows whether a webhook works, and a doctor sends none.
+    return Finding(
+        what,
+        "good",
+        f"a webhook, plain messages without threads; it must belong to {where} "
+        f"(`imago alerts test --env {environment.name}` sends one)",
+    )
+
+
+def _bot(environment: Environment) -> str:
     import httpx
 
-    if environment.slack_token is None:
-        return "no token: alerts stay in the outbox"
+    assert environment.slack_token is not None
     answer = httpx.post(
         f"{environment.slack_base_url.rstrip('/')}/auth.test",
         headers={"Authorization": f"Bearer {environment.slack_token.get_secret_value()}"},
@@ -231,6 +273,21 @@ def _slack(environment: Environment) -> str:
             f"Slack says {said.get('error')}", next_step="put a bot token with chat:write into the setting"
         )
     return f"the token is {said.get('user', 'a bot')} of {said.get('team', 'a workspace')}"
+
+
+def _mail(environment: Environment, addresses: list[str]) -> str:
+    """Greets the mail server, encrypted and logged in as the settings ask; sends nothing."""
+    from imago.alerts.addresses import mail_server
+
+    server = mail_server(environment)
+    connection = server.connect(5.0)
+    try:
+        code, said = connection.noop()
+    finally:
+        connection.close()
+    if code >= 400:
+        raise ImagoError(f"the mail server says {code} {said.decode(errors='replace')}")
+    return f"{server.host}:{server.port} takes letters for {', '.join(addresses)}"
 
 
 def _airflow() -> Iterator[Finding]:

@@ -48,6 +48,16 @@ class Secrets:
         """Of the login by which the watchdog's task reads Airflow's runs; the person's password stays out of tasks."""
         return hashlib.sha256(f"watchdog {self.airflow_secret}".encode()).hexdigest()[:32]
 
+    @property
+    def backfill_password(self) -> str:
+        """Of the login by which a task starts the backfill that a person has asked for."""
+        return hashlib.sha256(f"backfill {self.airflow_secret}".encode()).hexdigest()[:32]
+
+    @property
+    def trainer_password(self) -> str:
+        """Of the login by which a confirmed drift starts a training: it may trigger runs, and nothing above that."""
+        return hashlib.sha256(f"trainer {self.airflow_secret}".encode()).hexdigest()[:32]
+
 
 def load_or_make(layout: Layout) -> Secrets:
     """The stack's secrets; made on the first start. Refuses when they were lost and the data is still there."""

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import pyarrow as pa
-from deltalake import CommitProperties, DeltaTable, Transaction
+from deltalake import CommitProperties, DeltaTable, Field, Transaction
 from deltalake.exceptions import CommitFailedError
 from deltalake.transaction import AddAction
 
@@ -57,14 +57,27 @@ def schema_of(table: DeltaTable) -> pa.Schema:
     return pa.schema(table.schema().to_arrow())
 
 
-def other_column(table: DeltaTable, given: pa.Schema) -> tuple[str, str, str] | None:
-    """The first column in which rows differ from the table: its name, the table's type, the given one."""
+def other_column(table: DeltaTable, given: pa.Schema, *, besides: Collection[str] = ()) -> tuple[str, str, str] | None:
+    """The first column in which rows differ from the table: its name, the table's type, the given one. Those in
+    `besides` may be absent on either side."""
     kept = {field.name: type_name(field.type) for field in schema_of(table)}
     new = {field.name: type_name(field.type) for field in given}
     for name in sorted(kept.keys() | new.keys()):
+        if name in besides and not (name in kept and name in new):
+            continue
         if kept.get(name) != new.get(name):
             return name, kept.get(name, "no such column"), new.get(name, "no such column")
     return None
+
+
+def add_columns(table: DeltaTable, columns: Iterable[pa.Field]) -> bool:
+    """Gives the table these columns, null in all rows of before, in a commit of its own, after which the handle is
+    stale; False when it has them already."""
+    known = schema_of(table).names
+    new = [Field.from_arrow(pa.field(one.name, one.type, nullable=True)) for one in columns if one.name not in known]
+    if new:
+        table.alter.add_columns(new)
+    return bool(new)
 
 
 def exchange(
@@ -121,3 +134,9 @@ def is_conflict(error: Exception) -> bool:
     """Whether another writer came first."""
     text = str(error).lower()
     return isinstance(error, CommitFailedError) or "conflict" in text or "already exists" in text
+
+
+def is_damage(error: Exception) -> bool:
+    """Whether Delta read the log and could not make sense of it. A store that does not answer is an OSError."""
+    text = str(error)
+    return text.startswith("Kernel error: ") and "the specified end version" not in text

@@ -6,7 +6,8 @@ Table(env, "flight_delays", "features").publish(rows, ...)        the one way to
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from functools import cached_property
 from typing import Any
@@ -14,22 +15,23 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 from deltalake import DeltaTable
-from deltalake.exceptions import TableNotFoundError
+from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from imago import ledger
 from imago.context import RunContext
 from imago.days import parse_day
 from imago.environments import Environment
-from imago.errors import DamagedPartition, MissingPartition
-from imago.ledger import pins, publications
+from imago.ledger import publications
 from imago.names import check_model_name, check_table_name
 from imago.storage import Storage
-from imago.tables import commits, files
+from imago.tables import commits, files, witness
+from imago.tables.days import DayInFile, DayInMemory, StoredDay
+from imago.tables.digest import type_name
 from imago.tables.infos import PartitionInfo, Publication
+from imago.tables.order import by_text
+from imago.tables.refusals import Refusals
 
 __all__ = ["PartitionInfo", "Publication", "Table"]
-
-_WRITTEN_BY = {"features": "feature_refresh", "outcomes": "outcome_refresh", "predictions": "batch_scoring"}
 
 
 class Table:
@@ -56,6 +58,11 @@ class Table:
         """The facts that every refusal of this table carries."""
         return {"environment": self.environment.name, "model": self.model, "table": self.name}
 
+    @property
+    def refusals(self) -> Refusals:
+        """What this table says when it refuses."""
+        return Refusals(self.storage, self.where, self.relative)
+
     @cached_property
     def options(self) -> dict[str, str]:
         """The storage options of `deltalake`, after the root's identity was checked."""
@@ -63,16 +70,35 @@ class Table:
         return self.storage.delta_options
 
     def open(self, version: int | None = None) -> DeltaTable | None:
-        """A handle on one version (the newest when None); None before the first publish."""
+        """A handle on one version (the newest when None); None before the first publish. Raises DamagedPartition for a
+        log that cannot be read."""
         try:
             return DeltaTable(self.uri, version=version, storage_options=self.options)
         except TableNotFoundError:
             return None
+        except DeltaError as error:
+            if not commits.is_damage(error):
+                raise
+            raise self.refusals.log(str(error).partition("\n")[0], None) from error
+
+    def require_open(self) -> DeltaTable:
+        """A handle on the newest version. Raises MissingPartition before the first publish."""
+        found = self.open()
+        if found is None:
+            raise self.refusals.missing("the table has no version yet", None)
+        return found
 
     def version(self) -> int | None:
         """The newest version, None before the first publish."""
         table = self.open()
         return None if table is None else table.version()
+
+    def schema(self, version: int | None = None) -> pa.Schema:
+        """The columns of one version (the newest when None). Raises MissingPartition before the first publish."""
+        table = self.open(version)
+        if table is None:
+            raise self.refusals.missing("the table has no version yet", None)
+        return commits.schema_of(table)
 
     def files(self, days: Iterable[str] | None = None, version: int | None = None) -> list[str]:
         """The addresses of the live Parquet files of these days, ready for DuckDB or pyarrow, their bytes proved.
@@ -80,9 +106,13 @@ class Table:
         Raises DamagedPartition, MissingPartition for files that a vacuum removed.
         """
         table = self.open(version)
-        found = [] if table is None else self.live(table, days)
+        if table is None:
+            return []
+        days = self._agreed(table, days)
+        found = self.live(table, days)
         for uri in found:
-            self._bytes(uri, version)
+            with self._refusing(uri, version):
+                files.prove(self.storage, uri)
         return found
 
     def live(self, table: DeltaTable, days: Iterable[str] | None) -> list[str]:
@@ -102,8 +132,8 @@ class Table:
         """
         table = self.open(version)
         if table is None:
-            raise self._missing("the table has no version yet", None)
-        return self.rows(table, days, columns, version)
+            raise self.refusals.missing("the table has no version yet", None)
+        return self.rows(table, self._agreed(table, days), columns, version)
 
     def rows(
         self,
@@ -118,62 +148,85 @@ class Table:
         target = pa.schema([schema.field(name) for name in wanted])
         parts = []
         for uri in self.live(table, days):
-            file = pq.ParquetFile(pa.BufferReader(self._bytes(uri, version)))
+            with self._refusing(uri, version):
+                data = files.proved_bytes(self.storage, uri)
+            file = pq.ParquetFile(pa.BufferReader(data))
+            self._check_columns(file, schema, uri)
             rows = file.read(columns=[name for name in wanted if name != "ds"])
-            if "ds" in wanted:
-                rows = rows.append_column("ds", pa.repeat(files.day_of(uri), rows.num_rows))
+            for name in wanted:
+                if name == "ds":
+                    rows = rows.append_column("ds", pa.repeat(files.day_of(uri), rows.num_rows))
+                elif name not in rows.column_names:  # the table was given this column later
+                    rows = rows.append_column(name, pa.nulls(rows.num_rows, target.field(name).type))
             parts.append(rows.select(wanted).cast(target))
         return pa.concat_tables(parts) if parts else target.empty_table()
+
+    @contextmanager
+    def stream(
+        self, ds: str, *, key: tuple[str, ...], version: int | None = None, dictionaries: Collection[str] = ()
+    ) -> Iterator[StoredDay]:
+        """The rows of one day for whoever reads them batch by batch, ordered by the text of `key`, their bytes proved.
+
+        The columns in `dictionaries` may come dictionary-encoded. Memory is flat for a day as `publish` stored it; one
+        of another writer, or whose keys are not texts, is held as a whole. Raises as `read` does.
+        """
+        table = self.open(version)
+        if table is None:
+            raise self.refusals.missing("the table has no version yet", None)
+        schema, uris = commits.schema_of(table), self.live(table, self._agreed(table, [ds]))
+        texts = all(type_name(schema.field(name).type) == "string" for name in key)
+        if len(uris) != 1 or files.digest_of(uris[0]) is None or not texts:
+            yield DayInMemory(by_text(self.rows(table, [ds], version=version), key))
+            return
+        with ExitStack() as opened:
+            with self._refusing(uris[0], version):
+                file = opened.enter_context(files.proved_file(self.storage, uris[0]))
+            self._check_columns(pq.ParquetFile(file), schema, uris[0])
+            yield DayInFile(file, ds, schema, [name for name in dictionaries if name in schema.names])
 
     def require(self, ds: str, columns: list[str] | None = None) -> pa.Table:
         """The rows of one published day. Raises MissingPartition when it is not published (no other day stands in),
         DamagedPartition when its file does not hold what was published."""
         table = self.open()
         if table is None or commits.fence_of(table, self.name, ds) is None:
-            raise self._missing(f"the partition {ds} is not published", ds)
-        return self.rows(table, [ds], columns)
+            raise self.refusals.missing(f"the partition {ds} is not published", ds)
+        return self.rows(table, self._agreed(table, [ds]), columns)
 
-    def _bytes(self, uri: str, version: int | None) -> pa.Buffer:
+    def _agreed(self, table: DeltaTable, days: Iterable[str] | None) -> list[str] | None:
+        """The days back, when log and ledger agree on what each of them holds. Raises DamagedPartition."""
+        asked = None if days is None else list(days)
+        with ledger.connect(self.environment).connect() as connection:
+            known = publications.latest(connection, self.model, self.name, asked, until=table.version())
+        live: dict[str, list[str]] = {}
+        for uri in self.live(table, asked):
+            live.setdefault(files.day_of(uri), []).append(uri)
+        for ds in sorted(set(live) - set(asked or live)):
+            raise self.refusals.log(f"it gives a file of {ds} for {', '.join(asked or ())}", ds)
+        fences = {ds: commits.fence_of(table, self.name, ds) or 0 for ds in known}
+        for ds, seen in witness.contradicted(known, live, fences):
+            raise self.refusals.log(f"it gives {seen} for the rows {known[ds]['digest'][:12]}", ds)
+        return asked
+
+    def _check_columns(self, file: pq.ParquetFile, schema: pa.Schema, uri: str) -> None:
+        """A table may be given columns, and loses none: one that only the file has was another in the log."""
+        lost = sorted(set(file.schema_arrow.names) - {"ds", *schema.names})
+        if lost:
+            raise self.refusals.log(f"it has no column {lost[0]}", files.day_of(uri))
+
+    @contextmanager
+    def _refusing(self, uri: str, version: int | None) -> Iterator[None]:
+        """Says of a file that is gone or changed which partition it was, and what to do."""
         try:
-            return files.proved_bytes(self.storage, uri)
+            yield
         except FileNotFoundError:
             ds = files.day_of(uri)
             if version is None or version == self.version():
-                raise self._damaged("a stored file is gone", ds, uri) from None
-            raise MissingPartition(
-                f"{self.name}: version {version} of {ds} was vacuumed",
-                **self.where,  # type: ignore[arg-type]
-                partition=ds,
-                rule="versions are kept for a time, and as long as a training pins them",
-                file=self.storage.relative(uri),
-                next_step="read the newest version, or run what read the old one again for that day",
-            ) from None
+                raise self.refusals.damaged("a stored file is gone", ds, uri) from None
+            raise self.refusals.vacuumed(version, ds, uri) from None
         except files.ChangedBytes:
-            raise self._damaged(
+            raise self.refusals.damaged(
                 "a stored file does not hold the bytes that were published", files.day_of(uri), uri
             ) from None
-
-    def _damaged(self, message: str, ds: str, uri: str) -> DamagedPartition:
-        return DamagedPartition(
-            f"{self.name}: {message}",
-            **self.where,  # type: ignore[arg-type]
-            partition=ds,
-            rule="the sha256 in a file's name is that of its bytes",
-            file=self.storage.relative(uri),
-            next_step=f"run {self._stage} for that day: it writes the partition anew, from the same inputs",
-        )
-
-    def _missing(self, message: str, ds: str | None) -> MissingPartition:
-        return MissingPartition(
-            f"{self.name}: {message}",
-            **self.where,  # type: ignore[arg-type]
-            partition=ds,
-            next_step=f"run {self._stage} for that day, then this stage again",
-        )
-
-    @property
-    def _stage(self) -> str:
-        return _WRITTEN_BY.get(self.name, "the stage that writes it")
 
     # --- what stands behind the partitions ---------------------------------------------------------------------
 
@@ -223,28 +276,48 @@ class Table:
         from imago.tables.publish import Attempt
 
         attempt = Attempt(self, key=key, fence=fence, context=context, inputs=inputs or {}, day_inputs=day_inputs or {})
-        return attempt.publish(data, tuple(sorted(set(days))), allow_empty=allow_empty)
+        return self._told(attempt.publish(data, tuple(sorted(set(days))), allow_empty=allow_empty))
 
-    def vacuum(self, *, older_than: timedelta) -> list[str]:
-        """Removes the files that no version of the last `older_than` and no pinned version needs, and those that a
-        killed attempt left; returns their names. What is removed can no longer be read at its old version."""
-        table = self.open()
-        if table is None:
-            return []
-        with ledger.connect(self.environment).connect() as connection:
-            kept = pins.pinned_versions(connection, self.model, self.name)
-        rule: dict[str, Any] = {
-            "retention_hours": int(older_than.total_seconds() // 3600),
-            "enforce_retention_duration": False,
-            "full": True,
-            "keep_versions": kept,
-        }
-        # Delta names what it removed before again and again, and each run makes two commits: ask first.
-        doomed = [name for name in table.vacuum(dry_run=True, **rule) if self.storage.exists(self._inside(name))]
-        if doomed:
-            table.vacuum(dry_run=False, **rule)
-        return sorted(doomed)
+    def publish_stream(
+        self,
+        batches: Iterable[pa.RecordBatch],
+        schema: pa.Schema,
+        *,
+        ds: str,
+        key: tuple[str, ...],
+        fence: int,
+        context: RunContext,
+        inputs: dict[str, Any] | None = None,
+        optional: tuple[str, ...] = (),
+        allow_empty: bool = False,
+    ) -> Publication:
+        """Like `publish`, of one day whose rows come in batches of `schema`, in key order: memory stays flat.
 
-    def _inside(self, name: str) -> str:
+        `inputs` is asked for after the last batch, so that it may be filled while they come. The columns in `optional`
+        may be absent from the rows, and are added to a table that lacks them. Raises RefusedPartition also when a key
+        does not rise above the one before it.
+        """
+        from imago.tables.publish import Attempt
+
+        given = {} if inputs is None else inputs
+        attempt = Attempt(self, key=key, fence=fence, context=context, inputs=given, optional=optional)
+        return self._told(attempt.publish_stream(batches, schema, ds, allow_empty=allow_empty))
+
+    def _told(self, done: Publication) -> Publication:
+        """Tells those who cannot read the table's log."""
+        if self.environment.redshift_manifests:
+            from imago.tables import manifests
+
+            manifests.after_publish(self, done.digests)
+        return done
+
+    def vacuum(self, *, older_than: timedelta, keep: Collection[int] = ()) -> list[str]:
+        """Removes the files that no version of the last `older_than`, no pinned version and none in `keep` needs, and
+        those that a killed attempt left; returns their paths. They can no longer be read at their old version."""
+        from imago.tables.vacuum import vacuum
+
+        return [*vacuum(self, older_than=older_than, keep=keep)]
+
+    def inside(self, name: str) -> str:
         """A file that Delta names, by its full address or below the table, as a path below the storage root."""
         return self.storage.relative(name) if name.startswith(self.uri) else f"{self.relative}/{name}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -33,14 +33,43 @@ def by_day(
         part = ordered.slice(start, counts.get(ds, 0))
         start += part.num_rows
         if not part.num_rows and not allow_empty:
-            raise RefusedPartition(
-                "the partition has no rows", **where, partition=ds, rule="rows > 0", seen=0, rows=0,
-                next_step="check that the day's raw files have landed",
-            )  # fmt: skip
+            raise no_rows(ds, where)
         if not rising:
             _check_keys(part, ds, key, where)
         parts[ds] = part
     return parts
+
+
+def in_turn(
+    batches: Iterable[pa.RecordBatch], ds: str, key: tuple[str, ...], where: Mapping[str, Any]
+) -> Iterator[pa.RecordBatch]:
+    """The batches of one day that have rows, as they come. Raises RefusedPartition for rows of another day and for keys
+    that do not rise from row to row."""
+    before: pa.Table | None = None
+    for batch in batches:
+        if not batch.num_rows:
+            continue
+        if not pc.all(pc.equal(batch.column("ds"), ds), skip_nulls=False).as_py():
+            raise RefusedPartition(
+                "rows of other days", **where, column="ds", rule="only the asked days", allowed=ds,
+                next_step="filter the staged data to the asked days",
+            )  # fmt: skip
+        keys = pa.Table.from_batches([batch]).select(key)
+        if not strictly_rising(keys if before is None else pa.concat_tables([before, keys]), key):
+            raise RefusedPartition(
+                "keys do not rise from row to row", **where, partition=ds, column=", ".join(key),
+                rule="unique key, in order", next_step="order the rows by their key, and remove the duplicates",
+            )  # fmt: skip
+        before = keys.slice(keys.num_rows - 1)
+        yield batch
+
+
+def no_rows(ds: str, where: Mapping[str, Any]) -> RefusedPartition:
+    """The refusal of a day without rows."""
+    return RefusedPartition(
+        "the partition has no rows", **where, partition=ds, rule="rows > 0", seen=0, rows=0,
+        next_step="check that the day's raw files have landed",
+    )  # fmt: skip
 
 
 def _check_keys(part: pa.Table, ds: str, key: tuple[str, ...], where: Mapping[str, Any]) -> None:

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pyarrow as pa
 from deltalake import DeltaTable
@@ -23,16 +23,44 @@ from imago import ledger
 from imago.context import RunContext
 from imago.errors import DamagedPartition, Fenced, RefusedPartition
 from imago.ledger import publications
+from imago.storage import Storage
 from imago.tables import commits, files
 from imago.tables.digest import content_digest
 from imago.tables.infos import Publication
-from imago.tables.parts import by_day
+from imago.tables.parts import by_day, in_turn, no_rows
+from imago.tables.spool import Spool
 
 if TYPE_CHECKING:
     from imago.tables.delta import Table
 
 # Each lost round means that another writer got through, so this many writers may come at once.
 _ROUNDS = 60
+
+
+class Content(Protocol):
+    """What a day is to hold: how many rows, their digest, and the file that they can be stored as."""
+
+    @property
+    def rows(self) -> int: ...
+    @property
+    def digest(self) -> str: ...
+    def store(self, folder: str, *, ds: str, fence: int) -> files.DataFile: ...
+
+
+@dataclass(frozen=True)
+class InMemory:
+    """The content of a day whose rows are at hand, in key order."""
+
+    storage: Storage
+    table: pa.Table
+    digest: str
+
+    @property
+    def rows(self) -> int:
+        return self.table.num_rows
+
+    def store(self, folder: str, *, ds: str, fence: int) -> files.DataFile:
+        return files.write(self.storage, folder, self.table, ds=ds, digest=self.digest, fence=fence)
 
 
 @dataclass
@@ -44,34 +72,51 @@ class Attempt:
     fence: int
     context: RunContext
     inputs: Mapping[str, Any]
-    day_inputs: Mapping[str, Mapping[str, Any]]
+    day_inputs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    optional: tuple[str, ...] = ()
     written: dict[str, files.DataFile] = field(default_factory=dict)
 
     def publish(self, data: pa.Table, days: tuple[str, ...], *, allow_empty: bool) -> Publication:
         """See `Table.publish`."""
         parts = by_day(data, days, self.key, allow_empty=allow_empty, where=self.table.where)
-        digests = {ds: content_digest(part, self.key) for ds, part in parts.items()}
+        storage = self.table.storage
+        contents = {ds: InMemory(storage, part, content_digest(part, self.key)) for ds, part in parts.items()}
+        return self._publish(contents, data.schema)
+
+    def publish_stream(
+        self, batches: Iterable[pa.RecordBatch], schema: pa.Schema, ds: str, *, allow_empty: bool
+    ) -> Publication:
+        """See `Table.publish_stream`."""
+        with Spool(self.table.storage, schema) as spool:
+            spool.fill(in_turn(batches, ds, self.key, self.table.where))
+            if not spool.rows and not allow_empty:
+                raise no_rows(ds, self.table.where)
+            return self._publish({ds: spool}, schema)
+
+    def _publish(self, contents: Mapping[str, Content], schema: pa.Schema) -> Publication:
         # One connection for the few questions of a publish: to connect costs more than to ask.
         with ledger.connect(self.table.environment).connect() as connection:
-            version, changed = self._settle(connection, parts, digests, data.schema)
-            self._record(connection, parts, digests, changed, version)
-        unchanged = tuple(ds for ds in days if ds not in changed)
-        return Publication(version, changed, unchanged, sum(part.num_rows for part in parts.values()), digests)
+            version, changed = self._settle(connection, contents, schema)
+            self._record(connection, contents, changed, version)
+        unchanged = tuple(ds for ds in contents if ds not in changed)
+        digests = {ds: content.digest for ds, content in contents.items()}
+        return Publication(version, changed, unchanged, sum(content.rows for content in contents.values()), digests)
 
     def _settle(
-        self, connection: Connection, parts: dict[str, pa.Table], digests: dict[str, str], schema: pa.Schema
+        self, connection: Connection, contents: Mapping[str, Content], schema: pa.Schema
     ) -> tuple[int, tuple[str, ...]]:
         """Commits the days whose content differs, as often as another writer comes first."""
         for again in range(_ROUNDS):
             try:
                 handle = self.table.open() or commits.create(self.table.uri, schema, self.table.options)
-                changed = tuple(ds for ds in parts if not self._holds(handle, ds, digests[ds]))
+                changed = tuple(ds for ds in contents if not self._holds(handle, ds, contents[ds].digest))
                 # An overtaken attempt with equal rows has nothing to lose and is not refused.
                 self._check_fences(connection, handle, changed)
                 if not changed:
                     return handle.version(), ()
-                self._check_columns(handle, schema)
-                return self._commit(handle, parts, changed, digests), changed
+                if self._adds_columns(handle, schema):
+                    continue  # on a fresh handle, where the fences are judged again
+                return self._commit(handle, {ds: contents[ds] for ds in changed}), changed
             except DeltaError as error:
                 # Another writer came first: look again at what stands now, and let the fences decide.
                 if again == _ROUNDS - 1 or not commits.is_conflict(error):
@@ -90,7 +135,7 @@ class Attempt:
             return False
         try:
             if promised == [digest]:
-                files.proved_bytes(self.table.storage, stored[0])
+                files.prove(self.table.storage, stored[0])
                 return True
             # Nothing is stored (an empty day), or another writer's files: only the rows can tell.
             return content_digest(self.table.rows(handle, [ds]), self.key) == digest
@@ -117,8 +162,10 @@ class Attempt:
                     next_step="nothing: the newer attempt's partition stands",
                 )
 
-    def _check_columns(self, handle: DeltaTable, schema: pa.Schema) -> None:
-        other = commits.other_column(handle, schema)
+    def _adds_columns(self, handle: DeltaTable, schema: pa.Schema) -> bool:
+        """Refuses rows with other columns than the table's; but those that are `optional` may be absent from the rows,
+        and are given to the table when it lacks them."""
+        other = commits.other_column(handle, schema, besides=self.optional)
         if other is not None:
             name, kept, given = other
             raise RefusedPartition(
@@ -130,16 +177,13 @@ class Attempt:
                 seen=given,
                 next_step="publish the columns that the table has, or give the changed model a new name",
             )
+        return commits.add_columns(handle, [schema.field(name) for name in self.optional if name in schema.names])
 
-    def _commit(
-        self, handle: DeltaTable, parts: dict[str, pa.Table], changed: tuple[str, ...], digests: dict[str, str]
-    ) -> int:
-        for ds in changed:
-            if parts[ds].num_rows and ds not in self.written:
-                self.written[ds] = files.write(
-                    self.table.storage, self.table.relative, parts[ds], ds=ds, digest=digests[ds], fence=self.fence
-                )
-        mine = {ds: self.written[ds] for ds in changed if ds in self.written}
+    def _commit(self, handle: DeltaTable, contents: Mapping[str, Content]) -> int:
+        for ds, content in contents.items():
+            if content.rows and ds not in self.written:
+                self.written[ds] = content.store(self.table.relative, ds=ds, fence=self.fence)
+        mine = {ds: self.written[ds] for ds in contents if ds in self.written}
         provenance = {
             "run_id": self.context.run_id,
             "attempt": self.context.attempt,
@@ -148,29 +192,24 @@ class Attempt:
             "fence": self.fence,
             "days": {
                 ds: {
-                    "rows": parts[ds].num_rows,
-                    "digest": digests[ds],
+                    "rows": content.rows,
+                    "digest": content.digest,
                     "files": {mine[ds].path: mine[ds].sha256} if ds in mine else {},
                 }
-                for ds in changed
+                for ds, content in contents.items()
             },
             "inputs": self.inputs,
         }
         before = handle.version()
-        commits.exchange(handle, self.table.name, changed, mine.values(), fence=self.fence, provenance=provenance)
+        commits.exchange(handle, self.table.name, contents, mine.values(), fence=self.fence, provenance=provenance)
         return commits.version_of(self.table.storage, self.table.relative, provenance, after=before)
 
     def _record(
-        self,
-        connection: Connection,
-        parts: dict[str, pa.Table],
-        digests: dict[str, str],
-        changed: tuple[str, ...],
-        version: int,
+        self, connection: Connection, contents: Mapping[str, Content], changed: tuple[str, ...], version: int
     ) -> None:
         model, table = self.table.model, self.table.name
         with connection.begin():
-            known = publications.latest(connection, model, table, parts)
+            known = publications.latest(connection, model, table, contents)
             publications.record(
                 connection,
                 [
@@ -181,14 +220,14 @@ class Attempt:
                         "version": version,
                         "fence": self.fence,
                         # A row that a killed attempt could not write after its commit is made up for here.
-                        "changed": ds in changed or ds not in known or known[ds]["digest"] != digests[ds],
-                        "rows": part.num_rows,
-                        "digest": digests[ds],
+                        "changed": ds in changed or ds not in known or known[ds]["digest"] != content.digest,
+                        "rows": content.rows,
+                        "digest": content.digest,
                         "run_id": self.context.run_id,
                         "mode": self.context.mode,
                         "code_commit": self.context.code_commit,
                         "inputs": {**self.inputs, **self.day_inputs.get(ds, {})},
                     }
-                    for ds, part in parts.items()
+                    for ds, content in contents.items()
                 ],
             )

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 from threadpoolctl import threadpool_limits
 
 from imago.errors import SpecError
@@ -32,6 +33,7 @@ from imago.training.importance import Importance, permuted
 from imago.training.snapshot import Snapshot, labels
 
 log = logging.getLogger(__name__)
+MOST_CATEGORIES = 10_000
 LIBRARIES = ("scikit-learn", "numpy", "scipy", "pandas", "pyarrow", "skops", "onnx", "onnxruntime", "skl2onnx")
 
 
@@ -94,6 +96,18 @@ def identity(spec: ModelSpec, snapshot: Snapshot, one: Candidate | Baseline, cod
         libraries(),
     ]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def categories(spec: ModelSpec, snapshot: Snapshot) -> dict[str, list[str]]:
+    """The categories that the model learned from, by column, for scoring to tell which it never saw. A column with more
+    than `MOST_CATEGORIES` is left out: there a new one is no news."""
+    rows = snapshot.part("fit")
+    known = {
+        feature.name: sorted(pc.unique(rows.column(feature.name)).drop_null().cast(pa.string()).to_pylist())
+        for feature in spec.features
+        if feature.kind == "categorical"
+    }
+    return {name: values for name, values in known.items() if len(values) <= MOST_CATEGORIES}
 
 
 def fit(spec: ModelSpec, snapshot: Snapshot, one: Candidate | Baseline, book: search.Book | None = None) -> Fitted:

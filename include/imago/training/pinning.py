@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
+from sqlalchemy import Connection
+
 from imago import ledger
 from imago.environments import Environment
 from imago.ledger import champions, pins
@@ -31,14 +33,24 @@ def pin_versions(
 def release_pins(environment: Environment, model: str, *, older_than: timedelta) -> list[str]:
     """Lets go of the trainings that nobody needs any more (see the module); returns their days, in order."""
     with ledger.connect(environment).begin() as connection:
-        newest: dict[str, datetime] = {}
-        for pin in pins.held(connection, model):
-            if pin["reason"].startswith(_REASON):
-                ds = pin["reason"].removeprefix(_REASON)
-                newest[ds] = max(pin["pinned_at"], newest.get(ds, pin["pinned_at"]))
-        crowned = {entry.training_ds for entry in champions.history(connection, model)}
-        border = datetime.now(UTC) - older_than
-        gone = sorted(ds for ds, at in newest.items() if at < border and ds not in crowned)
+        gone = _releasable(connection, model, older_than)
         for ds in gone:
             pins.release(connection, model=model, reason=f"{_REASON}{ds}")
     return gone
+
+
+def releasable(environment: Environment, model: str, *, older_than: timedelta) -> list[str]:
+    """The days of the trainings that `release_pins` would let go."""
+    with ledger.connect(environment).connect() as connection:
+        return _releasable(connection, model, older_than)
+
+
+def _releasable(connection: Connection, model: str, older_than: timedelta) -> list[str]:
+    newest: dict[str, datetime] = {}
+    for pin in pins.held(connection, model):
+        if pin["reason"].startswith(_REASON):
+            ds = pin["reason"].removeprefix(_REASON)
+            newest[ds] = max(pin["pinned_at"], newest.get(ds, pin["pinned_at"]))
+    crowned = {entry.training_ds for entry in champions.history(connection, model)}
+    border = datetime.now(UTC) - older_than
+    return sorted(ds for ds, at in newest.items() if at < border and ds not in crowned)

@@ -11,6 +11,7 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, DownstreamTasksSkipped
 
 from imago.errors import ImagoError, LedgerUnavailable, MissingPartition
+from imago.names import AS_WAS
 from imago_airflow.callbacks import run_succeeded
 from imago_airflow.run import Run, open_run
 
@@ -62,10 +63,14 @@ class StageOperator(ImagoOperator):
         except AirflowSkipException:
             self.done(context)
             raise
-        self.log.info("%s\n%s", self.task_id, as_text(summary))
+        self.log.info("%s\n%s", self.task_id, self.as_lines(summary))
         if not self.downstream_task_ids:
             self.done(context)
         return summary
+
+    def as_lines(self, summary: Mapping[str, Any]) -> str:
+        """What the log says of a summary."""
+        return as_text(summary)
 
     def tell(self, context: Mapping[str, Any], refusal: ImagoError) -> None:
         """Leaves the facts of a refusal where a summary would be."""
@@ -76,12 +81,13 @@ class StageOperator(ImagoOperator):
     def announce(self, run: Run, context: Mapping[str, Any], days: Iterable[str] | None = None) -> None:
         """Lets the task's end tell what listens to its outlets, for the run's own day or for `days`.
 
-        The event carries the run's mode and id: what it starts downstream looks like any other asset-triggered run, and
-        takes its mode from here.
+        The event carries the run's mode and id, and a champion that was asked for: what it starts downstream looks like
+        any other asset-triggered run, and takes these from here.
         """
+        chosen = {} if run.champion == AS_WAS else {"champion": run.champion}
         for outlet in self.outlets:
             event = context["outlet_events"][outlet]
-            event.extra = {"mode": run.context.mode, "run_id": run.context.run_id}
+            event.extra = {"mode": run.context.mode, "run_id": run.context.run_id, **chosen}
             keys = list(days) if days is not None else [run.day] if not context.get("partition_key") else []
             if keys:
                 event.add_partitions(keys)
@@ -91,12 +97,16 @@ class StageOperator(ImagoOperator):
 
         `context["task"]` is this attempt's own copy; the DAG keeps its outlets.
         """
-        context["task"].outlets = []
-        self.outlets = []
+        self.outlets = context["task"].outlets = []
+
+    def announce_only(self, context: Mapping[str, Any], *names: str) -> None:
+        """Announces only those of its outlets whose last word is one of `names`."""
+        told = [outlet for outlet in self.outlets if outlet.uri.rpartition("/")[2] in names]
+        self.outlets = context["task"].outlets = told
 
     def finish_here(self, context: Mapping[str, Any], summary: Summary) -> NoReturn:
         """Ends the task as a success and skips all that follows it, without starting any of it."""
-        self.log.info("%s\n%s", self.task_id, as_text(summary))
+        self.log.info("%s\n%s", self.task_id, self.as_lines(summary))
         self.done(context)
         context["ti"].xcom_push(key="return_value", value=summary)
         raise DownstreamTasksSkipped(tasks=sorted(self.get_flat_relative_ids(upstream=False)))

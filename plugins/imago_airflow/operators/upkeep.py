@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Literal
 
+from imago.environments import Environment
 from imago_airflow.connections import environment_for
 from imago_airflow.operators.base import ImagoOperator, StageOperator, Summary, as_text
-from imago_airflow.run import Run, run_name
+from imago_airflow.run import Run
 
 
 class DeliverAlertsOperator(ImagoOperator):
@@ -19,10 +20,23 @@ class DeliverAlertsOperator(ImagoOperator):
         from imago.jobs import alerts
 
         env = environment_for(self.environment)
-        summary = {**alerts.close_digests(env), **alerts.deliver(env)}
+        summary = {**alerts.close_digests(env, busy=lambda models: self._busy(env, models)), **alerts.deliver(env)}
         self.log.info("alerts\n%s", as_text(summary))
         self.done(context)
         return summary
+
+    def _busy(self, env: Environment, models: Collection[str]) -> Collection[str]:
+        """The models of which backfill runs wait or work. Where Airflow cannot be asked, none: a digest that comes in
+        pieces is better than none, and alerts have to be delivered whatever happens."""
+        from imago.errors import ImagoError
+        from imago_airflow.facts import rest_facts
+
+        try:
+            with rest_facts(env) as facts:
+                return facts.models_in_backfill(models)
+        except ImagoError as error:
+            self.log.warning("it is not known which backfills still run: %s", error)
+            return ()
 
 
 class WatchdogOperator(ImagoOperator):
@@ -31,13 +45,14 @@ class WatchdogOperator(ImagoOperator):
     def execute(self, context: Mapping[str, Any]) -> Summary:
         from imago.context import RunContext, code_commit
         from imago.jobs import projection, watchdog
-        from imago_airflow.facts import RestFacts
+        from imago.names import run_name
+        from imago_airflow.facts import rest_facts
         from imago_models import MODELS
 
         env = environment_for(self.environment)
         ti = context["ti"]
         about = RunContext(run_id=run_name(ti.dag_id, ti.run_id), code_commit=code_commit())
-        with RestFacts.of(env) as facts:
+        with rest_facts(env) as facts:
             summary = watchdog.check(env, MODELS, datetime.datetime.now(tz=datetime.UTC), facts, context=about)
         # Last, since it fails while MLflow is down, and what is above has been written down by then.
         summary["champions"] = {spec.name: projection.follow(env, spec, about) for spec in MODELS}

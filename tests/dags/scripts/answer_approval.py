@@ -13,7 +13,7 @@ import threading
 import time
 import traceback
 import types
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 
 from airflow.utils.db import upgradedb
 
@@ -26,20 +26,23 @@ from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db  # noqa: E402
 from airflow.jobs.job import Job  # noqa: E402
 from airflow.jobs.scheduler_job_runner import SchedulerJobRunner  # noqa: E402
 from airflow.models.asset import AssetEvent  # noqa: E402
+from airflow.models.dagrun import DagRun  # noqa: E402
 from airflow.models.pool import Pool  # noqa: E402
 from airflow.models.taskinstance import TaskInstance  # noqa: E402
+from airflow.sdk.exceptions import ParamValidationError  # noqa: E402
 from airflow.utils.session import create_session  # noqa: E402
 from sqlalchemy import select  # noqa: E402
 from sqlalchemy.orm import joinedload  # noqa: E402
 
 from imago import ledger  # noqa: E402
+from imago.airflow_api import client  # noqa: E402
 from imago.environments import load_environment  # noqa: E402
 from imago.jobs import deployment, monitoring  # noqa: E402
 from imago.ledger import champions, decisions  # noqa: E402
 from imago.ledger.schema import alerts  # noqa: E402
 from imago.registry.tracking import Tracker  # noqa: E402
 from imago.storage import Storage  # noqa: E402
-from imago_airflow import facts  # noqa: E402
+from imago_airflow import facts, logins  # noqa: E402
 from proofs.fight.bait import MODEL, honest  # noqa: E402
 
 NAME = "flight_delays"
@@ -110,9 +113,10 @@ def answer(word):
             row = deployment._entry(decisions.get(connection, VERDICT["id"]), decided_by="somebody else")
             champions.crown(connection, dataclasses.replace(row, decision_id=None), expected=now.id if now else None)
     ada = types.SimpleNamespace(get_id=lambda: "7", get_name=lambda: "Ada")
-    payload = UpdateHITLDetailPayload(chosen_options=["Reject" if word == "Reject" else "Approve"], params_input={})
+    word = "Approve" if word == "overtaken" else word
+    payload = UpdateHITLDetailPayload(chosen_options=[word], params_input={})
     with create_session() as session:
-        update_hitl_detail(DAG_ID, ti.run_id, "approve", payload, ada, session)
+        update_hitl_detail(ti.dag_id, ti.run_id, "approve", payload, ada, session)
 
 
 def hours_left(ti):
@@ -195,6 +199,12 @@ class QuietAirflow:
     def runs_since(self, since):
         return ()
 
+    def parts(self):
+        return ()
+
+    def failed_attempts_since(self, since):
+        return ()
+
 
 def plain(dag_id, conf):
     """One run of another DAG: its state, the announced days, and who reigns, in the ledger and in MLflow."""
@@ -211,8 +221,77 @@ def plain(dag_id, conf):
 
 
 result["rollback"] = plain(f"dev__{NAME}__champion_rollback", {"reason": "it was too quiet"})
-facts.RestFacts.of = lambda env: QuietAirflow()
+facts.rest_facts = lambda env: QuietAirflow()
 tracker.client.set_registered_model_alias(tracker.registered_name, "champion", result["overtaken"]["version"])
 result["watchdog"] = plain("dev__watchdog", {})
+
+
+class Backfills:
+    """What a backfill asks of Airflow: two days would run, and what is started is noted."""
+
+    made: list = []  # noqa: RUF012
+    days = ("2013-10-01", "2013-10-08")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def plan_backfill(self, dag_id, first, last, *, reprocess, conf):
+        return self.days
+
+    def seconds_of_runs(self, dag_id, count):
+        return [30.0]
+
+    def backfill(self, dag_id, first, last, *, reprocess, max_active_runs, conf):
+        self.made.append([dag_id, first, last, reprocess, max_active_runs, conf])
+        return client.Backfill(id=7, dag_id=dag_id, keys=self.days, known=frozenset())
+
+
+def backfill(word, **form):
+    """One run of the backfill DAG: its tasks, what the person saw, and the backfills that were created."""
+    WAITED.clear()
+    Backfills.made, Backfills.days = [], ("2013-10-01", "2013-10-08")
+    conf = {"from_day": "2013-10-01", "to_day": "2013-10-14", "stage": "training", "reprocess": "completed", **form}
+    dag = DagBag(os.environ["AIRFLOW__CORE__DAGS_FOLDER"]).dags[f"dev__{NAME}__backfill"]
+    # A failed run's callback gets serialized params from `dag.test()`, which cannot have a field that must be filled
+    # in; the DAG processor hands it the DAG's own.
+    with suppress(ParamValidationError), beside(answer, word) if word else nullcontext():
+        dag.test(run_conf=conf)
+    with create_session() as session:
+        dag_run = session.scalars(
+            select(DagRun).where(DagRun.dag_id == dag.dag_id).order_by(DagRun.id.desc()).limit(1)
+        ).one()
+        state, tasks = str(dag_run.state), {ti.task_id: str(ti.state) for ti in dag_run.get_task_instances()}
+    with ledger.connect(env).connect() as connection:
+        modes = list(connection.execute(select(alerts.c.mode).where(alerts.c.subject == dag.dag_id)).scalars())
+    return {"state": state, "tasks": tasks, "waited": list(WAITED), "made": Backfills.made, "alerts": modes}
+
+
+def change_the_plan():
+    """Another day has run meanwhile, so that the backfill would leave it out."""
+    ti = until(waiting_task)
+    Backfills.days = ("2013-10-08",)
+    return ti
+
+
+logins.log_in = lambda environment, who: Backfills()
+result["backfill"] = {
+    "Run": backfill("Run"),
+    "Cancel": backfill("Cancel"),
+    "nobody": backfill("nobody"),
+    "fails": backfill(None, stage="monitoring"),
+    "refused": backfill(None, champion="2"),
+}
+WAITERS = answer
+
+
+def answer(word):
+    change_the_plan()
+    WAITERS(word)
+
+
+result["backfill"]["moved on"] = backfill("Run")
 sys.stdout.flush()
 print("\n" + json.dumps(result))

@@ -26,6 +26,7 @@ print(
                             "retries": task.retries,
                             "on_failure": bool(task.on_failure_callback),
                             "pool": task.pool,
+                            "priority_weight": task.priority_weight,
                             "execution_timeout": task.execution_timeout and task.execution_timeout.total_seconds(),
                             "outlets": [outlet.uri for outlet in task.outlets],
                             "mapped": task.is_mapped,

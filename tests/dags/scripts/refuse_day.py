@@ -19,7 +19,7 @@ from imago import ledger  # noqa: E402
 from imago.alerts.outbox import is_reported  # noqa: E402
 from imago.context import RunContext  # noqa: E402
 from imago.environments import load_environment  # noqa: E402
-from imago.jobs import alerts as alert_jobs  # noqa: E402
+from imago.jobs import failures  # noqa: E402
 from imago.jobs.landing import land  # noqa: E402
 from imago.landing.deliver import write_delivery  # noqa: E402
 from imago.ledger import decisions  # noqa: E402
@@ -42,7 +42,7 @@ sync_bag_to_db(bag, "dags-folder", None)
 
 
 RAISED: list[str] = []
-task_failed = alert_jobs.task_failed
+task_failed = failures.task_failed
 
 
 def overheard(**about: object) -> object:
@@ -50,7 +50,7 @@ def overheard(**about: object) -> object:
     return task_failed(**about)
 
 
-alert_jobs.task_failed = overheard
+failures.task_failed = overheard
 # Whichever stream Airflow logs to.
 with tempfile.TemporaryFile("w+") as heard:
     streams = [(stream, os.dup(stream)) for stream in (1, 2)]

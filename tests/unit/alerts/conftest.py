@@ -12,10 +12,11 @@ import pytest
 
 class HostileSlack:
     """Each call takes the next word of `script`: `429`, `500`, `false` (ok: false), `refuse` (only blocks), `html`,
-    `reset`, `lost` (taken, but the answer is lost), or `ok`. After the script all is well. `shown` holds what a
-    person would see."""
+    `reset`, `hang`, `lost` (taken, but the answer is lost), or `ok`; another word is the error that it answers. Calls
+    below `/services/` are those of a webhook. After the script all is well, and so it is for every channel but
+    `channel`, where one is named. `shown` holds what a person would see."""
 
-    def __init__(self, *script: str, retry_after: str = "1") -> None:
+    def __init__(self, *script: str, retry_after: str = "1", channel: str | None = None) -> None:
         self.script, self.retry_after = list(script), retry_after
         self.shown: list[dict] = []
         self.updates: list[dict] = []
@@ -24,12 +25,17 @@ class HostileSlack:
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])) or b"{}")
+                raw = self.rfile.read(int(self.headers["Content-Length"])) or b"{}"
+                body = json.loads(raw) if raw.startswith(b"{") else {}
                 fake.times.append(time.monotonic())
-                word = fake.script.pop(0) if fake.script else "ok"
+                is_target = channel in (None, body.get("channel"))
+                is_hook = "/services/" in self.path
+                word = fake.script.pop(0) if fake.script and is_target else "ok"
                 if word == "refuse" and not body.get("blocks"):
                     word = "ok"
-                if word == "reset":
+                if word == "hang":
+                    time.sleep(3)
+                if word in ("reset", "hang"):
                     self.connection.close()
                     return None
                 if word in ("ok", "lost"):
@@ -38,11 +44,13 @@ class HostileSlack:
                     if word == "lost":
                         self.connection.close()
                         return None
-                    return self.answer(200, {"ok": True, "channel": "C1", "ts": ts})
+                    return self.answer(200, "ok" if is_hook else {"ok": True, "channel": "C1", "ts": ts})
                 if word == "429":
                     return self.answer(429, {"ok": False, "error": "ratelimited"}, {"Retry-After": fake.retry_after})
                 if word == "html":
                     return self.answer(200, "<html>a proxy's page</html>")
+                if is_hook and word != "500":
+                    return self.answer(404, word)
                 error = {"false": "internal_error", "refuse": "invalid_blocks"}.get(word, word)
                 self.answer(500 if word == "500" else 200, {"ok": False, "error": error} if word != "500" else "oops")
                 return None

@@ -12,8 +12,9 @@ from imago.alerts.outbox import Alert, raise_alert
 from imago.context import RunContext
 from imago.errors import RefusedPartition
 from imago.jobs import alerts as jobs
+from imago.jobs import failures
 from imago.ledger import connect
-from imago.ledger.schema import alerts, digests, incidents, publications
+from imago.ledger.schema import alerts, digests, failed_attempts, incidents, publications
 
 LIVE = RunContext(run_id="run-1")
 BACKFILL = RunContext(run_id="run-2", mode="backfill")
@@ -31,7 +32,7 @@ def env(dev, monkeypatch):
 
 
 def fail(run: str = "run-1", task: str | None = "score", error: object = None, ds: str | None = "2013-10-05"):
-    return jobs.task_failed("dev", None, DAG, run, task, ds, error, {}, RunContext(run_id=run))
+    return failures.task_failed("dev", None, DAG, run, task, ds, error, {}, RunContext(run_id=run))
 
 
 def rows(env, table):
@@ -76,9 +77,35 @@ def test_a_run_whose_stage_alerted_its_refusal_is_not_alerted_again_even_when_it
 
 def test_a_later_success_of_the_same_day_ends_the_failure(env):
     fail()
-    other = jobs.run_succeeded("dev", None, DAG, "run-3", "2013-10-06", LIVE)
-    same = jobs.run_succeeded("dev", None, DAG, "run-4", "2013-10-05", LIVE)
+    other = failures.run_succeeded("dev", None, DAG, "run-3", "2013-10-06", LIVE)
+    same = failures.run_succeeded("dev", None, DAG, "run-4", "2013-10-05", LIVE)
     assert (other, same) == ({"resolved": []}, {"resolved": ["task_failed"]})
+
+
+def attempt(error: object, number: int = 1) -> dict:
+    context = RunContext(run_id="run-1")
+    place = {"task_id": "score", "map_index": -1, "number": number, "of": 3, "error": error, "links": {}}
+    return failures.attempt_failed("dev", None, DAG, "run-1", "2013-10-05", context, **place)
+
+
+def test_an_attempt_that_failed_by_an_exception_is_noted_and_pages_nobody(env):
+    assert attempt(OSError("no route"))["alert"] is None
+    attempt(OSError("no route"))
+    (said,) = [row.error for row in rows_of(env, failed_attempts)]
+    assert (said, rows(env, alerts)) == ("OSError: no route", [])
+
+
+def test_an_attempt_for_which_airflow_itself_speaks_was_killed(env):
+    assert attempt("Task did not emit heartbeat within time limit")["alert"] is not None
+    (alert,) = rows(env, alerts)
+    assert (alert.rule, alert.title) == ("task_killed", "Attempt 1 of task score was killed for 2013-10-05")
+    failures.run_succeeded("dev", None, DAG, "run-1", "2013-10-05", LIVE)
+    assert rows(env, incidents)[0].status == "resolved"
+
+
+def rows_of(env, table):
+    with connect(env).connect() as connection:
+        return connection.execute(select(table)).all()
 
 
 def test_a_failure_while_the_ledger_is_down_is_logged_and_raises_nothing(monkeypatch, env, caplog):
@@ -100,14 +127,14 @@ def test_a_backfill_ends_in_one_digest_that_counts_days_and_findings(env):
     noted, told = rows(env, alerts)
     assert (noted.status, told.status, told.rule) == ("digested", "pending", "backfill_digest")
     assert told.body["did"].startswith("features: 2 published, 1 changed, 1 unchanged; predictions: 1 published")
-    assert dict(told.body["facts"]) == {"drift": "1: s, 2013-10-02"}
+    assert dict(told.body["facts"]) == {"scored": "1 day: 1 changed, 0 unchanged", "drift": "1: s, 2013-10-02"}
     assert jobs.close_digests(env, quiet_seconds=0)["digests"] == []
     assert len(rows(env, digests)) == 1 == len(rows(env, incidents))
 
 
 def test_a_backfill_that_only_failed_ends_in_a_digest_too(env):
     context = RunContext(run_id="run-2", mode="backfill")
-    jobs.task_failed("dev", SimpleNamespace(name="m"), DAG, "run-2", "score", "2013-10-05", None, {}, context)
+    failures.task_failed("dev", SimpleNamespace(name="m"), DAG, "run-2", "score", "2013-10-05", None, {}, context)
     assert rows(env, incidents) == []
     (digest,) = jobs.close_digests(env, quiet_seconds=0)["digests"] or [None]
     assert digest["findings"] == 1
@@ -121,5 +148,5 @@ def test_without_a_token_alerts_stay_pending_and_the_summary_says_so(env):
 
 
 def test_a_failure_of_the_platform_is_told_at_once_in_every_mode(env):
-    jobs.task_failed("dev", None, "dev__watchdog", "run-2", "check", None, None, {}, BACKFILL)
+    failures.task_failed("dev", None, "dev__watchdog", "run-2", "check", None, None, {}, BACKFILL)
     assert [row.status for row in rows(env, alerts)] == ["pending"]

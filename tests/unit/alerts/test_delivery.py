@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import threading
+import time
+from datetime import timedelta
+from types import SimpleNamespace
 
+import httpx
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 
-from imago.alerts.delivery import Routing, drain
+from imago.alerts.channels import Patience, Thread
+from imago.alerts.delivery import drain
 from imago.alerts.outbox import Alert, raise_alert, resolve
+from imago.alerts.pictures import Picture
 from imago.alerts.slack import Slack
+from imago.alerts.telling import Routing
 from imago.context import RunContext
 from imago.ledger import connect
-from imago.ledger.schema import alerts, incidents
+from imago.ledger.schema import alerts, channels, incidents
+from proofs.monitoring.silence_scripted import sandbox
 
 LIVE = RunContext(run_id="run-1")
 ROUTING = Routing(
     environment="dev",
-    channel_of=lambda model: f"#{model or 'imago-dev'}",
+    address_of=lambda model: f"#{model or 'imago-dev'}",
     owner_of=lambda model, rule: "U024BE7LH",
     runbook_of=lambda rule: f"http://docs.example/{rule}.md",
 )
@@ -42,9 +50,13 @@ def tell(env, *found: Alert) -> None:
             raise_alert(connection, each, LIVE)
 
 
-def deliver(env, fake, *, seconds: float = 8.0, fold: float = 0.0, pace: float = 0.01):
-    sender = Slack(token=SecretStr("xoxb"), base_url=fake.url, timeout=2)
-    return drain(connect(env), sender, ROUTING, seconds=seconds, fold_seconds=fold, pace=pace)
+def deliver(env, fake, *, seconds: float = 8.0, all_now: bool = True, **patience: float):
+    wait = Patience(**{"pace": 0.01, "call": 2.0, **patience})
+
+    def channel(address: str) -> Slack:
+        return Slack(channel=address, token=SecretStr("xoxb"), base_url=fake.url, patience=wait)
+
+    return drain(connect(env), channel, ROUTING, seconds=seconds, patience=wait, all_now=all_now)
 
 
 def rows(env, table):
@@ -53,15 +65,16 @@ def rows(env, table):
 
 
 def hasten(env) -> None:
-    """Lets the backoff be over (tests have no minutes)."""
+    """Lets what channels and messages have to wait be over (tests have no minutes)."""
     with connect(env).begin() as connection:
         connection.execute(update(alerts).values(not_before=alerts.c.created_at))
+        connection.execute(update(channels).values(free_at=func.clock_timestamp()))
 
 
 def test_every_alert_is_shown_once_by_a_channel_that_first_misbehaves_in_every_way(dev, hostile_slack):
     tell(dev, *(alert(f"column_{i}") for i in range(6)))
     with hostile_slack("429", "500", "false", "html", "reset", "ok", "reset") as fake:
-        for _ in range(9):
+        while len(fake.shown) < 6 or fake.script:
             deliver(dev, fake, seconds=0.5)
             hasten(dev)
         assert [message["text"].split(": ")[1].split()[0] for message in fake.shown] == [
@@ -72,13 +85,15 @@ def test_every_alert_is_shown_once_by_a_channel_that_first_misbehaves_in_every_w
 
 def test_retry_after_holds_the_whole_channel_and_no_other(dev, hostile_slack):
     tell(dev, alert("a"), alert("b"), alert("c", model="other"))
-    with hostile_slack("429", retry_after="2") as fake:
+    with hostile_slack("429", retry_after="2", channel="#m") as fake:
+        started = time.monotonic()
         summary = deliver(dev, fake, seconds=1)
         assert [message["channel"] for message in fake.shown] == ["#other"]
         tell(dev, alert("d"))  # came later, and must not overtake
         deliver(dev, fake, seconds=6)
         assert len(fake.shown) == 4
-        assert fake.times[2] - fake.times[0] >= 2
+        assert [message["text"].split(": ")[1].split()[0] for message in fake.shown[1:]] == ["a", "b", "d"]
+        assert fake.times[2] - started >= 2
     assert (summary.messages, summary.failed_calls) == (1, 1)
 
 
@@ -124,10 +139,10 @@ def test_news_of_a_known_incident_waits_for_more_but_an_escalation_does_not(dev,
         tell(dev, alert())
         deliver(dev, fake)
         tell(dev, alert(ds="2013-10-02"))
-        deliver(dev, fake, seconds=0.3, fold=300)
+        deliver(dev, fake, seconds=0.3, all_now=False)
         assert len(fake.shown) == 1
         tell(dev, alert(ds="2013-10-03", severity="critical"))
-        deliver(dev, fake, fold=300)
+        deliver(dev, fake, all_now=False)
         assert len(fake.shown) == 2
         assert fake.shown[1]["reply_broadcast"] is True
 
@@ -175,20 +190,20 @@ def test_two_deliveries_at_once_show_each_alert_once_and_keep_the_pace(dev, host
 
 def test_delivery_holds_no_row_while_slack_hangs(dev):
     """A stage that raises the same alert at that moment does not wait."""
-    import time
-
     tell(dev, alert())
 
     class Hanging:
+        rewrites = threads = True
+
         def post(self, *_, **__):
             started = time.monotonic()
             tell(dev, alert(), alert(ds="2013-10-02"))
             assert time.monotonic() - started < 0.5
-            return "C1", "1.0"
+            return Thread("C1", "1.0")
 
-        def update(self, *_, **__): ...
+        def rewrite(self, *_): ...
 
-    assert drain(connect(dev), Hanging(), ROUTING, seconds=0.5, fold_seconds=300).messages == 1
+    assert drain(connect(dev), lambda address: Hanging(), ROUTING, seconds=0.5).messages == 1
 
 
 def test_an_unreachable_server_loses_nothing(dev, hostile_slack):
@@ -207,3 +222,53 @@ def test_a_revoked_token_or_a_missing_channel_keeps_the_alerts(dev, hostile_slac
         assert deliver(dev, fake, seconds=0.3).messages == 0
         hasten(dev)
         assert deliver(dev, fake).messages == 1
+
+
+def test_a_call_that_may_still_be_under_way_is_not_overtaken(dev, hostile_slack):
+    """As after a kill in the middle of a call: the row says until when it may last."""
+    tell(dev, alert())
+    with connect(dev).begin() as connection:
+        until = func.clock_timestamp() + timedelta(seconds=1.5)
+        connection.execute(channels.insert().values(address="#m", free_at=until))
+    with hostile_slack() as fake:
+        started = time.monotonic()
+        assert deliver(dev, fake).messages == 1
+        assert fake.times[0] - started >= 1.4
+
+
+def test_one_channel_that_hangs_holds_up_no_other(dev, hostile_slack):
+    tell(dev, alert("a"), alert("b", model="other"), alert("c", model="other"))
+    with hostile_slack("hang", channel="#m") as fake:
+        deliver(dev, fake, seconds=6, call=1.5)
+        assert [message["channel"] for message in fake.shown[:2]] == ["#other", "#other"]
+
+
+def test_an_alert_that_cannot_be_drawn_is_told_by_its_title(dev, hostile_slack):
+    tell(dev, alert())
+    with connect(dev).begin() as connection:
+        connection.execute(update(alerts).values(body={"kind": "opened", "facts": [["value", {"a": 1}]], "links": 7}))
+    with hostile_slack() as fake:
+        deliver(dev, fake)
+        assert [message["text"] for message in fake.shown] == ["carrier_delay has drifted"]
+
+
+def test_the_picture_is_in_the_message_and_stays_there_when_the_head_is_rewritten(dev, tmp_path):
+    with sandbox(tmp_path, token="xoxb") as url:
+        picture = Picture(title="carrier", labels=("UA", "B6"), usual=(0.5, 0.5), now=(0.9, 0.1))
+        tell(dev, alert(picture=picture))
+        deliver(dev, SimpleNamespace(url=f"{url}/api/"), pace=0.3)
+        tell(dev, alert(ds="2013-10-02"))
+        deliver(dev, SimpleNamespace(url=f"{url}/api/"), pace=0.3)
+        head, _ = httpx.get(f"{url}/api-sandbox/messages", trust_env=False).json()["messages"]
+        (image,) = [block for block in head["blocks"] if block["type"] == "image"]
+        assert head["edited_ts"] is not None
+        shown = httpx.get(f"{url}/files/{image['slack_file']['id']}", trust_env=False)
+        assert shown.content.startswith(b"\x89PNG")
+
+
+def test_a_message_whose_picture_is_not_taken_is_told_without_it(dev, hostile_slack):
+    picture = Picture(title="carrier", labels=("UA", "B6"), usual=(0.5, 0.5), now=(0.9, 0.1))
+    tell(dev, alert(picture=picture))
+    with hostile_slack("missing_scope") as fake:
+        assert deliver(dev, fake).messages == 1
+        assert "image" not in [block["type"] for block in fake.shown[0]["blocks"]]

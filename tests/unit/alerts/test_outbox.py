@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
+from datetime import timedelta
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from imago.alerts.outbox import Alert, raise_alert, resolve
 from imago.context import RunContext
@@ -126,12 +127,27 @@ def test_a_day_that_is_refused_again_after_it_was_mended_is_told_and_open_again(
         assert resolve(connection, "flight_delays", "partition_refused", subject, LIVE, ds="2013-10-01")
 
 
-def test_a_problem_that_comes_back_after_its_end_is_a_new_incident(dev):
+def test_a_problem_that_comes_back_soon_is_the_same_incident_and_later_a_new_one(dev):
     tell(dev, drift())
     with connect(dev).begin() as connection:
         resolve(connection, "flight_delays", "drift", "carrier_delay", LIVE)
     tell(dev, drift())
+    assert [(row.status, row._mapping["count"]) for row in rows(dev, incidents)] == [("open", 2)]
+    assert [row.body["kind"] for row in rows(dev, alerts)] == ["opened", "resolved", "reopened"]
+    with connect(dev).begin() as connection:
+        resolve(connection, "flight_delays", "drift", "carrier_delay", LIVE)
+        connection.execute(update(incidents).values(resolved_at=incidents.c.resolved_at - timedelta(hours=7)))
+    tell(dev, drift())
     assert [row.status for row in rows(dev, incidents)] == ["resolved", "open"]
+
+
+def test_a_problem_that_wavers_between_two_severities_rises_once(dev):
+    for severity in ("warning", "critical", "warning", "critical"):
+        tell(dev, drift(severity=severity))
+        with connect(dev).begin() as connection:
+            resolve(connection, "flight_delays", "drift", "carrier_delay", LIVE)
+    kinds = [row.body["kind"] for row in rows(dev, alerts) if row.body["kind"] != "resolved"]
+    assert kinds == ["opened", "escalated", "reopened", "reopened"]
 
 
 def test_an_event_is_told_once_and_the_next_one_has_its_own_thread(dev):

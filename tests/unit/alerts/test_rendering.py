@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from imago.alerts.channels import retry_after
 from imago.alerts.rendering import Finding, Incident, head, mention, reply
-from imago.alerts.slack import retry_after
 
 NOON = datetime(2013, 10, 5, 12, tzinfo=UTC)
 
@@ -44,9 +44,9 @@ def test_the_head_says_what_why_done_next_who_and_where_to_look():
     said = json.dumps(message.blocks, ensure_ascii=False)
     for words in (
         "*gust has drifted*",
-        "*Why it matters:* w",
-        "*What Imago did:* d",
-        "<@U024BE7LH> call the weather desk",
+        "*Why it matters:* W.",
+        "*What Imago did:* D.",
+        "*Next step for* <@U024BE7LH>*:* Call the weather desk.",
     ):
         assert words in said
     assert "0.4129" in said
@@ -69,7 +69,7 @@ def test_the_head_of_a_resolved_incident_says_so_and_asks_for_nothing():
 
 
 def test_many_findings_are_one_reply_that_shows_the_last_five():
-    message = reply(incident(count=9), [finding(title=f"day {i}", kind="updated") for i in range(8)])
+    message = reply(incident(count=9), [finding(title=f"day {i}", kind="updated") for i in range(8)], opening=finding())
     said = json.dumps(message.blocks, ensure_ascii=False)
     assert "8 more findings" in said
     assert "day 7" in said

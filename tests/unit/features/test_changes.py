@@ -14,10 +14,11 @@ from typer.testing import CliRunner
 from imago.alerts.digest import close_digest
 from imago.cli import data
 from imago.context import RunContext
+from imago.days import spans
 from imago.errors import ImagoError, RefusedPartition
 from imago.features.changes import differences, reasons, touched, versions
 from imago.jobs import features, outcomes
-from imago.jobs.corrections import correct, spans, split
+from imago.jobs.corrections import correct, split
 from imago.landing.deliver import write_delivery
 from imago.ledger import connect
 from imago.storage import Storage, checksum_of

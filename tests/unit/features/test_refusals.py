@@ -13,7 +13,7 @@ from imago.context import RunContext
 from imago.errors import RefusedPartition
 from imago.features.findings import Finding
 from imago.features.refusals import tell_published, tell_refused, tell_warnings
-from imago.jobs import alerts as alert_jobs
+from imago.jobs import failures as alert_jobs
 from imago.jobs import features
 from imago.landing.deliver import write_delivery
 from imago.ledger.schema import alerts, incidents

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pyarrow as pa
 import pytest
 from registered_world import LIVE, ROWS, SPEC
 from sqlalchemy import select
@@ -13,6 +14,7 @@ from imago.ledger import connect
 from imago.ledger.schema import alerts, incidents
 from imago.registry import load_model
 from imago.storage import Storage
+from imago.tables import Table
 
 
 def follow(world):
@@ -166,7 +168,17 @@ def test_a_rollback_moves_the_champion_also_while_mlflow_is_down(world):
     assert world.aliases()["champion"] == "1"
 
 
-def test_a_protected_version_and_a_challenger_are_not_forgotten_and_another_is(world):
+def scored(world, version):
+    """Stores the predictions of a day, made with this version."""
+    table = Table(world.env, SPEC.name, "predictions")
+    rows = pa.table({"key": ["a"], "ds": ["2013-10-02"], "score": [float(version)]})
+    inputs = {"model_version": version}
+    table.publish(
+        rows, days=["2013-10-02"], key=("key",), fence=table.draw_fence(), context=LIVE, inputs=inputs
+    )  # fmt: skip
+
+
+def test_a_protected_version_and_a_challenger_are_not_forgotten_and_another_is_once_no_prediction_needs_it(world):
     world.promote(1)
     world.promote(2)
     world.promote(3)
@@ -174,6 +186,10 @@ def test_a_protected_version_and_a_challenger_are_not_forgotten_and_another_is(w
     for version in ("2", "3", "4"):
         with pytest.raises(ImagoError, match="protected"):
             projection.forget(world.env, SPEC, version)
+    scored(world, "1")
+    with pytest.raises(ImagoError, match="made the stored predictions of 1 days"):
+        projection.forget(world.env, SPEC, "1")
+    scored(world, "2")
     gone = projection.forget(world.env, SPEC, "1")
     assert not Storage(world.env).exists(gone["deleted"])
     assert set(world.stages()) == {"2", "3", "4"}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from fastapi.testclient import TestClient
 
+from imago.alerts.mrkdwn import blocks_to_html, to_html
 from imago.sandbox.limits import RateLimit
-from imago.sandbox.mrkdwn import blocks_to_html, to_html
 from imago.sandbox.server import create_app
 
 
@@ -160,3 +160,44 @@ def test_no_address_and_no_code_can_leave_its_attribute():
 
 def test_a_block_that_is_not_drawn_says_so():
     assert "a block of type &lt;b&gt;" in blocks_to_html([{"type": "<b>"}], "t")
+
+
+PNG = b"\x89PNG\r\n\x1a\n and so on"
+
+
+def upload(client, content: bytes = PNG, length: int | None = None) -> str:
+    asked = {"filename": "a.png", "length": str(len(content) if length is None else length)}
+    place = client.get("/api/files.getUploadURLExternal", params=asked).json()
+    path = place["upload_url"].split("/api/", 1)[1]
+    client.post(f"/api/{path}", content=content)
+    return place["file_id"]
+
+
+def test_a_picture_is_uploaded_in_three_steps_and_then_shown(client):
+    file_id = upload(client)
+    image = {"type": "image", "slack_file": {"id": file_id}, "alt_text": "a picture"}
+    assert post(client, blocks=[image]).json()["error"] == "invalid_blocks"  # not complete yet
+    done = client.post("/api/files.completeUploadExternal", json={"files": [{"id": file_id, "title": "t"}]})
+    assert done.json()["ok"]
+    assert post(client, blocks=[image]).json()["ok"]
+    shown = client.get(f"/files/{file_id}")
+    assert (shown.content, shown.headers["content-type"]) == (PNG, "image/png")
+    assert blocks_to_html([image], "") == (f'<div class="picture"><img src="files/{file_id}" alt="a picture"></div>')
+
+
+@pytest.mark.parametrize(("content", "length"), [(b"<svg onload=x>", None), (PNG, 3)])
+def test_what_is_no_picture_or_not_what_was_announced_is_not_kept(client, content, length):
+    file_id = upload(client, content, length)
+    done = client.post("/api/files.completeUploadExternal", json={"files": [{"id": file_id, "title": "t"}]})
+    assert done.json()["error"] == "file_not_found"
+    assert client.get(f"/files/{file_id}").status_code == 404
+
+
+def test_a_webhook_writes_to_the_channel_of_its_token_and_nothing_else_does(tmp_path):
+    app = create_app(folder=tmp_path, token={"xoxb-dev": "#imago-dev"})
+    client = TestClient(app)
+    assert client.post("/services/T/B/xoxb-dev", json={"text": "hello"}).text == "ok"
+    assert client.post("/services/T/B/xoxb-no", json={"text": "hello"}).status_code == 404
+    assert client.post("/services/T/B/xoxb-dev", json={"text": ""}).text == "invalid_payload"
+    (message,) = client.get("/api-sandbox/messages").json()["messages"]
+    assert (message["channel_name"], message["text"]) == ("imago-dev", "hello")

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
+from pathlib import Path
 from typing import ClassVar
 
 import pyarrow as pa
@@ -8,8 +11,9 @@ import pyarrow.compute as pc
 import pytest
 from champion_world import BACKFILL, FIRST, LIVE, ROWS, crown, publish, world_rows
 
-from imago.errors import Fenced, MissingPartition, NoChampion
-from imago.jobs import scoring
+from imago.errors import Fenced, MissingPartition, NoChampion, RefusedPartition
+from imago.features.refusals import tell_refused
+from imago.jobs import explaining, scoring
 from imago.tables import Table
 
 
@@ -43,6 +47,43 @@ def test_provenance_names_the_champion_and_the_features_that_were_read(reign, to
         "backfill",
     )
     assert stored.inputs["leaking"] is False
+
+
+def test_the_commit_and_the_ledger_say_what_a_partition_was_made_of_and_no_row_does(reign, toy):
+    summary = scoring.score(reign, toy, FIRST, BACKFILL)
+    table = Table(reign, "toy", "predictions")
+    info = table.partition(FIRST)
+    (commit,) = [json.loads(one["imago"]) for one in table.open().history() if "imago" in one]
+
+    (file,) = commit["days"][FIRST]["files"].values()
+    assert commit["days"][FIRST] == {
+        "rows": ROWS, "digest": summary["digest"], "files": {next(iter(commit["days"][FIRST]["files"])): file},
+    }  # fmt: skip
+    assert hashlib.sha256(Path(table.files([FIRST])[0]).read_bytes()).hexdigest() == file
+    assert commit["inputs"] == info.inputs
+    for said in (commit, dataclasses.asdict(info)):
+        assert (said["run_id"], said["mode"], said["code_commit"]) == ("test", "backfill", "abc")
+    assert (info.rows, info.digest, info.version) == (ROWS, summary["digest"], summary["version"])
+    assert info.inputs["champion_id"] == summary["champion_id"] == 1
+    assert info.inputs["bad_rows"] == {"policy": "stop", "unseen": "score", "unscored": 0, "reasons": {}}
+
+
+def test_features_that_were_refused_are_waited_for_and_the_error_says_why(reign, toy):
+    day = "2013-03-02"
+    refusal = RefusedPartition("gate: allowed values", column="gate", rule="allowed values")
+    tell_refused(reign, toy, "features", (day,), refusal, LIVE)
+    with pytest.raises(MissingPartition, match=r"Features of 2013-03-02 were refused: gate: allowed values") as missing:
+        scoring.score(reign, toy, day, LIVE)
+    assert "scoring tries again by itself" in missing.value.next_step
+
+
+def test_without_any_champion_the_error_says_how_to_get_one(dev, toy):
+    features, _ = world_rows([FIRST])
+    publish(dev, "features", features, [FIRST])
+    for choice in ("as-was", "today"):
+        with pytest.raises(NoChampion) as nobody:
+            scoring.score(dev, toy, FIRST, LIVE, champion=choice)
+        assert "run training and deployment for" in nobody.value.next_step
 
 
 def test_a_day_without_features_is_never_scored_with_another_days(reign, toy):
@@ -101,7 +142,7 @@ def test_the_profile_accounts_for_every_row(reign, toy):
 
 def test_explain_rebuilds_a_prediction_and_names_what_drove_it(reign, toy):
     scoring.score(reign, toy, FIRST, LIVE)
-    told = scoring.explain(reign, toy, f"{FIRST}-007", FIRST)
+    told = explaining.explain(reign, toy, f"{FIRST}-007", FIRST)
     assert told["equal"] is True
     assert told["drivers"][0]["feature"] in ("risk", "gate")
 
@@ -110,14 +151,35 @@ def test_explain_uses_the_features_that_were_read_then_not_the_corrected_ones(re
     scoring.score(reign, toy, FIRST, LIVE)
     corrected, _ = world_rows([FIRST], shift=2.0)
     publish(reign, "features", corrected, [FIRST])
-    assert scoring.explain(reign, toy, f"{FIRST}-007", FIRST)["equal"] is True
+    assert explaining.explain(reign, toy, f"{FIRST}-007", FIRST)["equal"] is True
+
+
+def test_a_prediction_is_rebuilt_in_the_company_that_it_was_scored_in(reign, toy, monkeypatch):
+    from imago.registry import Scorer
+
+    real = Scorer.predict
+
+    # As matrices do: the last bit of a score depends on how many rows are multiplied at once.
+    def predict(self, data):
+        scores = real(self, data)
+        return scores if len(scores) == 1 else scores * (1 + 2**-52)
+
+    monkeypatch.setattr(Scorer, "predict", predict)
+    scoring.score(reign, toy, FIRST, LIVE)
+    assert all(explaining.explain(reign, toy, f"{FIRST}-{place:03d}", FIRST)["equal"] for place in (0, 17, 39))
+
+
+def test_a_prediction_is_rebuilt_with_the_threshold_of_then(reign, toy):
+    scoring.score(reign, toy, FIRST, LIVE)
+    since = toy.model_copy(update={"decision_threshold": 0.99})
+    assert explaining.explain(reign, since, f"{FIRST}-007", FIRST)["equal"] is True
 
 
 def test_a_score_that_is_not_finite_refuses_the_day(toy):
     import numpy as np
 
     from imago.errors import RefusedPartition
-    from imago.scoring.predictions import predict
+    from imago.scoring.whole import predict
 
     class Broken:
         card: ClassVar = {"problem": "binary"}

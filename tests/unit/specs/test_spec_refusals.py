@@ -17,6 +17,7 @@ from imago.specs import (
     ModelSpec,
     Range,
     Schedules,
+    Scoring,
     Search,
     Training,
     get_model,
@@ -49,7 +50,7 @@ def changed(**fields: Any) -> ModelSpec:
         ("slices", ("nowhere",)),
         ("primary_metric", "rmse"),
         ("label_delay_days", -1),
-        ("drift", Drift(seasonal={"nowhere": (1.0, 2.0)})),
+        ("drift", Drift(bounds={"nowhere": {"psi": 1.0}})),
         ("guardrails", Guardrails(floor=0.9, ceiling=0.6)),
     ],
 )
@@ -64,12 +65,16 @@ def test_a_spec_that_is_not_valid_is_refused_with_its_field(field: str, value: A
         (Schedules, {"daily": "not a cron at all"}),
         (Guardrails, {"floor": float("nan"), "ceiling": 0.8}),
         (BusinessMetric, {"name": "x", "unit": "USD", "caught": float("inf"), "false_alarm": 0.0, "missed": 0.0}),
-        (Drift, {"seasonal": {"carrier": (9.0, -1.0)}}),
-        (Drift, {"psi_warning": 1.0, "psi_critical": 0.5}),
+        (Scoring, {"engine": "pandas"}),
+        (Scoring, {"parts": 0}),
+        (Scoring, {"bad_rows": "drop"}),
+        (Scoring, {"max_bad_rate": 1.5}),
+        (Drift, {"bounds": {"carrier": {"psi": -1.0}}}),
+        (Drift, {"bounds": {"carrier": {"beauty": 1.0}}}),
     ],
 )
 def test_a_part_of_a_spec_that_is_not_valid_is_refused(part: Any, fields: dict[str, Any]) -> None:
-    with pytest.raises(SpecError, match=r"allowed|finite|bound|critical"):
+    with pytest.raises(SpecError, match=r"allowed|finite|bound|critical|engine|parts|bad_rows|max_bad_rate"):
         part(**fields)
 
 

@@ -77,6 +77,7 @@ def test_the_shipped_file_holds_the_pools_that_the_dags_name() -> None:
         "imago_dbt": 2,
         "imago_train": 2,
         "imago_score": 4,
+        "imago_shadow": 1,
         "imago_deliver": 1,
     }
 

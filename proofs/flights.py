@@ -1,4 +1,4 @@
-"""The real year of flights that chance, power and the whole fights are tried on: landed, built by dbt, published."""
+"""Real flights for the proofs that need some: landed, built by dbt, published, and kept as files for all readers."""
 
 from __future__ import annotations
 
@@ -21,13 +21,14 @@ from proofs.postgres import new_environment
 SPEC: ModelSpec = get_model("flight_delays")
 
 
-def build(url: str, folder: Path) -> None:
-    """Builds the year in an environment of its own, and keeps both tables as files for all who read them."""
+def build(url: str, folder: Path, last: str = LAST) -> Environment:
+    """Builds the year, or the part of it until `last`, in an environment of its own, and keeps both tables as files."""
     world = World(new_environment(url, folder / "year"))
-    land(world.env, FIRST, LAST, CONTEXT)
+    land(world.env, FIRST, last, CONTEXT)
     for name in TABLES:
-        world.refresh(name, FIRST, LAST)
-        pq.write_table(world.table(name).read(days_between(FIRST, LAST)), _file(folder, name))
+        world.refresh(name, FIRST, last)
+        pq.write_table(world.table(name).read(days_between(FIRST, last)), _file(folder, name))
+    return world.env
 
 
 def table(folder: Path, name: str) -> pa.Table:

@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-DOCS = Path(__file__).resolve().parents[2] / "docs/fight.md"
 BEGIN, END = "<!-- results -->", "<!-- end of results -->"
 
 
 @dataclass
 class Report:
-    """One part of the proof. `check` counts a case and keeps those that fell short; `say` keeps a figure."""
+    """One part of a proof. `check` counts a case and keeps those that fell short; `say` keeps a figure."""
 
     name: str
     cases: int = 0
@@ -37,15 +36,15 @@ class Report:
         return [head, *(f"  {text}" for text in self.figures), *(f"  ✗ {text}" for text in self.failures)]
 
 
-def summary_line(reports: Sequence[Report], size: str, seconds: float) -> str:
+def summary_line(proof: str, reports: Sequence[Report], size: str, seconds: float) -> str:
     """The proof in one line."""
     short = sum(len(one.failures) for one in reports)
     state = "every promise holds" if reports and not short else f"{short} of them FELL SHORT"
-    return f"proof-fight ({size}): {sum(one.cases for one in reports)} cases in {seconds:.0f} s, {state}"
+    return f"{proof} ({size}): {sum(one.cases for one in reports)} cases in {seconds:.0f} s, {state}"
 
 
-def write_docs(reports: Sequence[Report], docs: Path = DOCS) -> None:
-    """Rewrites the rows of these parts in the table of docs/fight.md; rows of parts that did not run stay."""
+def write_docs(docs: Path, reports: Sequence[Report]) -> None:
+    """Rewrites the rows of these parts in the table of a page of the docs; parts that did not run keep their row."""
     head, rest = docs.read_text().split(BEGIN)
     old, rest = rest.split(END)
     rows = {line.split(" | ")[0].removeprefix("| "): line for line in old.strip().splitlines()[2:]}

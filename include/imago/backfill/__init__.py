@@ -1,0 +1,1 @@
+"""Backfills: what one would do, told before it does anything."""
