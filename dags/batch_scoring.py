@@ -7,7 +7,7 @@ announces the day, which starts monitoring.
 
 **Which champion?** The one that the stored partition records; else the one that reigned on that day (`as-was`). The
 form may ask for `today` or for a version; that is marked in the partition's provenance, and so is a model whose
-training saw that day. In the *Backfill* form, tick *Override existing params* to choose.
+training saw that day. In the *Backfill* form, tick *Override parameters on existing runs* to choose.
 
 **When.** When feature refresh announces a day. Any range can be backfilled by itself; the DAG `backfill` shows first
 what that would rewrite.

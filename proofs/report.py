@@ -44,12 +44,16 @@ def summary_line(proof: str, reports: Sequence[Report], size: str, seconds: floa
 
 
 def write_docs(docs: Path, reports: Sequence[Report]) -> None:
-    """Rewrites the table of results on a page of the docs; parts that did not run keep their row."""
+    """Rewrites the rows of these parts in the table of a page of the docs; parts that did not run keep their row."""
     head, rest = docs.read_text().split(BEGIN)
-    table, tail = rest.split(END)
-    rows = {line.split(" | ")[0]: line for line in table.strip().splitlines()[2:]}
-    for one in reports:
-        figures = "<br>".join(one.figures)
-        rows[f"| {one.name}"] = f"| {one.name} | {one.cases:,} | {len(one.failures)} | {figures} |"
-    lines = ["| part | cases | fell short | figures |", "|---|---|---|---|", *(rows[name] for name in sorted(rows))]
-    docs.write_text("\n".join([f"{head}{BEGIN}", *lines, f"{END}{tail}"]))
+    old, rest = rest.split(END)
+    rows = {line.split(" | ")[0].removeprefix("| "): line for line in old.strip().splitlines()[2:]}
+    for name in dict.fromkeys(one.name for one in reports):
+        same = [one for one in reports if one.name == name]
+        cases, short = sum(one.cases for one in same), sum(len(one.failures) for one in same)
+        figures = "<br>".join(figure.replace("|", "\\|") for one in same for figure in one.figures)
+        rows[name] = f"| {name} | {cases:,} | {short} | {figures} |"
+    table = "\n".join(
+        ["| part | cases | fell short | figures |", "|---|---|---|---|", *(rows[name] for name in sorted(rows))]
+    )
+    docs.write_text(f"{head}{BEGIN}\n{table}\n{END}{rest}")

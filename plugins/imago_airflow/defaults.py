@@ -120,14 +120,14 @@ def day_params() -> dict[str, Param]:
             type=["null", "string"],
             format="date",
             title="Day",
-            description_md="Only for a run without a partition key (`dag.test()`); otherwise leave it empty.",
+            description_md="Only for a run without a partition key (*dag.test()*); otherwise leave it empty.",
         ),
         "mode": Param(
             "auto",
             enum=["auto", "live", "backfill"],
             title="Mode",
-            description_md="`backfill` pages nobody and moves no champion. "
-            "`auto`: backfill for a backfill and for what it starts downstream, else live.",
+            description_md="*backfill* pages nobody and moves no champion. "
+            "*auto*: backfill for a backfill and for what it starts downstream, else live.",
         ),
     }
 
@@ -140,8 +140,8 @@ def champion_param() -> Param:
         pattern=CHAMPION_PATTERN,
         examples=[AS_WAS, TODAY],
         title="Champion",
-        description_md="Who scores: `as-was` (who scored that day, else who reigned then), `today`, or a version "
-        "such as `3`.",
+        description_md="Who scores: *as-was* (who scored that day, else who reigned then), *today*, or a version "
+        "such as *3*.",
     )
 
 
@@ -155,8 +155,8 @@ def backfill_params() -> dict[str, Param]:
             "batch_scoring",
             enum=list(STAGES),
             title="Stage",
-            description_md="Where to begin; what listens to it follows. `batch_scoring` scores what is published, "
-            "`feature_refresh` builds the features again first.",
+            description_md="Where to begin; what listens to it follows. *batch_scoring* scores what is published, "
+            "*feature_refresh* builds the features again first.",
         ),
         "champion": champion_param(),
         "reprocess": Param(
@@ -189,7 +189,7 @@ def range_params() -> dict[str, Param]:
             "none",
             type="string",
             title="Announce",
-            description_md="Which days of the range start what listens to them: `none`, `all`, or days such as "
-            "`2013-10-02,2013-10-05..2013-10-07`.",
+            description_md="Which days of the range start what listens to them: *none*, *all*, or days such as "
+            "*2013-10-02,2013-10-05..2013-10-07*.",
         ),
     }

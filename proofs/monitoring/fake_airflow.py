@@ -76,6 +76,7 @@ class FakeAirflow:
                 "run_type": "scheduled",
                 "partition_key": ds,
                 "conf": {},
+                "start_date": None,
                 "end_date": ended.isoformat() if ended else None,
             }
         )

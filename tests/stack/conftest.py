@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 
 from imago.airflow_api import AirflowApi, DagRun
 from imago.environments import Environment, load_environment
+from imago.names import STAGES
 from imago.specs import ModelSpec, get_model
 from imago.stack import environment_variables
 from imago.tables import Table
@@ -79,6 +81,14 @@ def stack_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
+def _wait_for_dags(airflow: AirflowApi, wanted: set[str], *, seconds: float = 240) -> None:
+    """The DAG processor is healthy before it has read every file."""
+    deadline = time.monotonic() + seconds
+    while missing := wanted - set(airflow.dag_ids("dev__")):
+        assert time.monotonic() < deadline, f"Airflow does not know {', '.join(sorted(missing))}"
+        time.sleep(1)
+
+
 @pytest.fixture(scope="session")
 def world(stack_home: Path) -> Iterator[World]:
     """The stack with twenty-one weeks of history and a champion, all made through Airflow."""
@@ -90,6 +100,7 @@ def world(stack_home: Path) -> Iterator[World]:
     land(environment, "2013-01-01", "2013-06-11", RunContext.local())
     with AirflowApi.from_variables(variables=variables) as airflow:
         world = World(stack_home, variables, environment, spec, airflow)
+        _wait_for_dags(airflow, {world.dag(stage) for stage in STAGES})
         loads = [
             airflow.trigger(world.dag(stage), conf={"from_day": "2013-01-01", "to_day": last, "announce": "none"})
             for stage, last in (("feature_refresh", TRAINING_DAY), ("outcome_refresh", "2013-05-27"))

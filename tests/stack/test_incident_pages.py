@@ -54,10 +54,9 @@ def incident(env: Environment, subject: str) -> int:
 def client(variables: dict[str, str], user: str, password: str) -> httpx.Client:
     """Logged in as a browser is: by Airflow's cookie."""
     url = variables["IMAGO_AIRFLOW_URL"]
-    made = httpx.Client(base_url=f"{url}/imago/alerts/dev", trust_env=False, timeout=60)
-    answer = made.post(f"{url}/auth/token", json={"username": user, "password": password})
-    made.cookies.set("_token", answer.json()["access_token"])
-    return made
+    answer = httpx.post(f"{url}/auth/token", json={"username": user, "password": password}, trust_env=False, timeout=60)
+    cookies = {"_token": answer.json()["access_token"]}
+    return httpx.Client(base_url=f"{url}/imago/alerts/dev", cookies=cookies, trust_env=False, timeout=60)
 
 
 @pytest.fixture(scope="module")

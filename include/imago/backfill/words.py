@@ -142,7 +142,7 @@ def _radius(plan: Plan) -> Grid:
         for stage in plan.stages
         if stage.runs
     )
-    columns = ("DAG", "writes", "runs", *(_TITLES[what] for what in shown), "rows written")
+    columns = ("DAG", "writes", "runs", *(_TITLES[what] for what in shown), "rows")
     return Grid("Partitions", columns, rows, frozenset(range(2, len(columns))))
 
 

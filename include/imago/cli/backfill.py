@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from imago.airflow_api import AirflowApi, DagRun
     from imago.backfill.plan import Plan
 
+_WIDE = 100
+
 
 def register(app: typer.Typer) -> None:
     """Adds the verb `imago backfill`."""
@@ -162,10 +164,11 @@ def _show(plan: Plan) -> None:
     console.print(f"[bold]{escape(words.headline(plan))}[/]\n")
     for grid in words.grids(plan) if plan.days else ():
         shown = Rich(box=None, header_style="bold", pad_edge=False, title=grid.title, title_justify="left")
+        # A narrow terminal folds what is long; names and numbers stay whole.
+        shown.collapse_padding = console.width < _WIDE
         shown.title_style = "bold cyan"
         for place, name in enumerate(grid.columns):
-            # Names and numbers stay whole; days and reasons are what a narrow terminal folds.
-            whole = place in grid.right or name in ("DAG", "at", "days are", "scored by")
+            whole = place in grid.right or name in ("DAG", "writes", "at", "days are", "scored by")
             shown.add_column(name, justify="right" if place in grid.right else "left", no_wrap=whole, overflow="fold")
         for row in grid.rows:
             shown.add_row(*map(escape, row))

@@ -13,7 +13,7 @@ from imago.context import RunContext
 from imago.days import days_between
 from imago.errors import MissingPartition
 from imago.jobs import alerts as jobs
-from imago.jobs import monitoring, scoring
+from imago.jobs import failures, monitoring, scoring
 from imago.ledger import connect
 from imago.ledger.schema import alerts
 
@@ -51,11 +51,13 @@ def test_thirty_days_are_told_once_with_who_scored_them_and_how_many_changed(env
         assert closed(env, quiet_seconds=0, busy=lambda models: models) == []
     with pytest.raises(MissingPartition) as gone:
         scoring.score(env, toy, AFTER, BACKFILL)
-    jobs.task_failed("dev", toy, DAG, AFTER, "score", AFTER, gone.value, {}, RunContext(run_id="x", mode="backfill"))
+    failures.task_failed(
+        "dev", toy, DAG, AFTER, "score", AFTER, gone.value, {}, RunContext(run_id="x", mode="backfill")
+    )
 
     (digest,) = closed(env, quiet_seconds=0, busy=lambda models: [])
     assert closed(env, quiet_seconds=0, busy=lambda models: []) == []
-    assert digest["title"].startswith("Backfill of toy: 90 partitions, 2013-01-31 to 2013-03-02, ")
+    assert digest["title"].startswith("Backfill of toy: 120 partitions, 2013-01-31 to 2013-03-02, ")
     with connect(env).connect() as connection:
         told = connection.execute(select(alerts).where(alerts.c.rule == "backfill_digest")).one()
     facts = dict(told.body["facts"])
@@ -75,7 +77,7 @@ def test_thirty_days_are_told_once_with_who_scored_them_and_how_many_changed(env
 
 def test_a_failed_day_that_was_scored_since_is_no_longer_told_as_failed(env, toy):
     context = RunContext(run_id="x", mode="backfill")
-    jobs.task_failed("dev", toy, DAG, "x", "score", DAYS[-1], None, {}, context)
+    failures.task_failed("dev", toy, DAG, "x", "score", DAYS[-1], None, {}, context)
     scoring.score(env, toy, DAYS[-1], BACKFILL)
     closed(env, quiet_seconds=0)
     with connect(env).connect() as connection:

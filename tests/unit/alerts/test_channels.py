@@ -125,7 +125,7 @@ def test_an_incident_by_mail_is_one_conversation_with_words_a_page_and_a_picture
     assert first["Auto-Submitted"] == "auto-generated"
     words = first.get_body(("plain",)).get_content()
     assert "🟡 gust <!channel> has drifted" in words
-    assert "Next step:" in words
+    assert "Next step for @platform: N." in words
     page = first.get_body(("html",)).get_content()
     assert "&lt;!channel&gt;" in page
     assert "<!channel>" not in page

@@ -217,8 +217,8 @@ def test_a_plan_reads_well_and_a_year_of_it_stays_short():
     plain = text(plan).splitlines()
     (place,) = [place for place, line in enumerate(plain) if line == "Partitions:"]
     assert plain[place + 1 : place + 3] == [
-        "  DAG            writes       runs  rewritten  skipped  rows written",
-        "  batch_scoring  predictions     2          2                     20",
+        "  DAG            writes       runs  rewritten  skipped  rows",
+        "  batch_scoring  predictions     2          2             20",
     ]
     from imago.days import days_between
 
@@ -236,3 +236,16 @@ def test_nothing_to_do_says_how_days_that_ran_are_run_again():
     plan = make(replace(facts(), runs=(), wish=replace(facts().wish, reprocess="none")))
     assert "completed" in notes(plan)[0]
     assert markdown(plan).startswith("**Nothing to do for toy in dev")
+
+
+def test_a_narrow_terminal_keeps_names_and_numbers_whole(monkeypatch, capsys):
+    from rich.console import Console
+
+    from imago.cli import backfill
+
+    monkeypatch.setattr(backfill, "console", Console(width=80, highlight=False))
+    chosen = {D1: champion(2), D2: champion(1)}
+    backfill._show(make(stored_with(replace(facts(), chosen=chosen), "drift", without=(D1,))))
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert "DAG writes runs created rewritten as is skipped rows" in lines
+    assert "batch_scoring predictions 2 1 1 10" in lines

@@ -69,8 +69,8 @@ def test_readers_beside_a_publish_see_whole_days_only(table):
 def test_readers_beside_a_delete_and_a_write_see_a_torn_day(table, monkeypatch):
     monkeypatch.setattr(commits, "exchange", commits.exchange)  # put back at the end
     naive.plant("delete-then-write")
-    case = published_beside_readers(table)
-    assert case.torn
+    # A reader has to come in between, which takes a few tries on a busy machine.
+    assert any(published_beside_readers(table).torn for _ in range(20))
 
 
 def test_a_publish_of_what_stands_already_is_counted_as_a_second_version(table, monkeypatch):

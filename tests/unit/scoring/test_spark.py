@@ -238,7 +238,7 @@ def test_slices_for_spark_are_as_many_as_the_rows_ask_for(large, on_spark, monke
     assert len(scoring_parts.plan(large, one, FIRST, LIVE)["slices"]) == 1
     monkeypatch.setattr(scoring_parts, "SPARK_ROWS", 80_000)
     slices = scoring_parts.plan(large, one, FIRST, LIVE)["slices"]
-    assert json.loads(json.dumps(slices)) == [[1, 0, 131_072], [2, 131_072, ROWS]]
+    assert json.loads(json.dumps(slices)) == [[1, 0, 98_304], [2, 98_304, ROWS]]
 
 
 def _feature(name):
