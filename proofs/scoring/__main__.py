@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Iterator
-from concurrent.futures import as_completed
+from concurrent.futures import Future, as_completed
 from pathlib import Path
 from typing import Any
 
@@ -47,10 +47,20 @@ def _reports(url: str, home: Path, size: str, parts: set[str]) -> Iterator[Repor
     }
     with command.pool() as pool:
         pool.submit(working.build, url, str(home), size).result()
-        running = [pool.submit(getattr(working, name), url, str(home), *given)
-                   for name, calls in tasks.items() if name in parts for given in calls]  # fmt: skip
+        running = {pool.submit(getattr(working, name), url, str(home), *given): name
+                   for name, calls in tasks.items() if name in parts for given in calls}  # fmt: skip
         for future in as_completed(running):
-            yield future.result()
+            yield _report_of(future, running[future])
+
+
+def _report_of(future: Future[Report], name: str) -> Report:
+    """The report of a part; one that broke off fell short."""
+    try:
+        return future.result()
+    except Exception as error:
+        broken = Report(name)
+        broken.check("the part comes to its end", False, f"{error!r:.500}")
+        return broken
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from imago.context import RunContext
 from imago.environments import Environment
+from imago.errors import ImagoError
 from proofs.aftermath import versions_of
 from proofs.postgres import new_environment
 from proofs.report import Report
@@ -26,6 +27,7 @@ from proofs.scoring.rows import rows_digest, stored_rows
 from proofs.scoring.world import SPEC, World, table
 
 Runs = list[tuple[str, int]]  # (day, which of its runs)
+Told = tuple[str, str, str]  # day, digest, refusal
 WIDTHS = (1, 4)
 
 
@@ -69,8 +71,9 @@ def run(url: str, world: World, *, days: int, again: int) -> Report:
                 world.furnish(env, chosen)
                 found = _scored(env, ordered(chosen, again), width, pool)
                 runs += len(found)
-                for ds, told in found:
-                    digests[ds].add(told)
+                for ds, digest, refused in found:
+                    report.check(f"a run of {ds}, {where}", not refused, refused)
+                    digests[ds] |= {digest} - {""}
                 for ds in chosen:
                     digests[ds].add(table(env).partition(ds).digest)  # type: ignore[union-attr]
                     digests[f"rows of {ds}"].add(rows_digest(stored_rows(table(env), ds)))
@@ -86,16 +89,19 @@ def run(url: str, world: World, *, days: int, again: int) -> Report:
     return report
 
 
-def _scored(env: Environment, runs: Runs, width: int, pool: ProcessPoolExecutor) -> list[tuple[str, str]]:
+def _scored(env: Environment, runs: Runs, width: int, pool: ProcessPoolExecutor) -> list[Told]:
     if width == 1:
         return [pool.submit(_score, env, *one).result() for one in runs]
     return [future.result() for future in [pool.submit(_score, env, *one) for one in runs]]
 
 
-def _score(env: Environment, ds: str, number: int) -> tuple[str, str]:
+def _score(env: Environment, ds: str, number: int) -> Told:
     from imago.jobs import scoring
 
     logging.disable(logging.ERROR)
     naive.plant()
-    told = scoring.score(env, SPEC, ds, RunContext(run_id=f"run-{number}-of-{ds}", code_commit=f"commit-{number}"))
-    return ds, told["digest"]
+    context = RunContext(run_id=f"run-{number}-of-{ds}", code_commit=f"commit-{number}")
+    try:
+        return ds, scoring.score(env, SPEC, ds, context)["digest"], ""
+    except ImagoError as error:
+        return ds, "", str(error)

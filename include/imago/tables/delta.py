@@ -73,13 +73,10 @@ class Table:
         """A handle on one version (the newest when None); None before the first publish. Raises DamagedPartition for a
         log that cannot be read."""
         try:
-            return DeltaTable(self.uri, version=version, storage_options=self.options)
+            with self._reading_log():
+                return DeltaTable(self.uri, version=version, storage_options=self.options)
         except TableNotFoundError:
             return None
-        except DeltaError as error:
-            if not commits.is_damage(error):
-                raise
-            raise self.refusals.log(str(error).partition("\n")[0], None) from error
 
     def require_open(self) -> DeltaTable:
         """A handle on the newest version. Raises MissingPartition before the first publish."""
@@ -188,7 +185,7 @@ class Table:
         """The rows of one published day. Raises MissingPartition when it is not published (no other day stands in),
         DamagedPartition when its file does not hold what was published."""
         table = self.open()
-        if table is None or commits.fence_of(table, self.name, ds) is None:
+        if table is None or self._fence(table, ds) is None:
             raise self.refusals.missing(f"the partition {ds} is not published", ds)
         return self.rows(table, self._agreed(table, [ds]), columns)
 
@@ -198,14 +195,32 @@ class Table:
         with ledger.connect(self.environment).connect() as connection:
             known = publications.latest(connection, self.model, self.name, asked, until=table.version())
         live: dict[str, list[str]] = {}
-        for uri in self.live(table, asked):
+        with self._reading_log():
+            found = self.live(table, asked)
+        for uri in found:
+            if not files.is_of_a_day(uri):
+                raise self.refusals.log(f"it gives the file {self.storage.relative(uri)}", None)
             live.setdefault(files.day_of(uri), []).append(uri)
         for ds in sorted(set(live) - set(asked or live)):
             raise self.refusals.log(f"it gives a file of {ds} for {', '.join(asked or ())}", ds)
-        fences = {ds: commits.fence_of(table, self.name, ds) or 0 for ds in known}
+        fences = {ds: self._fence(table, ds) or 0 for ds in known}
         for ds, seen in witness.contradicted(known, live, fences):
             raise self.refusals.log(f"it gives {seen} for the rows {known[ds]['digest'][:12]}", ds)
         return asked
+
+    def _fence(self, table: DeltaTable, ds: str) -> int | None:
+        with self._reading_log():
+            return commits.fence_of(table, self.name, ds)
+
+    @contextmanager
+    def _reading_log(self) -> Iterator[None]:
+        """Delta reads some of a log only when it is asked for it, so it may find a damage late."""
+        try:
+            yield
+        except DeltaError as error:
+            if not commits.is_damage(error):
+                raise
+            raise self.refusals.log(str(error).partition("\n")[0], None) from error
 
     def _check_columns(self, file: pq.ParquetFile, schema: pa.Schema, uri: str) -> None:
         """A table may be given columns, and loses none: one that only the file has was another in the log."""

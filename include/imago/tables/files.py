@@ -66,6 +66,11 @@ def path_of(ds: str, digest: str, sha256: str, fence: int) -> str:
     return f"ds={ds}/{digest}.{sha256}.{fence}.parquet"
 
 
+def is_of_a_day(uri: str) -> bool:
+    """Whether an address lies in the folder of a day."""
+    return "/ds=" in uri
+
+
 def day_of(uri: str) -> str:
     """The day whose rows a file holds."""
     return uri.rsplit("/ds=", 1)[1].split("/", 1)[0]

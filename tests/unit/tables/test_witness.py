@@ -107,6 +107,15 @@ def test_a_log_that_cannot_be_read_is_named(table):
     assert refusal.value.facts["file"] == "tables/flight_delays/features/_delta_log"
 
 
+@pytest.mark.parametrize(("whole", "hurt"), [('"appId"', '"appIe"'), (f"ds={FIRST}/", f"fs={FIRST}/")])
+def test_a_damage_that_delta_finds_late_or_never_names_the_log_too(table, whole, hurt):
+    newest = commit_of(table, 3)
+    newest.write_text(newest.read_text().replace(whole, hurt))
+    with pytest.raises(DamagedPartition) as refusal:
+        table.require(FIRST)
+    assert refusal.value.facts["file"] == "tables/flight_delays/features/_delta_log"
+
+
 def test_a_commit_that_is_not_written_down_yet_is_read(table, monkeypatch):
     monkeypatch.setattr(Attempt, "_record", lambda *_: None)  # as after a kill right behind the commit
     publish(table, FIRST, 3.0)
