@@ -50,7 +50,12 @@ class DayInFile:
             elif first < stop:
                 groups.append(number)
             first = after
-        read = parquet.iter_batches(batch_size=size, row_groups=groups, use_threads=False) if groups else iter(())
+        # Group by group: one reader for all of them keeps the bytes of each that it has left.
+        read = (
+            batch
+            for group in groups
+            for batch in parquet.iter_batches(batch_size=size, row_groups=[group], use_threads=False)
+        )
         for batch in _even(read, size, skip=start - skipped, rows=stop - start):
             yield self._shaped(batch)
 

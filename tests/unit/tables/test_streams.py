@@ -143,6 +143,22 @@ def test_a_slice_of_a_stored_day_comes_in_even_batches_whatever_its_row_groups(t
     assert str(found) == str(rows.slice(start, stop - start).to_pylist())
 
 
+def test_what_a_stream_holds_does_not_grow_with_the_row_groups_that_it_has_left(tmp_path):
+    values = random.Random(5)
+    schema = pa.schema([("ds", pa.string()), ("noise", pa.binary())])
+    with pq.ParquetWriter(tmp_path / "day.parquet", schema.remove(0), compression="none") as writer:
+        for _ in range(40):
+            noise = pa.array([values.randbytes(10_000) for _ in range(100)])
+            writer.write_table(pa.Table.from_arrays([noise], names=["noise"]), row_group_size=100)
+    before, held = pa.total_allocated_bytes(), []
+    with pa.OSFile(str(tmp_path / "day.parquet")) as file:
+        for batch in DayInFile(file, DAY, schema).batches(100):
+            held.append(pa.total_allocated_bytes() - before)
+            assert batch.num_rows == 100
+    assert len(held) == 40
+    assert max(held) < 10_000_000  # of the file's 40
+
+
 def test_a_changed_byte_or_a_lost_end_is_caught_before_the_first_batch(table):
     stream(table, cut(rows_of(), 100))
     path = stored(table)
