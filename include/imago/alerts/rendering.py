@@ -103,7 +103,7 @@ def head(incident: Incident, finding: Finding) -> Message:
         blocks.append(_section(_end_of(incident)))
     elif finding.next_step:
         # Good news notifies nobody by name.
-        whose = "*Next step:*" if incident.severity == "info" else f"*Next step for* {mention(incident.owner)}:"
+        whose = "*Next step:*" if incident.severity == "info" else _next_step_for(incident.owner)
         blocks.append(_section(f"{whose} {escape(sentence(finding.next_step))}"))
     if finding.facts:
         blocks.append({"type": "section", "fields": _fields(finding.facts)})
@@ -140,7 +140,7 @@ def reply(incident: Incident, findings: Sequence[Finding], *, opening: Finding, 
         lines.append(f"In between it was well {_times(came_back)}, and came back.")
     loud = [finding for finding in news if finding.kind in ("escalated", "lasting")]
     if loud and not is_over:
-        lines.append(f"*Next step for* {mention(incident.owner)}: {escape(sentence(loud[-1].next_step))}")
+        lines.append(f"{_next_step_for(incident.owner)} {escape(sentence(loud[-1].next_step))}")
     if alone:
         lines.insert(0, f"News of incident {incident.id}, *{escape(opening.title)}*")
     blocks = [_section("\n".join(lines)), _section("\n".join(escape(act.title) for act in acts))]
@@ -202,6 +202,12 @@ def escape(value: Any) -> str:
     '&lt;!channel&gt; &amp; co'
     """
     return str(value).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _next_step_for(owner: str) -> str:
+    """Whose the next step is. A mark that touches a letter is no mark, so a plain name is bold with the words."""
+    who = mention(owner)
+    return f"*Next step for* {who}*:*" if who.startswith("<") else f"*Next step for {who}:*"
 
 
 def mention(owner: str) -> str:
