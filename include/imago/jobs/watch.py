@@ -12,6 +12,7 @@ import logging
 import os
 import uuid
 from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -89,17 +90,14 @@ def _look(
     facts, problem = _airflow(env, variables)
     if isinstance(problem, SettingsError):
         look.untold.append(f"Airflow was not looked at: {problem.message}; {problem.next_step}")
-    try:
+    with facts or nullcontext():
         try:
             look.summary = watchdog.check(env, models, now, facts, context=context)
         except ImagoError as error:  # it answered once and then no more
             if isinstance(error, LedgerUnavailable):
                 raise
-            facts, problem = None, error
+            problem = error
             look.summary = watchdog.check(env, models, now, None, context=context)
-    finally:
-        if facts is not None:
-            facts.__exit__()
     if not isinstance(problem, SettingsError):
         _note_api(env, problem, context)
     delivered = alerts.deliver(env, seconds=seconds, patience=patience)
