@@ -1,8 +1,8 @@
-"""Findings as rows of the table `drift`, and back."""
+"""Findings as rows of the table `drift`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import pyarrow as pa
 
@@ -30,10 +30,3 @@ def finding_rows(ds: str, findings: Sequence[Finding], model_version: str) -> pa
         [{"ds": ds, **vars(one), "level": one.level, "model_version": model_version} for one in findings],
         schema=DRIFT_SCHEMA,
     )
-
-
-def findings_in(rows: pa.Table) -> Iterable[tuple[str, Finding]]:
-    """The findings of a table's rows, each with its day."""
-    names = [name for name in DRIFT_SCHEMA.names if name not in ("ds", "level", "model_version")]
-    for row in rows.to_pylist():
-        yield row["ds"], Finding(**{name: row[name] for name in names})
