@@ -15,11 +15,14 @@ from imago_airflow.connections import find_connection
 _LOGINS = {
     "watchdog": ("imago_{environment}_airflow", "may read"),
     "backfill": ("imago_{environment}_airflow_backfill", "may run backfills"),
+    "trainer": ("imago_{environment}_trainer", "may trigger runs"),
 }
 
 
 def log_in(
-    environment: Environment, who: Literal["watchdog", "backfill"], variables: Mapping[str, str] | None = None
+    environment: Environment,
+    who: Literal["watchdog", "backfill", "trainer"],
+    variables: Mapping[str, str] | None = None,
 ) -> AirflowApi:
     """The Airflow that hosts `environment`, as `who` sees it.
 

@@ -146,10 +146,11 @@ class RetrainOperator(StageOperator):
 
     def work(self, run: Run, context: Mapping[str, Any]) -> Summary:
         from imago.jobs.retraining import consider
+        from imago_airflow.logins import log_in
         from imago_airflow.triggering import Trainings
 
-        with Trainings.of(run.environment) as trainings:
-            return consider(run.environment, run.spec, run.day, run.context, trainings)
+        with log_in(run.environment, "trainer") as airflow:
+            return consider(run.environment, run.spec, run.day, run.context, Trainings(airflow))
 
 
 class RefreshMetricsOperator(StageOperator):
