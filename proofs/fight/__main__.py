@@ -15,8 +15,8 @@ PARTS = ("properties", "hostile", "racing", "whole", "chance", "mutants")
 SEEDS = (2013, 2014)  # of the shuffled labels
 # Small fights no chance: a share of twenty fights says nothing of one in twenty.
 SIZES: dict[str, dict[str, Any]] = {
-    "small": {"tables": 200, "groups": 0, "fights": 0, "seeds": SEEDS[:1], "every": 40},
-    "full": {"tables": 10_000, "groups": 50, "fights": 100, "seeds": SEEDS, "every": 1},
+    "small": {"tables": 200, "seeds": SEEDS[:1], "every": 40},
+    "full": {"tables": 10_000, "seeds": SEEDS, "every": 1},
 }
 
 
@@ -40,8 +40,8 @@ def _reports(url: str, home: Path, size: str, parts: set[str]) -> Iterator[Repor
         "shuffled_labels": [(seed,) for seed in much["seeds"]],
         "worse_on_a_slice": [()],
         "inflated_metrics": [()],
-        "retrains": [(group,) for group in range(much["groups"])],
-        "truth": [(much["fights"],)],
+        "retrains": [(group,) for group in range(chance.GROUPS)],
+        "truth": [(chance.FIGHTS,)],
     }
     fights: list[chance.Fights] = []
     with command.pool() as pool:

@@ -35,6 +35,7 @@ from proofs.report import Report
 
 GROUPS = 50  # of retrains: each has a week, a model and RETRAINS of it
 RETRAINS = 8
+FIGHTS = 100  # of each kind whose truth is known
 WINDOW = 60  # days that a retrain learns from
 HOLDOUT = SPEC.training.holdout_days
 PAIR, FOUR = "a retrain against a retrain", "a retrain against three retrains"

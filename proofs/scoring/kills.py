@@ -28,13 +28,13 @@ from imago.context import RunContext
 from imago.environments import Environment
 from imago.tables.digest import content_digest
 from proofs.aftermath import Case, reading, standing
-from proofs.objects import s3_server
 from proofs.postgres import new_environment
 from proofs.report import Report
 from proofs.scoring import naive
 from proofs.scoring.requests import Kill, When, count
 from proofs.scoring.wire import Wire, wire
 from proofs.scoring.world import FIRST, KEY, SPEC, World, corrected, publish, table
+from proofs.seaweed import object_store, on_s3
 
 # What a scoring task imports: once, in the process that the dying ones are forked from, as Airflow's workers are.
 PRELOAD = ("imago.jobs.scoring", "imago.jobs.monitoring", "imago.jobs.serving", "imago.registry.loading",
@@ -50,7 +50,7 @@ def run(url: str, world: World, place: str, when: When, *, kills: int | None = N
     report = Report(f"kills {when} a request, on {'a folder' if place == 'folder' else place}")
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="imago-kills-")))
-        settings = stack.enter_context(s3_server(folder / "s3")) if place == "S3" else {}
+        settings = on_s3(stack.enter_context(object_store())) if place == "S3" else {}
         between = stack.enter_context(wire(settings["s3_endpoint"])) if settings else None
         lane = _Lane(url, world, folder, settings, between)
         number, step = 1, max(1, lane.requests // kills) if kills else 1
