@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +33,7 @@ def refresh(env: Environment, spec: ModelSpec, ds: str, context: RunContext) -> 
     from imago.jobs.monitoring import estimate_of
     from imago.jobs.shadow_metrics import compare_quietly
     from imago.ledger import worth
-    from imago.metrics.cohorts import LABELLED, immature
+    from imago.metrics.cohorts import LABELLED
     from imago.metrics.daily import ALL, BUSINESS, business_value, matured, metrics_of, slices_of, to_rows
     from imago.tables import Table
 
@@ -81,12 +82,7 @@ def refresh(env: Environment, spec: ModelSpec, ds: str, context: RunContext) -> 
                     **{name: float(row[name]) for name in ("caught", "false_alarms", "missed")},
                 }
     values[ALL][LABELLED] = rows.num_rows / told.num_rows
-    early = immature(
-        published_at=truth.published_at,
-        mature_at=mature_at(spec, ds),
-        labelled=values[ALL][LABELLED],
-        usual=_usually_labelled(env, spec, ds),
-    )
+    early = immature_of(env, spec, ds, values[ALL][LABELLED])
     estimate = estimate_of(env, spec, ds)
     true = values[ALL].get(spec.primary_metric)
     if estimate is not None and true is not None and not early:
@@ -154,6 +150,28 @@ def mature_at(spec: ModelSpec, ds: str) -> datetime:
     return training_moment(spec, shift(ds, spec.label_delay_days))
 
 
+def immature_of(env: Environment, spec: ModelSpec, ds: str, labelled: float) -> str | None:
+    """Why the cohort of a day, of whose rows the share `labelled` has an outcome, may not be judged yet; None when it
+    may."""
+    from imago.metrics.cohorts import immature
+
+    return immature(
+        told_at=_last_told(env, spec, [ds])[ds],
+        mature_at=mature_at(spec, ds),
+        labelled=labelled,
+        usual=_usually_labelled(env, spec, ds),
+    )
+
+
+def _last_told(env: Environment, spec: ModelSpec, days: Sequence[str]) -> dict[str, datetime]:
+    """When the outcomes of each day were last published; a day without outcomes is left out."""
+    from imago import ledger
+    from imago.ledger import publications
+
+    with ledger.connect(env).connect() as connection:
+        return publications.last_told(connection, spec.name, "outcomes", days)
+
+
 def _business(
     env: Environment, spec: ModelSpec, ds: str, files: dict[str, list[str]], attempt: int
 ) -> list[dict[str, Any]]:
@@ -190,9 +208,11 @@ def _window(env: Environment, spec: ModelSpec, ds: str) -> dict[str, Any]:
 
     predictions, outcomes = Table(env, spec.name, "predictions"), Table(env, spec.name, "outcomes")
     scored = {info.ds: info.inputs["model_version"] for info in predictions.partitions()}
-    known = {info.ds for info in outcomes.partitions() if not is_early(info.published_at, mature_at(spec, info.ds))}
+    told_at = _last_told(env, spec, days_between(shift(ds, 1 - WINDOW_DAYS), ds))
     days = [
-        day for day in days_between(shift(ds, 1 - WINDOW_DAYS), ds) if day in known and scored.get(day) == scored[ds]
+        day
+        for day, moment in sorted(told_at.items())
+        if not is_early(moment, mature_at(spec, day)) and scored.get(day) == scored[ds]
     ]
     rows: pa.Table = matured(spec, predictions.read(days), outcomes.read(days))
     told = metrics_of(spec, rows) if rows.num_rows else {}

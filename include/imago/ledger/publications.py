@@ -43,6 +43,17 @@ def latest(
     return {row["ds"]: row for row in connection.execute(query).mappings()}
 
 
+def last_told(connection: Connection, model: str, table: str, days: Iterable[str]) -> dict[str, datetime]:
+    """When each day was last published, whether that changed it or found it equal. By fence, as `latest`."""
+    query = (
+        select(publications.c.ds, publications.c.published_at)
+        .ext(distinct_on(publications.c.ds))
+        .where(publications.c.model == model, publications.c.table_name == table, publications.c.ds.in_(list(days)))
+        .order_by(publications.c.ds, publications.c.fence.desc(), publications.c.id.desc())
+    )
+    return {row.ds: row.published_at for row in connection.execute(query)}
+
+
 def highest_fences(connection: Connection, model: str, table: str, days: Iterable[str]) -> dict[str, int]:
     """The highest fence that published each day, whether it changed something or found it equal."""
     query = (

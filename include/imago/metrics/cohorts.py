@@ -2,8 +2,8 @@
 
 The outcomes of a day become known over `label_delay_days`, and not at random: a churn shows on the day it happens, that
 nobody churned only at the end. So a metric over the labels that came early is a metric of other rows. A cohort is
-mature when its outcomes were published after the delay had passed, and when about as many rows have a label as is
-usual.
+mature when its outcomes were published, or found equal, after the delay had passed, and when about as many rows have a
+label as is usual.
 """
 
 from __future__ import annotations
@@ -28,23 +28,24 @@ class Drop:
     rows: int
 
 
-def immature(*, published_at: str, mature_at: datetime, labelled: float, usual: float | None) -> str | None:
-    """Why the cohort may not be judged yet; None when it may. `mature_at` is a UTC moment without zone."""
-    if is_early(published_at, mature_at):
-        seen, due = _utc(published_at), mature_at
+def immature(*, told_at: datetime, mature_at: datetime, labelled: float, usual: float | None) -> str | None:
+    """Why the cohort may not be judged yet; None when it may. `told_at` is when its outcomes were last published,
+    `mature_at` a UTC moment without zone."""
+    if is_early(told_at, mature_at):
+        seen, due = _utc(told_at), mature_at
         return f"its outcomes were published at {seen:%Y-%m-%d %H:%M} UTC and are complete at {due:%Y-%m-%d %H:%M}"
     if usual is not None and labelled < LEAST_LABELLED * usual:
         return f"{labelled:.0%} of its rows have a label, and {usual:.0%} usually have"
     return None
 
 
-def is_early(published_at: str, mature_at: datetime) -> bool:
-    """Whether outcomes were published before all of them could be known."""
-    return _utc(published_at) < mature_at
+def is_early(told_at: datetime, mature_at: datetime) -> bool:
+    """Whether outcomes were last published before all of them could be known."""
+    return _utc(told_at) < mature_at
 
 
-def _utc(moment: str) -> datetime:
-    return datetime.fromisoformat(moment).astimezone(UTC).replace(tzinfo=None)
+def _utc(moment: datetime) -> datetime:
+    return moment.astimezone(UTC).replace(tzinfo=None)
 
 
 def dropped(
