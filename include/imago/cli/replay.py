@@ -32,7 +32,7 @@ def replay(
     if as_json:
         print_json(told)
         return
-    names = {"now": "by the spec", "changed": f"with {', '.join(told.get('changes', ()))}"}
+    names = {"now": "By the spec", "changed": f"With {', '.join(told.get('changes', ()))}"}
     for key, name in names.items():
         if key in told:
             _print(name, told[key])
@@ -42,7 +42,7 @@ def replay(
 
 def _print(name: str, found: dict[str, Any]) -> None:
     console.print(
-        f"\n[bold]{escape(name.capitalize())}[/]: {found['incidents']} incidents in {found['days']} days, "
+        f"\n[bold]{escape(name)}[/]: {found['incidents']} incidents in {found['days']} days, "
         f"{found['before_a_loss']} of them before a real loss."
     )
     table = Table(box=None, header_style="bold", pad_edge=False)

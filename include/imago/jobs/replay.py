@@ -20,9 +20,10 @@ def replay(env: Environment, spec: ModelSpec, first: str, last: str, changes: Se
     Raises MissingPartition when no day of the range has a profile, ImagoError for a change that is none.
     """
     from imago.monitoring.replaying import with_changes
+    from imago.specs.model import DRIFT_COLUMNS
     from imago.tables import Table
 
-    changed = with_changes(spec.drift, changes)
+    changed = with_changes(spec.drift, changes, {*spec.feature_names, *DRIFT_COLUMNS})
     published = set(Table(env, spec.name, "profiles").published_days())
     days = [ds for ds in days_between(first, last) if ds in published]
     if not days:
@@ -55,8 +56,9 @@ def _judged(env: Environment, spec: ModelSpec, days: Sequence[str], drift: Drift
 
 
 def _losses(env: Environment, spec: ModelSpec, first: str, last: str) -> list[str]:
-    """The matured days up to two weeks after the range whose metric fell below what the champion's holdout allows."""
-    from imago.jobs.metrics import drop_of
+    """The mature cohorts up to two weeks after the range whose metric fell below what the champion's holdout allows."""
+    from imago.jobs.metrics import drop_of, immature_of
+    from imago.metrics.cohorts import LABELLED
     from imago.metrics.daily import ALL
     from imago.monitoring.replaying import AHEAD
     from imago.tables import Table
@@ -64,10 +66,15 @@ def _losses(env: Environment, spec: ModelSpec, first: str, last: str) -> list[st
     metrics, predictions = Table(env, spec.name, "metrics"), Table(env, spec.name, "predictions")
     champions = {info.ds: info.inputs["artifact_sha256"] for info in predictions.partitions()}
     days = [ds for ds in metrics.published_days() if first <= ds <= shift(last, AHEAD) and ds in champions]
-    rows = metrics.read(days).to_pylist() if days else []
-    values = {row["ds"]: row for row in rows if row["metric"] == spec.primary_metric and row["slice"] == ALL}
-    return [
-        ds
-        for ds, row in sorted(values.items())
-        if drop_of(env, spec, champions[ds], row["value"], row["rows"]) is not None
-    ]  # fmt: skip
+    values: dict[str, dict[str, dict[str, Any]]] = {}
+    for row in metrics.read(days).to_pylist() if days else ():
+        if row["slice"] == ALL:
+            values.setdefault(row["ds"], {})[row["metric"]] = row
+    found = []
+    for ds, told in sorted(values.items()):
+        row = told.get(spec.primary_metric)
+        if row is None or drop_of(env, spec, champions[ds], row["value"], row["rows"]) is None:
+            continue
+        if not immature_of(env, spec, ds, told[LABELLED]["value"]):
+            found.append(ds)
+    return found

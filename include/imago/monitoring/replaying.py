@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from imago.days import shift
-from imago.errors import ImagoError
+from imago.errors import ImagoError, SpecError
 from imago.specs import Drift
 
 AHEAD = 14  # days after a fire in which a loss counts as its own
@@ -75,37 +75,38 @@ def replay(recorder: Recorder, days: Collection[str], losses: Collection[str]) -
     return Replay(fires, tuple(ds for ds in lost if ds not in foreseen), len(days))
 
 
-def with_changes(drift: Drift, changes: Sequence[str]) -> Drift:
-    """The rules with changes of the form `psi=0.3`, `false_alerts_per_quarter=4` or `bounds.carrier.psi=0.5`."""
+def with_changes(drift: Drift, changes: Sequence[str], columns: Collection[str]) -> Drift:
+    """The rules with changes of the form `psi=0.3`, `false_alerts_per_quarter=4` or `bounds.carrier.psi=0.5`; `columns`
+    are those that have bounds. What retrains is no such rule: it does not say what fires."""
     values = drift.model_dump()
+    rules = sorted(name for name in values if name != "bounds" and not name.startswith("retrain"))
     for change in changes:
-        name, _, text = change.partition("=")
-        path = name.strip().split(".")
-        known = path[0] in values and len(path) == (3 if path[0] == "bounds" else 1)
-        if not known or not text.strip():
-            raise ImagoError(
-                f"{change!r} is no change of the drift rules",
-                rule="--with",
-                allowed=f"NAME=VALUE with one of {', '.join(sorted(set(values) - {'bounds'}))}, "
-                "or bounds.COLUMN.MEASURE=VALUE",
-                seen=change,
-                next_step="correct the change",
-            )
-        if path[0] == "bounds":
-            bounds = {column: dict(asked) for column, asked in values["bounds"].items()}
-            bounds.setdefault(path[1], {})[path[2]] = _number(text, change)
-            values["bounds"] = bounds
+        name, _, text = (part.strip() for part in change.partition("="))
+        # A column's name may hold a dot, as prediction.score.
+        column, _, measure = name.removeprefix("bounds.").rpartition(".")
+        if name in rules:
+            values[name] = _number(text, change)
+        elif name.startswith("bounds.") and column in columns:
+            values["bounds"] = {**values["bounds"]}
+            values["bounds"][column] = {**values["bounds"].get(column, {}), measure: _number(text, change)}
         else:
-            values[path[0]] = text.strip() if path[0] == "retrain" else _number(text, change)
-    return Drift(**values)
+            allowed = f"NAME=VALUE with one of {', '.join(rules)}, or bounds.COLUMN.MEASURE=VALUE with a column judged"
+            raise _no_change(change, allowed=allowed, seen=name)
+        try:
+            drift = Drift(**values)
+        except SpecError as error:
+            raise _no_change(change, f": {error.message}", seen=text) from None
+    return drift
 
 
 def _number(text: str, change: str) -> float | int:
     try:
         value = float(text)
     except ValueError:
-        raise ImagoError(
-            f"{change!r} is no change of the drift rules", rule="--with", allowed="a number", seen=text.strip(),
-            next_step="give a number",
-        ) from None  # fmt: skip
+        raise _no_change(change, allowed="a number", seen=text) from None
     return int(value) if value.is_integer() else value
+
+
+def _no_change(change: str, why: str = "", *, allowed: str | None = None, seen: str) -> ImagoError:
+    message = f"{change!r} is no change of the drift rules{why}"
+    return ImagoError(message, rule="--with", allowed=allowed, seen=seen, next_step="correct the change")
