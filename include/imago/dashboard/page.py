@@ -69,7 +69,14 @@ def model_page(facts: Facts) -> str:
         _card("Slices of the newest matured day", _slices(facts)),
         "</div>",
         _card("In the shadow", _shadows(facts)) if facts.shadows else "",
+        '<div class="grid2">',
+        _card(
+            f"{_title(spec.primary_metric)} estimated without labels",
+            _estimated(facts),
+            note="By the scores alone, of days whose outcome is known by now.",
+        ),
         _card("Scored partitions", _partitions(facts)),
+        "</div>",
     ]
     return _document(f"{spec.name} · Imago", "".join(body))
 
@@ -159,6 +166,33 @@ def _quality(facts: Facts) -> str:
         marks=[Mark("floor", spec.guardrails.floor, "bad")],
         label=f"{name} per day",
         shown=lambda value: f"{value:.2f}",
+    )
+
+
+def _estimated(facts: Facts) -> str:
+    metric = facts.spec.primary_metric
+    wanted = (f"estimated_{metric}", metric, f"holdout_{metric}")
+    # Only a mature day has an estimate beside its truth.
+    found = {ds: [day[name] for name in wanted] for ds, day in facts.metrics.items() if day.keys() >= {*wanted}}
+    days = tuple(found)[-SHOWN_DAYS:]
+    if not days:
+        return charts.empty("No estimated day is mature yet.")
+    estimated, true, usual = zip(*(found[ds] for ds in days), strict=True)
+
+    def off(said: Sequence[float]) -> str:
+        return f"{sum(abs(one - seen) for one, seen in zip(said, true, strict=True)) / len(days):.3f}"
+
+    return charts.lines(
+        days,
+        [Series("estimate", estimated, "second"), Series("truth", true, "accent")],
+        label=f"{_title(metric)} per day, estimated and true",
+        shown=lambda value: f"{value:.2f}",
+    ) + _facts(
+        [
+            ("Mature days", str(len(days))),
+            ("The estimate was off by", f"{off(estimated)} on average"),
+            ("The holdout's level alone, by", f"{off(usual)}"),
+        ]
     )
 
 

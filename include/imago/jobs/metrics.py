@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from imago.metrics.cohorts import Drop
+    from imago.monitoring.estimation import Estimator
 
 WINDOW_DAYS = 7  # one day's AUC has a standard error of about 0.02; a floor judged daily would cry wolf
 CONFIDENCE = 2.0  # standard errors that a metric must lie beyond its floor
@@ -84,12 +85,15 @@ def refresh(env: Environment, spec: ModelSpec, ds: str, context: RunContext) -> 
     values[ALL][LABELLED] = rows.num_rows / told.num_rows
     early = immature_of(env, spec, ds, values[ALL][LABELLED])
     estimate = estimate_of(env, spec, ds)
+    champion = _estimator_of(env, spec, scored.inputs["artifact_sha256"])
     true = values[ALL].get(spec.primary_metric)
     if estimate is not None and true is not None and not early:
         values[ALL] |= {
             f"estimated_{spec.primary_metric}": estimate,
             "estimate_error": estimate - true,
         }
+        if champion is not None and champion.level is not None:  # what one would say of every day without estimating
+            values[ALL][f"holdout_{spec.primary_metric}"] = champion.level
     published = metrics.publish(
         to_rows(ds, values, sizes, version),
         days=(ds,),
@@ -245,16 +249,22 @@ def _usually_labelled(env: Environment, spec: ModelSpec, ds: str) -> float | Non
     return median(found) if found else None
 
 
+def _estimator_of(env: Environment, spec: ModelSpec, identity: str) -> Estimator | None:
+    """What the holdout says of the champion's primary metric, by its artifact's sha256."""
+    from imago.jobs.references import stored_reference
+
+    try:
+        return stored_reference(env, spec, identity).estimator
+    except FileNotFoundError:  # scored before references were of this kind
+        return None
+
+
 def drop_of(env: Environment, spec: ModelSpec, identity: str, value: float | None, rows: int) -> Drop | None:
     """How far a cohort's primary metric fell below what the champion (by its artifact's sha256) showed on its holdout,
     where that is more than its noise."""
-    from imago.jobs.references import stored_reference
     from imago.metrics.cohorts import dropped
 
-    try:
-        known = stored_reference(env, spec, identity).estimator
-    except FileNotFoundError:  # scored before references were of this kind
-        return None
+    known = _estimator_of(env, spec, identity)
     if known is None or known.level is None or known.spread is None or value is None:
         return None
     return dropped(

@@ -120,7 +120,7 @@ def test_the_dashboard_shows_an_empty_model_and_a_living_one(reign, toy):
         metrics.refresh(reign, toy, ds, LIVE)
     page = dashboard.render(reign, toy)
     assert "Scores days from" in page
-    assert page.count("<svg") == 3
+    assert page.count("<svg") == 4
     assert "3 days" in page
     assert "http" not in page.replace("http-equiv", "")
 
