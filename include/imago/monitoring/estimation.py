@@ -21,6 +21,7 @@ import numpy as np
 from imago import measures
 from imago.measures import decided
 from imago.monitoring.profiles import DECISION, SCORE, ColumnProfile, Profile
+from imago.monitoring.series import points_of
 
 GROUPS = 20
 LEAST_DAYS = 7  # of a holdout, or its single days say nothing of the estimator's error
@@ -31,7 +32,7 @@ _CLIP = 1e-6
 class Estimator:
     """What the holdout of one champion says of `metric`. `curve` is the logistic curve of two classes; `starts` are the
     first fine bins of the ranges of scores and `values` what was found in each; `table` the share of each class (in the
-    order of `names`) among the rows of each decision."""
+    order of `names`) among the rows of each decision. `points` are the scores themselves where there are few."""
 
     metric: str
     problem: str
@@ -41,6 +42,7 @@ class Estimator:
     values: Mapping[str, tuple[float, ...]] | None = None
     names: tuple[str, ...] = ()
     table: tuple[tuple[float, ...], ...] = ()
+    points: tuple[float, ...] = ()
     offset: float = 0.0
     error: float | None = None
     level: float | None = None  # the mean metric of the holdout's days
@@ -57,7 +59,8 @@ class Estimator:
             return None
         counts = np.array(scores.counts, dtype=np.float64)
         if self.curve is not None:
-            return _of_chances(self.metric, counts, _middles(scores), self.curve)
+            places = np.array(self.points) if self.points else _middles(scores)
+            return _of_chances(self.metric, counts, places, self.curve)
         if self.table:
             return None if decisions is None else self._of_decisions(decisions)
         assert self.values is not None
@@ -88,6 +91,7 @@ class Estimator:
                 "values": {name: tuple(found) for name, found in values.items()} if values else None,
                 "names": tuple(stored["names"]),
                 "table": tuple(tuple(row) for row in stored["table"]),
+                "points": tuple(stored.get("points", ())),
             }
         )
 
@@ -113,7 +117,9 @@ def fit_estimator(
         stored[DECISION] = np.asarray(told["decision"], dtype=object)
     one = Estimator(metric, problem, rows=len(day_of) / max(len(set(days)), 1))
     if problem == "binary":
-        one = replace(one, curve=_curve(stored[SCORE], truth))
+        few = bins.columns[SCORE].kind == "discrete"
+        points = tuple(float(f"{point:.8g}") for point in points_of(bins.columns[SCORE])) if few else ()
+        one = replace(one, curve=_curve(stored[SCORE], truth), points=points)
     elif metric == "macro_f1":
         one = replace(one, names=tuple(classes), table=_table(decided(scores), truth, len(classes)))
     else:
@@ -148,16 +154,17 @@ def _text(values: np.ndarray) -> Any:
 
 
 def _curve(scores: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
-    """The logistic curve over the log-odds of a score that makes the truth most likely (Newton's method). Half a row of
-    each class at even odds keeps it finite where a holdout is told perfectly."""
-    odds = np.append(_odds(scores), [0.0, 0.0])
-    hit, weight = np.append(truth, [0.0, 1.0]), np.append(np.ones(len(truth)), [0.5, 0.5])
+    """The logistic curve over the log-odds of a score that makes the truth most likely (Newton's method). As in Platt's
+    paper no row counts as quite sure, (cases + 1) / (cases + 2), so that it is finite where a holdout is told
+    perfectly."""
+    odds, cases = _odds(scores), truth.sum()
+    hit = np.where(truth == 1, (cases + 1) / (cases + 2), 1 / (len(truth) - cases + 2))
     design = np.column_stack([np.ones(len(odds)), odds])
     place = np.array([0.0, 1.0])
     for _ in range(50):
         chance = 1 / (1 + np.exp(-np.clip(design @ place, -30, 30)))
-        slope = design.T @ (weight * (hit - chance))
-        bend = (design * (weight * chance * (1 - chance))[:, None]).T @ design + 1e-6 * np.eye(2)
+        slope = design.T @ (hit - chance)
+        bend = (design * (chance * (1 - chance))[:, None]).T @ design + 1e-6 * np.eye(2)
         step = np.linalg.solve(bend, slope)
         place = place + np.clip(step, -1, 1)
         if np.abs(step).max() < 1e-10:
