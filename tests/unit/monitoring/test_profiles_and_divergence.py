@@ -114,6 +114,14 @@ def test_the_wasserstein_distance_is_the_area_between_the_cumulative_shares():
     assert divergence.wasserstein_of_points(np.array([4, 0, 0]), np.array([0, 2, 2]), np.array([1, 2, 5])) == 2.5
 
 
+def test_where_cumulative_shares_cross_within_a_bin_both_sides_of_the_crossing_count():
+    # They lie 0, 0.25, -0.15 and 0 apart at the edges: triangles of 0.125 and 0.075 outside, and in the middle bin,
+    # crossed at 0.25 / 0.4 of its width, of 0.25 * 0.625 / 2 and 0.15 * 0.375 / 2.
+    edges, low, high = np.array([0.0, 1.0, 2.0, 3.0]), np.array(0.0), np.array(3.0)
+    moved = divergence.wasserstein(np.array([0, 5, 10, 5, 0]), np.array([0, 10, 2, 8, 0]), edges, low, high)
+    assert moved == pytest.approx(0.125 + 0.078125 + 0.028125 + 0.075)
+
+
 def test_an_open_bin_is_as_wide_as_its_values():
     edges = np.array([0.0, 1.0])
     far = divergence.wasserstein(np.array([0, 4, 0]), np.array([0, 0, 4]), edges, np.array(0.0), np.array(3.0))
