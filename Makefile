@@ -28,7 +28,7 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 	@touch $@
 
 spark: install ## Add PySpark for engine="spark" (450 MB, so it is not among the locked dependencies; needs Java 17)
-	@$(BIN)/python -c 'import pyspark' 2>/dev/null || $(BIN)/uv pip install --quiet --python $(BIN)/python -r pyproject.toml --extra spark
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-build-isolation -e ".[spark]"
 
 demo: install ## The main job: the whole lifecycle on real flights, through Airflow
 	@$(HOSTED_CLI) demo

@@ -95,11 +95,12 @@ class Spark:
     def run(self, world: World, source: Path, target: Path) -> None:
         """Reads, scores, writes."""
         import mlflow.pyfunc
-        from pyspark.sql.functions import struct
+        from pyspark.sql.functions import col, struct
 
         udf = mlflow.pyfunc.spark_udf(self.session, str(world.flavor), result_type="array<double>", env_manager="local")
         frame = self.session.read.parquet(str(source))
-        score = udf(struct(*SPEC.feature_names)).getItem(1)
+        inputs = [col(name).cast("float").alias(name) if name in NUMBERS else col(name) for name in SPEC.feature_names]
+        score = udf(struct(*inputs)).getItem(1)
         told = frame.select(SPEC.entity_key, SPEC.event_time, score.alias("score"))
         told.withColumn("decision", told["score"] >= SPEC.decision_threshold).write.mode("overwrite").parquet(
             str(target)

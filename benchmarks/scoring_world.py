@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -21,6 +22,7 @@ from imago.jobs.scoring import score
 from imago.ledger import champions
 from imago.ledger.champions import Champion
 from imago.registry import save
+from imago.registry.inputs import frame_of
 from imago.scoring.predictions import BATCH_ROWS
 from imago.specs import get_model
 from imago.storage import Storage
@@ -102,16 +104,26 @@ def made(url: str, folder: Path, candidate: str) -> World:
         )  # fmt: skip
         crowned = champions.crown(connection, entry, expected=None)
     monitoring.write_reference(env, SPEC, crowned, CONTEXT)
-    return World(env, candidate, _flavor(fitted.pipeline, folder / "flavor"))
+    return World(env, candidate, _flavor(fitted.pipeline, frame_of(fitted.columns), folder / "flavor"))
 
 
-def _flavor(pipeline: Any, folder: Path) -> Path:
+def _flavor(pipeline: Any, frame: pd.DataFrame, folder: Path) -> Path:
+    """The pipeline as MLflow advises to save it: with a signature, which `pyfunc` holds its input against."""
     import mlflow.sklearn
+    from mlflow.models import ModelSignature, infer_signature
+    from mlflow.types import ColSpec, Schema
 
+    # Any feature may be missing on some day.
+    said = infer_signature(frame, pipeline.predict_proba(frame))
+    inputs = Schema([ColSpec(column.type, column.name, required=False) for column in said.inputs.inputs])
     mlflow.sklearn.save_model(
-        pipeline, str(folder), pyfunc_predict_fn="predict_proba", serialization_format="cloudpickle",
+        pipeline,
+        str(folder),
+        signature=ModelSignature(inputs, said.outputs),
+        pyfunc_predict_fn="predict_proba",
+        serialization_format="cloudpickle",
         pip_requirements=["scikit-learn"],
-    )  # fmt: skip
+    )
     return folder
 
 

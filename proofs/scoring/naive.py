@@ -33,8 +33,8 @@ def delete_then_write() -> None:
     real = commits.exchange
 
     def exchange(table: Any, name: str, days: Iterable[str], files: Iterable[Any], **named: Any) -> None:
-        days, fence = list(days), named["fence"]
-        real(table, name, days, [], **{**named, "fence": fence - 1})
+        days, removed = list(days), {**named["provenance"], "days": {}}
+        real(table, name, days, [], fence=named["fence"] - 1, provenance=removed)
         table.update_incremental()
         real(table, name, days, files, **named)
 

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from proofs.report import Report
+from proofs.scoring import naive
 from proofs.scoring import world as worlds
 from proofs.scoring.requests import When
 from proofs.scoring.world import World
@@ -39,12 +40,14 @@ def reruns(url: str, home: str, days: int, again: int) -> Report:
 def champions(url: str, home: str) -> Report:
     from proofs.scoring import champions
 
+    naive.plant()
     return champions.run(url, _world(home))
 
 
 def explain(url: str, home: str, predictions: int) -> Report:
     from proofs.scoring import explaining
 
+    naive.plant()
     return explaining.run(url, _world(home), predictions=predictions)
 
 

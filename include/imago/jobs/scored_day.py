@@ -134,8 +134,10 @@ class DayScorer:
 
         texts = [feature.name for feature in self.spec.features if feature.kind == "categorical"]
         table = Table(self.env, self.spec.name, "features")
-        version, key = self.assignment.features["version"], (self.spec.entity_key,)
-        with table.stream(self.assignment.ds, key=key, version=version, dictionaries=texts) as day:
+        known, key = self.assignment.features, (self.spec.entity_key,)
+        with table.stream(
+            self.assignment.ds, key=key, version=known["version"], dictionaries=texts, known=known
+        ) as day:
             yield day
 
     def check(self, day: StoredDay) -> None:

@@ -16,7 +16,7 @@ import json
 import os
 import pickle
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -167,7 +167,7 @@ def run(spark: SparkSession, order: Order, slices: Sequence[Slice]) -> list[dict
     """Has all slices scored; for each what `scoring_parts.score_slice` tells of it, or the refusal."""
     sealed, pieces = pickle.dumps(order), [tuple(piece) for piece in slices]
 
-    def work(batches: Iterator[Any]) -> Iterator[Any]:
+    def work(batches: Iterable[Any]) -> Iterator[Any]:
         import pyarrow as pa
 
         for batch in batches:

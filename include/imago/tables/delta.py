@@ -6,6 +6,7 @@ Table(env, "flight_delays", "features").publish(rows, ...)        the one way to
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
@@ -160,17 +161,25 @@ class Table:
 
     @contextmanager
     def stream(
-        self, ds: str, *, key: tuple[str, ...], version: int | None = None, dictionaries: Collection[str] = ()
+        self,
+        ds: str,
+        *,
+        key: tuple[str, ...],
+        version: int | None = None,
+        dictionaries: Collection[str] = (),
+        known: Mapping[str, Any] | None = None,
     ) -> Iterator[StoredDay]:
         """The rows of one day for whoever reads them batch by batch, ordered by the text of `key`, their bytes proved.
 
-        The columns in `dictionaries` may come dictionary-encoded. Memory is flat for a day as `publish` stored it; one
-        of another writer, or whose keys are not texts, is held as a whole. Raises as `read` does.
+        The columns in `dictionaries` may come dictionary-encoded. `known` is what the ledger holds of the day at
+        `version` (`digest`, `rows`), for workers that cannot ask it. Memory is flat for a day as `publish` stored it;
+        one of another writer, or whose keys are not texts, is held as a whole. Raises as `read` does.
         """
         table = self.open(version)
         if table is None:
             raise self.refusals.missing("the table has no version yet", None)
-        schema, uris = commits.schema_of(table), self.live(table, self._agreed(table, [ds]))
+        witness = None if known is None else {ds: {**known, "fence": math.inf}}
+        schema, uris = commits.schema_of(table), self.live(table, self._agreed(table, [ds], witness))
         texts = all(type_name(schema.field(name).type) == "string" for name in key)
         if len(uris) != 1 or files.digest_of(uris[0]) is None or not texts:
             yield DayInMemory(by_text(self.rows(table, [ds], version=version), key))
@@ -189,11 +198,16 @@ class Table:
             raise self.refusals.missing(f"the partition {ds} is not published", ds)
         return self.rows(table, self._agreed(table, [ds]), columns)
 
-    def _agreed(self, table: DeltaTable, days: Iterable[str] | None) -> list[str] | None:
-        """The days back, when log and ledger agree on what each of them holds. Raises DamagedPartition."""
+    def _agreed(
+        self, table: DeltaTable, days: Iterable[str] | None, known: Mapping[str, Mapping[str, Any]] | None = None
+    ) -> list[str] | None:
+        """The days back, when log and ledger (or what is `known` of it) agree on what each of them holds. Raises
+        DamagedPartition."""
         asked = None if days is None else list(days)
-        with ledger.connect(self.environment).connect() as connection:
-            known = publications.latest(connection, self.model, self.name, asked, until=table.version())
+        if known is None:
+            with ledger.connect(self.environment).connect() as connection:
+                rows = publications.latest(connection, self.model, self.name, asked, until=table.version())
+            known = {ds: dict(row) for ds, row in rows.items()}
         live: dict[str, list[str]] = {}
         with self._reading_log():
             found = self.live(table, asked)

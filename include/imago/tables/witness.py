@@ -8,14 +8,13 @@ day's rows, and so does the name of each file. Where both speak of the same publ
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-
-from sqlalchemy import RowMapping
+from typing import Any
 
 from imago.tables import files
 
 
 def contradicted(
-    known: Mapping[str, RowMapping], live: Mapping[str, Sequence[str]], fences: Mapping[str, int]
+    known: Mapping[str, Mapping[str, Any]], live: Mapping[str, Sequence[str]], fences: Mapping[str, int]
 ) -> Iterable[tuple[str, str]]:
     """The days whose live files are not what the ledger knows, each with what was seen instead.
 
