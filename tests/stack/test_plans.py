@@ -24,6 +24,9 @@ def asked(world, **form: Any) -> DagRun:
     while state_of(world, run, "approve") != "awaiting_input":
         assert time.monotonic() < deadline, world.airflow.run_url(run)
         time.sleep(0.5)
+    # As long as a person needs to read. Airflow fails a task that is answered in the second in which it began to wait:
+    # its scheduler hears of the end of the first process when the task is queued again already.
+    time.sleep(3)
     return run
 
 

@@ -205,9 +205,9 @@ def escape(value: Any) -> str:
 
 
 def _next_step_for(owner: str) -> str:
-    """Whose the next step is. A mark that touches a letter is no mark, so a plain name is bold with the words."""
+    """Whose the next step is, in bold; Slack draws no mark that stands within another one."""
     who = mention(owner)
-    return f"*Next step for* {who}*:*" if who.startswith("<") else f"*Next step for {who}:*"
+    return f"*Next step for* {who}*:*" if who.startswith("<") else f"*Next step for {who.strip('*')}:*"
 
 
 def mention(owner: str) -> str:
