@@ -30,9 +30,8 @@ def causes_of(
         days=holdout.column("ds").to_numpy(),
         truth=labels(holdout, spec),
         scores=predictions,
-        pairs=[pair],
+        pairs=[(one.name, pair[1]) for one in spec.candidates],
         seed=spec.training.seed,
-        challengers=len(spec.candidates),
     )
     found = diagnose(
         _rows(fit, spec), _rows(holdout, spec), problem=spec.problem, metric=spec.primary_metric,

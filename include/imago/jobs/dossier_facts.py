@@ -14,6 +14,7 @@ from imago.registry.tracking import Tracker
 from imago.selection import Difference, Verdict, pictures, words, worth
 from imago.selection.bootstrap import differences, intervals
 from imago.selection.causes import Cause
+from imago.selection.contest import confidence
 from imago.selection.slices import LEAST_ROWS
 from imago.specs import ModelSpec
 from imago.storage import Storage
@@ -123,7 +124,8 @@ class Scene:
                 rows = values == names[place]
                 gap = Difference(None, None, None)
                 if rows.sum() >= LEAST_ROWS:
-                    gap = self._difference([(self.ours, self.theirs)], rows, RESAMPLES)[self.ours, self.theirs]
+                    pair = (self.ours, self.theirs)
+                    gap = self._difference([pair], rows, resamples=RESAMPLES)[pair]
                 made.append({
                     "column": column, "value": str(names[place]) or "(missing)", "count": int(rows.sum()),
                     "label": f"{column} {names[place] or '(missing)'}", "standing": _standing(gap),
@@ -173,18 +175,20 @@ class Scene:
         if self.theirs is None:
             return {}
         others = [one.name for one in self.verdict.rulings if one.name in self.predictions and one.name != self.theirs]
-        found = self._difference([(name, self.theirs) for name in others], slice(None), None, len(self.spec.candidates))
+        found = self._difference(
+            [(name, self.theirs) for name in others],
+            slice(None),
+            together=[one.name for one in self.spec.candidates],
+            confidence=confidence(self.theirs, self.verdict.incumbent),
+        )
         return {name: found[name, self.theirs] for name in others}
 
-    def _difference(
-        self, pairs: list[tuple[str, str]], rows: Any, resamples: int | None, challengers: int = 1
-    ) -> dict[tuple[str, str], Difference]:
-        more = {} if resamples is None else {"resamples": resamples}
+    def _difference(self, pairs: list[tuple[str, str]], rows: Any, **more: Any) -> dict[tuple[str, str], Difference]:
         names = {name for pair in pairs for name in pair}
         return differences(
             metric=self.spec.primary_metric, higher_is_better=not self.spec.lower_is_better, days=self.days[rows],
             truth=self.truth[rows], scores={name: self.predictions[name][rows] for name in names}, pairs=pairs,
-            seed=self.spec.training.seed, challengers=challengers, **more,
+            seed=self.spec.training.seed, **more,
         )  # fmt: skip
 
     def _decided(self, name: str) -> np.ndarray:

@@ -14,22 +14,26 @@ pass over the rows:
 
 A draw of few days varies less than days do, so the quantiles are moved outwards as Student's distribution wants it
 (Hesterberg 2015, "What teachers should know about the bootstrap", expanded percentile interval).
+
+Who has several challengers is beaten by luck more often, so their bounds hold together (Beran 1988, "Balanced
+simultaneous confidence sets"): each leaves out the same share of draws, as large as lets all of them hold at once.
+Candidates see the same days and err alike, so that share is larger than what Bonferroni's inequality would leave.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy as np
 from scipy.special import ndtr, stdtrit
+from scipy.stats import rankdata
 
 from imago import measures
 from imago.selection.terms import Difference
 
 Sampler = Callable[[np.ndarray], np.ndarray]  # (draws, days) multiplicities -> (draws,) metric
 RESAMPLES = 4000
-# One-sided, so that both bounds together are the usual 95% interval. At 95% each, retrains of one model on days drawn
-# anew dethroned each other in 8% of fights: what a fit happened to learn from counts as well as the holdout's days.
+# One-sided, so that both bounds together are the usual 95% interval.
 CONFIDENCE = 0.975
 # On fewer days everything can lie on one side by luck: that all of 3 days favour the first has a chance of 1 in 8.
 LEAST_DAYS = 7
@@ -48,13 +52,13 @@ def differences(
     seed: int,
     resamples: int = RESAMPLES,
     confidence: float = CONFIDENCE,
-    challengers: int | None = None,
+    together: Collection[str] | None = None,
 ) -> dict[tuple[str, str], Difference]:
     """The difference `first - second` for each pair, with a lower and an upper bound.
 
-    Each bound is one-sided at `confidence`, corrected (Bonferroni) for the number of `challengers`, which is that of
-    the names that stand first in the pairs unless it is given: when nobody is better than its opponent, some lower
-    bound is above 0 in at most 25 of 1,000 fights.
+    Each bound is one-sided at `confidence`. The bounds of the challengers in `together`, which are all names that stand
+    first in the pairs unless it is given, hold at once against each opponent: when nobody is better than its opponent,
+    some lower bound is above 0 in at most 25 of 1,000 fights. Whoever else is compared gets bounds just as wide.
 
     `scores` maps a contestant to its scores, aligned with `truth` and `days`, both as in `measures`. A contestant whose
     scores are not all finite gets no interval, and nobody gets one on fewer than `LEAST_DAYS` days. A draw for which
@@ -69,23 +73,40 @@ def differences(
     samplers = {name: sampler(metric, codes, len(names), truth, scores[name]) for name in sorted(wanted)}
     drawn = {name: sample(draws.astype(float)) for name, sample in samplers.items()}
     exact = {name: float(sample(np.ones((1, len(names))))[0]) for name, sample in samplers.items()}
-    challengers = challengers or max(len({first for first, _ in pairs}), 1)
-    tail = expanded_tail((1 - confidence) / challengers, len(names))
     sign = 1.0 if higher_is_better else -1.0
-    return {
-        (first, second): _difference(sign * (exact[first] - exact[second]), sign * (drawn[first] - drawn[second]),
-                                     tail, len(names))
-        if first in drawn and second in drawn
-        else _NOTHING
+    spreads = {
+        (first, second): sign * (drawn[first] - drawn[second])
         for first, second in pairs
-    }  # fmt: skip
+        if first in drawn and second in drawn
+    }
+    found: dict[tuple[str, str], Difference] = dict.fromkeys(pairs, _NOTHING)
+    for opponent in {second for _, second in spreads}:
+        against = {first: spread for (first, second), spread in spreads.items() if second == opponent}
+        family = [against[name] for name in against if together is None or name in together]
+        low, high = (_tail(family, 1 - confidence, side) for side in (1, -1))
+        for name, spread in against.items():
+            estimate = sign * (exact[name] - exact[opponent])
+            found[name, opponent] = _difference(estimate, spread, low, high, len(names))
+    return found
 
 
-def _difference(estimate: float, spread: np.ndarray, tail: float, days: int) -> Difference:
+def _tail(family: Sequence[np.ndarray], chance: float, side: int) -> float:
+    """The share of draws that each of the spreads leaves out at its lower (`side` 1) or upper (-1) end, so that in all
+    but `chance` of the draws none of them lies beyond its bound."""
+    if len(family) < 2:
+        return chance
+    spreads = side * np.array(family)
+    ranks = rankdata(np.where(np.isfinite(spreads), spreads, -np.inf), method="min", axis=1)
+    deepest = ranks.min(axis=0) / ranks.shape[1]
+    return max(chance / len(family), float(np.quantile(deepest, chance, method="lower")))
+
+
+def _difference(estimate: float, spread: np.ndarray, low_tail: float, high_tail: float, days: int) -> Difference:
     told = spread[np.isfinite(spread)]
     undefined = ~np.isfinite(spread)
-    low = float(np.quantile(np.where(undefined, -np.inf, spread), tail, method="lower"))
-    high = float(np.quantile(np.where(undefined, np.inf, spread), 1 - tail, method="higher"))
+    low_tail, high_tail = expanded_tail(low_tail, days), expanded_tail(high_tail, days)
+    low = float(np.quantile(np.where(undefined, -np.inf, spread), low_tail, method="lower"))
+    high = float(np.quantile(np.where(undefined, np.inf, spread), 1 - high_tail, method="higher"))
     if not np.isfinite([estimate, low, high]).all():
         return _NOTHING
     return Difference(estimate, low, high, float(np.std(told, ddof=1) * np.sqrt(days / (days - 1))))

@@ -6,15 +6,18 @@ Who wins, in order; the first sentence that applies is the verdict:
    is promoted (`rejected`). It does not matter which contestant found the leak: all of them read the same columns.
 2. A declared baseline, or the reigning champion, without a score means that the comparison was not made (`rejected`).
 3. No candidate has a score (`rejected`).
-4. No candidate beats the best baseline (`blocked`): the tripwire.
-5. None of those that do meets `Bar.floor` (`rejected`).
+4. No candidate is ahead of the best baseline by at least `Bar.smallest_effect`, or, where nobody reigns, beats it
+   (`blocked`): the tripwire.
+5. None of those that are meets `Bar.floor` (`rejected`).
 6. A candidate WINS when it beats its opponent: the reigning champion; where there is none, the best baseline.
 7. No winner has passed every gate of `Bar.gates` (`rejected`). A gate that said nothing of a candidate was not passed.
    Otherwise the best of the winners that have is promoted.
 8. Without a winner the champion stays (`kept`). A tie, a NaN, a missing score or a missing interval never wins.
 
 To beat is to be better by at least `Bar.smallest_effect` AND to have the lower end of the difference's interval above
-0. An effect so small that this holdout can hardly show it is warned about.
+0. An effect so small that this holdout can hardly show it is warned about, and so is a winner over the champion whose
+lead over the best baseline may be chance: days differ in how well anything can be told, and a lead over a naive rule
+differs with them much more than a lead over a like model.
 
     >>> bar = Bar(metric="roc_auc", higher_is_better=True, smallest_effect=0.01)
     >>> fight = [Contestant("prior", "baseline", 0.50), Contestant("trees", "candidate", 0.74)]
@@ -69,7 +72,7 @@ def judge(
             reason=reason,
             bar=bar,
             rulings=tuple(rulings[c.name] for c in contestants),
-            warnings=_warnings(rulings[challenger.name], bar) if challenger else (),
+            warnings=_warnings(challenger, rulings, opponent, best_baseline, differences, bar) if challenger else (),
         )
 
     worst = _best([c for c in [*candidates, *baselines] if c.score is not None and bar.beyond_ceiling(c.score)], bar)
@@ -103,14 +106,18 @@ def judge(
     best = _best(able, bar)
     if best is None:
         return verdict("rejected", "candidates", None, "no candidate has a score on this holdout")
-    worthy = [c for c in able if _beats(c, best_baseline, differences, bar)]
+    worthy = [
+        c for c in able
+        if (_beats(c, best_baseline, differences, bar) if champion is None else _is_ahead(c, best_baseline, bar))
+    ]  # fmt: skip
     if not worthy:
+        sure = "by more than chance and " if champion is None else ""
         return verdict(
             "blocked",
             "tripwire",
             best,
-            f"no candidate beats the baseline {best_baseline.name} ({best_baseline.score:.4f}) by more than "
-            f"chance and by at least {bar.smallest_effect}; the best is {best.name} ({best.score:.4f})",
+            f"no candidate beats the baseline {best_baseline.name} ({best_baseline.score:.4f}) {sure}by at least "
+            f"{bar.smallest_effect}; the best is {best.name} ({best.score:.4f})",
         )
     worthy = [c for c in worthy if not bar.below_floor(_value(c))]
     if not worthy:
@@ -162,14 +169,33 @@ def _failures(checks: Sequence[Check], bar: Bar) -> list[Check]:
     ]
 
 
-def _warnings(ruling: Ruling, bar: Bar) -> tuple[str, ...]:
-    error = ruling.difference.error if ruling.difference else None
-    if error is None or not bar.smallest_effect < SURE_ENOUGH * error:
-        return ()
-    return (
-        f"the smallest worthwhile effect {bar.smallest_effect} is under {SURE_ENOUGH} standard errors ({error:.4f}) of "
-        "this holdout: a lead of that size may go unseen; judge on more days, or ask for more",
-    )
+def _warnings(
+    challenger: Contestant,
+    rulings: Mapping[str, Ruling],
+    opponent: Contestant | None,
+    best_baseline: Contestant | None,
+    differences: Mapping[tuple[str, str], Difference],
+    bar: Bar,
+) -> tuple[str, ...]:
+    found = []
+    difference = rulings[challenger.name].difference
+    error = difference.error if difference else None
+    if error is not None and bar.smallest_effect < SURE_ENOUGH * error:
+        found.append(
+            f"the smallest worthwhile effect {bar.smallest_effect} is under {SURE_ENOUGH} standard errors "
+            f"({error:.4f}) of this holdout: a lead of that size may go unseen; judge on more days, or ask for more"
+        )
+    rule = best_baseline
+    if rule is not None and rule != opponent and challenger.score is not None and _is_ahead(challenger, rule, bar):
+        ends = _ends(differences.get((challenger.name, rule.name)))
+        if ends is None or ends[0] <= 0:
+            span = "without an interval" if ends is None else f"interval {ends[0]:+.4f} to {ends[1]:+.4f}"
+            gain = bar.gain(challenger.score, _value(rule))
+            found.append(
+                f"the lead of {challenger.name} over the baseline {rule.name} may be chance: {gain:+.4f}, {span}; "
+                "judge on more days"
+            )
+    return tuple(found)
 
 
 def _finite(score: float | None) -> float | None:
@@ -191,9 +217,13 @@ def _at_least(gain: float, smallest_effect: float) -> bool:
     return gain >= smallest_effect - 1e-12
 
 
+def _is_ahead(ours: Contestant, theirs: Contestant, bar: Bar) -> bool:
+    return _at_least(bar.gain(_value(ours), _value(theirs)), bar.smallest_effect)
+
+
 def _beats(ours: Contestant, theirs: Contestant, differences: Mapping[tuple[str, str], Difference], bar: Bar) -> bool:
     ends = _ends(differences.get((ours.name, theirs.name)))
-    return ends is not None and ends[0] > 0 and _at_least(bar.gain(_value(ours), _value(theirs)), bar.smallest_effect)
+    return ends is not None and ends[0] > 0 and _is_ahead(ours, theirs, bar)
 
 
 def _ends(difference: Difference | None) -> tuple[float, float] | None:
@@ -249,11 +279,7 @@ def _compare(
     span = f"{gain:+.4f} against {opponent.name}, interval {low:+.4f} to {high:+.4f}"
     if high < 0:
         return say("LOSE", f"it is worse: {span}", difference)
-    if (
-        best_baseline is not None
-        and best_baseline != opponent
-        and not _beats(contestant, best_baseline, differences, bar)
-    ):
+    if best_baseline is not None and best_baseline != opponent and not _is_ahead(contestant, best_baseline, bar):
         return say("LOSE", f"it does not beat the baseline {best_baseline.name}: {span}", difference)
     if low > 0 and _at_least(gain, bar.smallest_effect):
         return say("WIN", f"it is better by more than chance and by at least {bar.smallest_effect}: {span}", difference)

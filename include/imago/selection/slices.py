@@ -59,7 +59,7 @@ def check_slices(
                 seed=seed,
                 resamples=resamples,
                 confidence=0.95,  # a loss needs less proof than a WIN
-                challengers=1,  # so would a correction, the more take part
+                together=(),  # so would a correction, the more take part
             )
             for name in candidates:
                 gap = found[name, opponent]

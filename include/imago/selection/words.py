@@ -59,7 +59,7 @@ def summary(verdict: Verdict, outcome: str, *, effective_ds: str, days: int, mon
         return f"Nobody moves: {ruling.name} came closest, and {_lower(why(ruling, verdict))}"
     if outcome == "blocked":
         likely = f"; likely cause: {cause}" if cause else ""
-        return f"Nobody is promoted: no candidate is surely better than the naive rule {verdict.best_baseline}{likely}."
+        return f"Nobody is promoted: no candidate {_beats(verdict)} the naive rule {verdict.best_baseline}{likely}."
     return f"Nobody is promoted: {verdict.reason}."
 
 
@@ -68,7 +68,7 @@ def why(ruling: Ruling, verdict: Verdict) -> str:
     if ruling.role == "champion" and ruling.standing != "OUT":
         return "It reigns: the candidates are measured against it."
     if ruling.role == "baseline" and verdict.outcome == "blocked" and ruling.name == verdict.best_baseline:
-        return "A naive rule that no candidate surely beats by what is worthwhile: that blocks the release."
+        return f"A naive rule that no candidate {_beats(verdict)}: that blocks the release."
     if ruling.role == "baseline" and ruling.standing != "OUT":
         return "A naive rule, here to be beaten; it never reigns."
     gap = ruling.difference
@@ -82,12 +82,16 @@ def why(ruling: Ruling, verdict: Verdict) -> str:
     if ruling.standing == "LOSE" and gap.high < 0:
         return f"It is surely worse than {opponent}, by {-gap.estimate:.4f} ({span(gap)})."
     if ruling.standing == "LOSE":
-        return f"It does not surely beat the naive rule {verdict.best_baseline}, so it cannot reign."
+        return f"It does not beat the naive rule {verdict.best_baseline} by what is worthwhile, so it cannot reign."
     if gap.low > 0:
         least = verdict.bar.smallest_effect
         return f"It is better than {opponent} by {gap.estimate:.4f}, less than the {least} that a change is worth."
     way = "lead over" if gap.estimate >= 0 else "distance to"
     return f"Its {way} {opponent} of {abs(gap.estimate):.4f} may be chance: the truth lies within {span(gap)}."
+
+
+def _beats(verdict: Verdict) -> str:
+    return "surely beats" if verdict.incumbent is None else "beats by what is worthwhile"
 
 
 def gates(verdict: Verdict) -> list[dict[str, str]]:

@@ -219,14 +219,92 @@ def test_the_standard_error_is_that_of_a_mean_over_days():
     assert found.low == pytest.approx(errors.mean() - 2.0930 * errors.std(ddof=1) / np.sqrt(20), abs=0.02)
 
 
-def test_a_given_number_of_challengers_is_what_is_corrected_for():
-    other = np.clip(SCORES + RANDOM.normal(0, 0.2, len(SCORES)), 0, 1)
-    scores = {"a": other, "b": SCORES, "c": TRUTH}
-    arguments = {"metric": "roc_auc", "higher_is_better": True, "days": DAYS, "truth": TRUTH, "scores": scores}
-    one = differences(**arguments, pairs=[("a", "b")], seed=1, challengers=2)
-    two = differences(**arguments, pairs=[("a", "b"), ("c", "b")], seed=1)
-    assert one["a", "b"] == two["a", "b"]
-    assert two == differences(**arguments, pairs=[("a", "b"), ("c", "b")], seed=1, challengers=2)
+def leads(daily, pairs=None, **more):
+    """The differences to "king", whose lead over a contestant is `daily[contestant]`, a number for each of 20 days."""
+    days = np.array([f"d{place:02}" for place in range(20)])
+    scores = {"king": np.full(20, 10.0), **{name: 10.0 - lead for name, lead in daily.items()}}
+    return differences(metric="mae", higher_is_better=False, days=days, truth=np.zeros(20), scores=scores,
+                       pairs=pairs or [(name, "king") for name in daily], seed=1, **more)  # fmt: skip
+
+
+def bounds_of(lead, low_tail, high_tail):
+    spread = multiplicities(np.arange(20), 1)[2] @ lead / 20
+    return (
+        pytest.approx(np.quantile(spread, expanded_tail(low_tail, 20), method="lower"), abs=1e-12),
+        pytest.approx(np.quantile(spread, 1 - expanded_tail(high_tail, 20), method="higher"), abs=1e-12),
+    )
+
+
+def test_the_bounds_of_all_challengers_hold_at_once():
+    """By definition: the largest share of draws such that in no more than 2.5% of them anybody is beyond a bound."""
+    random = np.random.default_rng(11)
+    shared = random.normal(size=20)
+    daily = {
+        "a": shared + random.normal(size=20),
+        "b": 2 * shared + random.normal(size=20),
+        "c": random.gamma(1, size=20),
+    }
+    draws = multiplicities(np.arange(20), 1)[2]
+    spreads = np.array([draws @ lead / 20 for lead in daily.values()])
+
+    def largest(side):
+        def anybody_beyond(count):
+            bounds = [np.sort(side * spread)[count - 1] for spread in spreads]
+            return np.mean([(side * spread < bound) for spread, bound in zip(spreads, bounds, strict=True)], axis=0) > 0
+
+        return max(count for count in range(34, 101) if anybody_beyond(count).mean() < 0.025) / 4000
+
+    low, high = largest(1), largest(-1)
+    assert 0.025 / 3 < low < 0.025
+    assert 0.025 / 3 < high < 0.025
+    assert low != high
+    found = leads(daily)
+    for name, lead in daily.items():
+        assert (found[name, "king"].low, found[name, "king"].high) == bounds_of(lead, low, high)
+
+
+def test_twins_are_one_challenger():
+    lead = np.random.default_rng(12).normal(size=20)
+    assert leads({"a": lead, "twin": lead})["a", "king"] == leads({"a": lead})["a", "king"]
+    assert leads({"a": lead})["a", "king"].low == bounds_of(lead, 0.025, 0.025)[0]
+
+
+def test_beside_an_equal_of_the_champion_the_correction_is_never_more_than_bonferronis():
+    lead = np.random.default_rng(13).normal(size=20)
+    found = leads({"a": lead, "equal": np.zeros(20)})["a", "king"]
+    assert (found.low, found.high) == bounds_of(lead, 0.0125, 0.0125)
+
+
+def test_only_the_bounds_of_those_named_hold_together():
+    random = np.random.default_rng(14)
+    a, b = random.normal(size=20), random.normal(size=20)
+    alone, both = leads({"a": a})["a", "king"], leads({"a": a, "b": b})
+    assert both["a", "king"].low < alone.low
+    for together in ((), ("a",)):
+        found = leads({"a": a, "b": b}, together=together)
+        assert found["a", "king"] == alone
+        assert (found["b", "king"].low, found["b", "king"].high) == bounds_of(b, 0.025, 0.025)
+    assert leads({"a": a, "b": b}, together=("a", "b")) == both
+
+
+def test_a_second_opponent_changes_no_bound():
+    random = np.random.default_rng(15)
+    daily = {"a": random.normal(size=20), "b": random.normal(size=20)}
+    pairs = [(name, other) for name in daily for other in ("king", "other")]
+    found = leads({**daily, "other": random.normal(size=20)}, pairs=pairs)
+    assert {pair: found[pair] for pair in found if pair[1] == "king"} == leads(daily)
+    assert list(found) == pairs
+
+
+def test_a_draw_without_a_metric_counts_against_every_challenger():
+    days = np.repeat([f"2013-09-0{day}" for day in range(1, 9)], 40)
+    random = np.random.default_rng(16)
+    truth = np.where(days < "2013-09-05", random.integers(0, 2, 320), 0).astype(float)
+    ours = truth + random.normal(size=320)
+    scores = {"a": ours, "twin": ours, "b": truth + random.normal(0, 2, 320)}
+    arguments = {"metric": "roc_auc", "higher_is_better": True, "days": days, "truth": truth, "scores": scores}
+    found = differences(**arguments, pairs=[("a", "b"), ("twin", "b")], seed=4)
+    assert found["a", "b"] == differences(**arguments, pairs=[("a", "b")], seed=4)["a", "b"]
 
 
 def test_the_order_of_the_rows_changes_nothing():
@@ -326,13 +404,6 @@ def test_an_average_precision_of_a_draw_without_the_highest_scores():
     codes, truth = np.array([0, 0, 1, 1]), np.array([1.0, 1.0, 1.0, 0.0])
     sample = sampler("average_precision", codes, 2, truth, np.array([0.9, 0.8, 0.3, 0.2]))
     np.testing.assert_array_equal(sample(np.array([[0.0, 1.0], [1.0, 0.0]])), [1.0, 1.0])
-
-
-def test_one_pair_is_corrected_for_one_challenger():
-    scores = {"a": SCORES, "b": RANDOM.random(len(DAYS))}
-    given = {"metric": "roc_auc", "higher_is_better": True, "days": DAYS, "truth": TRUTH, "scores": scores}
-    given |= {"pairs": [("a", "b")], "seed": 2}
-    assert differences(**given) == differences(**given, challengers=1)
 
 
 def test_no_rows_have_no_metric():

@@ -13,6 +13,7 @@ from imago.selection import Bar, Check, Contestant, Difference, judge
 AUC = Bar("roc_auc", True, 0.01, floor=0.6, ceiling=0.8)
 LOSS = Bar("log_loss", False, 0.01, floor=0.6, ceiling=0.1)
 SURE = Difference(0.02, 0.01, 0.03)
+KING = {("trees", "king"): SURE}
 
 
 def judged(contestants, differences, bar):
@@ -107,10 +108,41 @@ def test_no_candidate_above_the_floor_is_rejected():
     assert judged(fight(baseline=0.50, trees=0.55), {("trees", "prior"): SURE}, AUC).gate == "floor"
 
 
-def test_a_lead_over_the_baseline_that_may_be_chance_is_blocked():
-    spans = {("trees", "prior"): Difference(0.03, -0.01, 0.07), ("trees", "king"): SURE}
-    verdict = judged(fight(champion=0.61, baseline=0.60, trees=0.63), spans, AUC)
-    assert (verdict.outcome, verdict.gate) == ("blocked", "tripwire")
+def test_where_nobody_reigns_a_lead_over_the_baseline_that_may_be_chance_is_blocked():
+    for span in (Difference(0.03, -0.01, 0.07), Difference(0.03, 0.0, 0.07), Difference(None, None, None)):
+        verdict = judged(fight(baseline=0.60, trees=0.63), {("trees", "prior"): span}, AUC)
+        assert (verdict.outcome, verdict.gate) == ("blocked", "tripwire")
+        assert "by more than chance and by at least 0.01" in verdict.reason
+        assert verdict.warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("span", "warned"),
+    [
+        (Difference(0.03, -0.01, 0.07), "+0.0300, interval -0.0100 to +0.0700"),
+        (Difference(0.03, 0.0, 0.07), "+0.0300, interval +0.0000 to +0.0700"),
+        (Difference(None, None, None), "+0.0300, without an interval"),
+        (Difference(0.03, 0.001, 0.07), None),
+    ],
+)
+def test_whoever_beats_the_champion_is_warned_of_a_lead_over_the_baseline_that_may_be_chance(span, warned):
+    verdict = judged(fight(champion=0.61, baseline=0.60, trees=0.63), {("trees", "prior"): span, **KING}, AUC)
+    assert (verdict.outcome, verdict.challenger) == ("promoted", "trees")
+    if warned is None:
+        assert verdict.warnings == ()
+    else:
+        (warning,) = verdict.warnings
+        assert f"the lead of trees over the baseline prior may be chance: {warned}; judge" in warning
+
+
+def test_a_lead_over_the_baseline_below_the_smallest_effect_is_blocked_and_not_warned_about():
+    spans = {("trees", "prior"): Difference(0.009, -0.01, 0.02), **KING}
+    verdict = judged(fight(champion=0.59, baseline=0.62, trees=0.629), spans, AUC)
+    assert (verdict.outcome, verdict.gate, verdict.warnings) == ("blocked", "tripwire", ())
+    assert "chance" not in verdict.reason
+    unsure = {("trees", "prior"): Difference(0.03, -0.01, 0.07), **KING}
+    lossy = judged(fight(champion=0.55, baseline=0.50, trees=0.47), unsure, LOSS)
+    assert "+0.0300" in lossy.warnings[0]
 
 
 def test_shuffled_labels_name_the_baseline_and_not_the_floor():
