@@ -11,6 +11,18 @@ EQUIVALENT: dict[tuple[str, str, str, str], str] = {
     ): "The allowance for rounding is itself arbitrary: on which side its very edge lies is nobody's promise.",
     (
         "rule",
+        "_warnings",
+        "rule is not None and rule != opponent and (challenger.score is not None) and _is_ahead(challenger, rule, bar)",
+        "rule != opponent and challenger.score is not None and _is_ahead(challenger, rule, bar)",
+    ): "Asked for the types: a challenger is named only where a baseline has a score.",
+    (
+        "rule",
+        "_warnings",
+        "rule is not None and rule != opponent and (challenger.score is not None) and _is_ahead(challenger, rule, bar)",
+        "rule is not None and rule != opponent and _is_ahead(challenger, rule, bar)",
+    ): "Asked for the types: a challenger has a score.",
+    (
+        "rule",
         "_failures",
         "False",
         "True",
@@ -71,7 +83,9 @@ EQUIVALENT: dict[tuple[str, str, str, str], str] = {
         "1.0",
         "2.0",
     ): "The number stands where NaN is given anyway; it keeps the division quiet.",
-    ("bootstrap", "differences", "1", "2 (no. 4)"): "A second draw of the same rows, of which only the first is read.",
+    ("bootstrap", "differences", "1", "2 (no. 5)"): "A second draw of the same rows, of which only the first is read.",
+    ("bootstrap", "differences", "1", "2 (no. 3)"): "Only the sign of a side counts: ranks know no scale.",
+    ("bootstrap", "differences", "1", "2 (no. 4)"): "Only the sign of a side counts: ranks know no scale.",
     ("slices", "_enough", "return False", "return None"): "Nothing is as false as False here.",
     (
         "slices",

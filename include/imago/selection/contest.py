@@ -19,9 +19,9 @@ from imago.selection.terms import Bar, Check, Contestant, Difference, Verdict
 DETHRONING = 0.99
 
 
-def confidence(opponent: str | None, champion: str | None) -> float:
+def confidence(opponent: str, champion: str | None) -> float:
     """How sure a lead over an opponent has to be (one-sided), where `champion` reigns."""
-    return DETHRONING if opponent is not None and opponent == champion else CONFIDENCE
+    return DETHRONING if opponent == champion else CONFIDENCE
 
 
 def decide(

@@ -297,14 +297,27 @@ def test_a_second_opponent_changes_no_bound():
 
 
 def test_a_draw_without_a_metric_counts_against_every_challenger():
-    days = np.repeat([f"2013-09-0{day}" for day in range(1, 9)], 40)
+    """By definition, as above: on such a draw everybody lies beyond every bound."""
+    days = np.repeat([f"2013-09-{day:02}" for day in range(1, 13)], 40)
     random = np.random.default_rng(16)
-    truth = np.where(days < "2013-09-05", random.integers(0, 2, 320), 0).astype(float)
-    ours = truth + random.normal(size=320)
-    scores = {"a": ours, "twin": ours, "b": truth + random.normal(0, 2, 320)}
-    arguments = {"metric": "roc_auc", "higher_is_better": True, "days": days, "truth": truth, "scores": scores}
-    found = differences(**arguments, pairs=[("a", "b"), ("twin", "b")], seed=4)
-    assert found["a", "b"] == differences(**arguments, pairs=[("a", "b")], seed=4)["a", "b"]
+    truth = np.where(days < "2013-09-06", random.integers(0, 2, 480), 0).astype(float)
+    scores = {name: truth + random.normal(0, noise, 480) for name, noise in (("a", 1), ("b", 2), ("c", 1))}
+    codes, count, draws = multiplicities(days, 4)
+    told = {name: sampler("roc_auc", codes, count, truth, scores[name])(draws) for name in scores}
+    found = differences(metric="roc_auc", higher_is_better=True, days=days, truth=truth, scores=scores,
+                        pairs=[("a", "b"), ("c", "b")], seed=4)  # fmt: skip
+    for side, bound in ((1, "low"), (-1, "high")):
+        spreads = np.array([np.nan_to_num(side * (told[name] - told["b"]), nan=-np.inf) for name in ("a", "c")])
+
+        def beyond(number, spreads=spreads):
+            bounds = np.sort(spreads, axis=1)[:, number - 1]
+            return ((spreads < bounds[:, None]) | np.isinf(spreads)).any(axis=0).mean()
+
+        tail = max(number for number in range(51, 101) if beyond(number) < 0.025) / 4000
+        assert 0.0125 < tail < 0.025
+        for row, name in enumerate(("a", "c")):
+            wanted = side * np.quantile(spreads[row], expanded_tail(tail, count), method="lower")
+            assert getattr(found[name, "b"], bound) == pytest.approx(wanted, abs=1e-12)
 
 
 def test_the_order_of_the_rows_changes_nothing():

@@ -50,6 +50,16 @@ def test_the_first_champion_is_measured_against_the_best_baseline():
     assert fought("trees", champion=None).opponent == "prior"
 
 
+@pytest.mark.parametrize(("champion", "opponent", "sure"), [("king", "king", 0.99), (None, "prior", 0.975)])
+def test_a_champion_is_beaten_more_surely_than_a_baseline(champion, opponent, sure):
+    verdict = fought("trees", "lopsided", champion=champion)
+    expected = differences(metric="roc_auc", higher_is_better=True, days=DAYS, truth=TRUTH, scores=SCORES, seed=1,
+                           pairs=[("trees", opponent), ("lopsided", opponent)], resamples=500,
+                           confidence=sure)  # fmt: skip
+    found = {ruling.name: ruling.difference for ruling in verdict.rulings if ruling.role == "candidate"}
+    assert found == {name: expected[name, opponent] for name in ("trees", "lopsided")}
+
+
 @pytest.mark.parametrize("stored", [0.0, 0.99, float("nan"), float("inf")])
 def test_a_stored_metric_changes_nothing(stored):
     assert fought("trees", stored=stored) == fought("trees")
