@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -9,7 +10,7 @@ import socket
 import stat
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import httpx
@@ -220,7 +221,7 @@ def test_down_leaves_nothing_not_even_a_running_task(
     )
     airflow(settings, "POST", "/api/v2/dags/sleeper/dagRuns", {"logical_date": None})
     stack_id = settings.secrets.stack_id
-    wait_until(lambda: [p for p in processes.marked(stack_id) if p.cmdline() == ["sleep", "654"]], patience=60)
+    wait_until(lambda: ["sleep", "654"] in words_of(processes.marked(stack_id)), patience=60)
     ours = {p.pid for p in processes.marked(stack_id)}
     for entry in StackState(layout).components.values():
         ours |= {p.pid for p in processes.family(entry.pid, entry.mark)}
@@ -259,6 +260,15 @@ def airflow(settings: StackSettings, method: str, path: str, body: dict | None =
     )
     answer.raise_for_status()
     return answer.json()
+
+
+def words_of(running: Iterable[psutil.Process]) -> list[list[str]]:
+    """The command lines of those that have not ended meanwhile."""
+    found = []
+    for process in running:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            found.append(process.cmdline())
+    return found
 
 
 def wait_until(check, *, patience: float = 20) -> None:
