@@ -80,14 +80,10 @@ def collect(environment: Environment, spec: ModelSpec) -> Summary:
     if metrics.version() is not None:
         rows = [row for row in metrics.read().to_pylist() if row["slice"] == "all"]
         saved = [row["value"] for row in rows if row["metric"] == "business_value" and row["value"] is not None]
-        days = [
-            (row["value"], row["rows"])
-            for row in rows
-            if row["metric"] == spec.primary_metric and row["value"] is not None
-        ]
+        days = [row["value"] for row in rows if row["metric"] == spec.primary_metric and row["value"] is not None]
         matured = len({row["ds"] for row in rows})
         money = sum(saved) if saved else None
-        auc = sum(value * n for value, n in days) / sum(n for _, n in days) if days else None
+        auc = sum(days) / len(days) if days else None  # a day is a day, as on the dashboard
     return Summary(
         champion=str(verdict["challenger"]),
         champion_version=champion.version,
