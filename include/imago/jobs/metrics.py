@@ -108,7 +108,7 @@ def refresh(env: Environment, spec: ModelSpec, ds: str, context: RunContext) -> 
     )
     window = _window(env, spec, ds)
     alarms: list[str] = []
-    drop = None if early else drop_of(env, spec, scored.inputs["artifact_sha256"], true, rows.num_rows)
+    drop = None if early else _drop(spec, champion, true, rows.num_rows)
     with ledger.connect(env).begin() as connection:
         if not early:
             alarms = _tell(connection, env, spec, ds, window, drop, context)
@@ -262,9 +262,12 @@ def _estimator_of(env: Environment, spec: ModelSpec, identity: str) -> Estimator
 def drop_of(env: Environment, spec: ModelSpec, identity: str, value: float | None, rows: int) -> Drop | None:
     """How far a cohort's primary metric fell below what the champion (by its artifact's sha256) showed on its holdout,
     where that is more than its noise."""
+    return _drop(spec, _estimator_of(env, spec, identity), value, rows)
+
+
+def _drop(spec: ModelSpec, known: Estimator | None, value: float | None, rows: int) -> Drop | None:
     from imago.metrics.cohorts import dropped
 
-    known = _estimator_of(env, spec, identity)
     if known is None or known.level is None or known.spread is None or value is None:
         return None
     return dropped(

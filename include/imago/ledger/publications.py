@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, func, select
+from sqlalchemy import Connection, RowMapping, Select, func, select
 from sqlalchemy.dialects.postgresql import distinct_on
 
 from imago.ledger.schema import fence_sequence, publications
@@ -30,12 +30,7 @@ def latest(
 
     By fence, not by time: an attempt may be overtaken between its commit and its row.
     """
-    query = (
-        select(publications)
-        .ext(distinct_on(publications.c.ds))
-        .where(publications.c.model == model, publications.c.table_name == table, publications.c.changed)
-        .order_by(publications.c.ds, publications.c.fence.desc(), publications.c.id.desc())
-    )
+    query = _newest(publications, model=model, table=table).where(publications.c.changed)
     if days is not None:
         query = query.where(publications.c.ds.in_(list(days)))
     if until is not None:
@@ -45,13 +40,18 @@ def latest(
 
 def last_told(connection: Connection, model: str, table: str, days: Iterable[str]) -> dict[str, datetime]:
     """When each day was last published, whether that changed it or found it equal. By fence, as `latest`."""
-    query = (
-        select(publications.c.ds, publications.c.published_at)
+    query = _newest(publications.c.ds, publications.c.published_at, model=model, table=table)
+    return {row.ds: row.published_at for row in connection.execute(query.where(publications.c.ds.in_(list(days))))}
+
+
+def _newest(*columns: Any, model: str, table: str) -> Select[Any]:
+    """The row with the highest fence of each day, among those that further conditions leave."""
+    return (
+        select(*columns)
         .ext(distinct_on(publications.c.ds))
-        .where(publications.c.model == model, publications.c.table_name == table, publications.c.ds.in_(list(days)))
+        .where(publications.c.model == model, publications.c.table_name == table)
         .order_by(publications.c.ds, publications.c.fence.desc(), publications.c.id.desc())
     )
-    return {row.ds: row.published_at for row in connection.execute(query)}
 
 
 def highest_fences(connection: Connection, model: str, table: str, days: Iterable[str]) -> dict[str, int]:
