@@ -11,7 +11,7 @@ BENCHMARKS ?= features publish scoring training monitoring
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install spark demo up down status doctor test unit proof-gates proof-fight proof-scoring proof-monitoring bench lint lock clean
+.PHONY: help install spark demo up down status doctor test unit proof-gates proof-fight proof-scoring proof-monitoring proof-strangers bench lint lock clean
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ proof-scoring: install ## Prove the scoring: exactly once, as it was, explained,
 
 proof-monitoring: install ## Prove monitoring: quiet when all is well, right when it is not, and no alert is lost (SIZE=small|full)
 	@$(BIN)/python -m proofs.monitoring --size $(SIZE)
+
+proof-strangers: install ## Prove that other people's models, keys, calendars, texts and paths work or are refused (SIZE=small|full)
+	@$(BIN)/python -m proofs.strangers --size $(SIZE)
 
 bench: install ## Measure beside what one would run instead: each script of benchmarks/ prints its table
 	@for script in $(BENCHMARKS); do $(BIN)/python -m benchmarks.$$script || exit 1; done

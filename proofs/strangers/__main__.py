@@ -1,0 +1,87 @@
+"""`python -m proofs.strangers --size small|full`: runs all areas, names what falls short, ends with one line.
+
+An area is a module with `cases(workplace, count, seed)`, which draws that many cases; the areas run side by side, each
+in processes of its own. `--seed` draws others than those that CI draws.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import importlib
+import sys
+from collections.abc import Iterator
+from concurrent.futures import Future, as_completed
+from pathlib import Path
+
+from proofs import command
+from proofs.report import Report
+from proofs.strangers.case import Outcome
+
+# The number of cases of each area in the full size; CI's small one draws every `SMALL`th.
+AREAS: dict[str, int] = {}
+SMALL = 25
+CHUNK = 250  # cases of one process
+
+
+def main(given: list[str] | None = None) -> int:
+    """Runs the proof; 0 when every promise holds."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--seed", type=int, default=2026)
+    options, rest = parser.parse_known_args(given)
+
+    def reports(url: str, home: Path, size: str, areas: set[str]) -> Iterator[Report]:
+        return _reports(url, home, size, areas, options.seed)
+
+    return command.run(
+        "strangers-proof", rest, about=__doc__, sizes=("small", "full"), parts=tuple(AREAS), reports=reports
+    )
+
+
+def outcomes(area: str, url: str, folder: str, count: int, seed: int) -> list[Outcome]:
+    """What became of `count` cases of one area, drawn from `seed`."""
+    from proofs.strangers.case import Workplace, judge
+
+    home = Path(folder)
+    home.mkdir(parents=True)
+    drawn = importlib.import_module(f"proofs.strangers.{area}").cases(Workplace(url, home), count, seed)
+    return [judge(case) for case in drawn]
+
+
+def _reports(url: str, home: Path, size: str, areas: set[str], seed: int) -> Iterator[Report]:
+    with command.pool() as pool:
+        running: dict[Future[list[Outcome]], str] = {}
+        for area, full in AREAS.items():
+            if area in areas:
+                count = full if size == "full" else -(-full // SMALL)
+                for start in range(0, count, CHUNK):
+                    folder, some = str(home / f"{area}-{start}"), min(CHUNK, count - start)
+                    running[pool.submit(outcomes, area, url, folder, some, seed + start)] = area
+        collected: dict[str, list[Outcome]] = {}
+        reports = {area: Report(area) for area in AREAS if area in areas}
+        for future in as_completed(running):
+            area = running[future]
+            collected.setdefault(area, []).extend(_of(future, area))
+            if all(done.done() for done, of in running.items() if of == area):
+                yield _filled(reports.pop(area), collected[area])
+
+
+def _of(future: Future[list[Outcome]], area: str) -> list[Outcome]:
+    """The outcomes of one process; one that broke off is a raw error of its own."""
+    try:
+        return future.result()
+    except Exception as error:
+        return [Outcome(f"{area}: the process comes to its end", "raw error", f"{error!r:.500}")]
+
+
+def _filled(report: Report, results: list[Outcome]) -> Report:
+    for outcome in results:
+        report.check(f"{outcome.case} [{outcome.verdict}]", outcome.good, outcome.detail)
+    counts = collections.Counter(outcome.verdict for outcome in results)
+    for verdict in ("equal", "refused", "silent difference", "raw error", "poor refusal"):
+        report.say(f"{verdict}: {counts[verdict]}")
+    return report
+
+
+if __name__ == "__main__":
+    sys.exit(main())
