@@ -27,10 +27,9 @@ import datetime
 from airflow.sdk import DAG
 
 from imago.environments import hosted_environments
-from imago.specs import ModelSpec
+from imago.specs import ModelSpec, hosted_models
 from imago_airflow.defaults import POOLS, backfill_params, stage_dag
 from imago_airflow.operators.backfill import AskBackfillOperator, PlanBackfillOperator, StartBackfillOperator
-from imago_models import MODELS
 
 
 def build(environment: str, spec: ModelSpec) -> DAG:
@@ -51,5 +50,5 @@ def build(environment: str, spec: ModelSpec) -> DAG:
 
 
 for environment in hosted_environments():
-    for spec in MODELS:
+    for spec in hosted_models():
         build(environment, spec)

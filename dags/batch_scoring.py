@@ -39,7 +39,7 @@ from airflow.sdk import DAG
 
 from imago.environments import hosted_environments
 from imago.scoring.emr import Emr, emr_of
-from imago.specs import ModelSpec
+from imago.specs import ModelSpec, hosted_models
 from imago_airflow.assets import asset
 from imago_airflow.defaults import POOLS, by_asset, champion_param, day_params, stage_dag
 from imago_airflow.operators import (
@@ -50,7 +50,6 @@ from imago_airflow.operators import (
     ScoreOperator,
     ScorePartOperator,
 )
-from imago_models import MODELS
 
 
 def build(environment: str, spec: ModelSpec) -> DAG:
@@ -112,5 +111,5 @@ def _on_emr(emr: Emr, outlets: list[Any], common: dict[str, Any]) -> None:
 
 
 for environment in hosted_environments():
-    for spec in MODELS:
+    for spec in hosted_models():
         build(environment, spec)

@@ -20,11 +20,10 @@ from __future__ import annotations
 from airflow.sdk import DAG, Param
 
 from imago.environments import hosted_environments
-from imago.specs import ModelSpec
+from imago.specs import ModelSpec, hosted_models
 from imago_airflow.assets import asset
 from imago_airflow.defaults import stage_dag
 from imago_airflow.operators import RollbackOperator
-from imago_models import MODELS
 
 
 def build(environment: str, spec: ModelSpec) -> DAG:
@@ -54,5 +53,5 @@ def build(environment: str, spec: ModelSpec) -> DAG:
 
 
 for environment in hosted_environments():
-    for spec in MODELS:
+    for spec in hosted_models():
         build(environment, spec)

@@ -24,11 +24,10 @@ from typing import Literal
 from airflow.sdk import DAG
 
 from imago.environments import hosted_environments
-from imago.specs import ModelSpec
+from imago.specs import ModelSpec, hosted_models
 from imago_airflow.assets import asset
 from imago_airflow.defaults import POOLS, stage_dag
 from imago_airflow.operators import CorrectionsOperator
-from imago_models import MODELS
 
 
 def build(environment: str, spec: ModelSpec) -> DAG:
@@ -58,5 +57,5 @@ def _task(environment: str, spec: ModelSpec, table: Literal["features", "outcome
 
 
 for environment in hosted_environments():
-    for spec in MODELS:
+    for spec in hosted_models():
         build(environment, spec)

@@ -19,11 +19,10 @@ from __future__ import annotations
 from airflow.sdk import DAG
 
 from imago.environments import hosted_environments
-from imago.specs import ModelSpec
+from imago.specs import ModelSpec, hosted_models
 from imago_airflow.assets import asset
 from imago_airflow.defaults import POOLS, by_asset, stage_dag
 from imago_airflow.operators import DeployEndpointOperator
-from imago_models import MODELS
 
 
 def build(environment: str, spec: ModelSpec) -> DAG:
@@ -41,5 +40,5 @@ def build(environment: str, spec: ModelSpec) -> DAG:
 
 
 for environment in hosted_environments():
-    for spec in MODELS:
+    for spec in hosted_models():
         build(environment, spec)

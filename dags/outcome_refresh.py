@@ -25,11 +25,10 @@ from __future__ import annotations
 from airflow.sdk import DAG
 
 from imago.environments import hosted_environments
-from imago.specs import ModelSpec
+from imago.specs import ModelSpec, hosted_models
 from imago_airflow.assets import asset
 from imago_airflow.defaults import POOLS, by_clock, outcome_days_back, range_params, stage_dag
 from imago_airflow.operators import AnnounceOperator, RefreshOperator
-from imago_models import MODELS
 
 
 def build(environment: str, spec: ModelSpec) -> DAG:
@@ -58,5 +57,5 @@ def build(environment: str, spec: ModelSpec) -> DAG:
 
 
 for environment in hosted_environments():
-    for spec in MODELS:
+    for spec in hosted_models():
         build(environment, spec)

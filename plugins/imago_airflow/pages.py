@@ -12,10 +12,9 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from imago.environments import Environment, hosted_environments
 from imago.errors import ImagoError
-from imago.specs import ModelSpec
+from imago.specs import ModelSpec, hosted_models
 from imago_airflow.connections import environment_for
 from imago_airflow.incident_pages import add_incident_pages
-from imago_models import MODELS
 
 _LOGGED_IN = [Depends(requires_access_view(AccessView.WEBSITE))]
 # Audits and dossiers are files of the storage root, shown on Airflow's own origin: whatever they hold, none of it runs.
@@ -30,7 +29,7 @@ def build_app() -> FastAPI:
 
     @app.get("/", dependencies=_LOGGED_IN)
     def index() -> Response:
-        pages = [(environment, spec.name) for environment in hosted_environments() for spec in MODELS]
+        pages = [(environment, spec.name) for environment in hosted_environments() for spec in hosted_models()]
         if len(pages) == 1:
             return RedirectResponse("{}/{}".format(*pages[0]))
         links = "".join(f'<li><a href="{e}/{m}">{e}: {m}</a></li>' for e, m in pages)
@@ -106,7 +105,7 @@ def _page(
     headers: dict[str, str] | None = None,
 ) -> Response:
     """What `render` makes for a hosted model; what refuses is said with status 503."""
-    spec = next((spec for spec in MODELS if spec.name == model), None)
+    spec = next((spec for spec in hosted_models() if spec.name == model), None)
     if spec is None or environment not in hosted_environments():
         raise HTTPException(404, f"no model {model!r} in environment {environment!r} is hosted here")
     try:

@@ -11,7 +11,7 @@ from rich.padding import Padding
 
 from imago.cli.output import EnvironmentOption, JsonOption, console, environment, print_json
 from imago.errors import ImagoError
-from imago.specs import ModelSpec, get_model
+from imago.specs import ModelSpec, get_model, hosted_models
 
 area = typer.Typer(help="The ledger of champions: who reigns, who reigned, and the way back.", no_args_is_help=True)
 ModelOption = Annotated[str | None, typer.Option("--model", help="The model; may be left out when there is only one.")]
@@ -152,13 +152,12 @@ def _broken(problems: list[str]) -> ImagoError:
 
 
 def _spec(name: str | None) -> ModelSpec:
-    from imago_models import MODELS
-
-    if name is None and len(MODELS) == 1:
-        return MODELS[0]
+    models = hosted_models()
+    if name is None and len(models) == 1:
+        return models[0]
     if name is None:
         raise ImagoError(
-            "there are several models", allowed=", ".join(spec.name for spec in MODELS), next_step="pass --model NAME"
+            "there are several models", allowed=", ".join(spec.name for spec in models), next_step="pass --model NAME"
         )
     return get_model(name)
 

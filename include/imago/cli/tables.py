@@ -81,9 +81,9 @@ def retention(
     from datetime import UTC, datetime
 
     from imago.jobs.retention import clean
-    from imago_models import MODELS
+    from imago.specs import hosted_models
 
-    done = clean(environment(env), MODELS, datetime.now(UTC), dry_run=dry_run)
+    done = clean(environment(env), hosted_models(), datetime.now(UTC), dry_run=dry_run)
     if json:
         print_json(done)
         return

@@ -1,5 +1,6 @@
 """Model specs: what a data scientist writes, validated, and nothing else."""
 
+from imago.specs.hosted import get_model, hosted_models
 from imago.specs.model import (
     Baseline,
     BusinessMetric,
@@ -10,7 +11,6 @@ from imago.specs.model import (
     ModelSpec,
     Schedules,
     Training,
-    get_model,
 )
 from imago.specs.scoring import Scoring
 from imago.specs.search import Choice, Range, Search
@@ -30,4 +30,5 @@ __all__ = [
     "Search",
     "Training",
     "get_model",
+    "hosted_models",
 ]

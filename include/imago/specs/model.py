@@ -13,7 +13,7 @@ from zoneinfo import available_timezones
 from pydantic import Field, field_validator, model_validator
 
 from imago.days import parse_day
-from imago.errors import ImagoError, SpecError
+from imago.errors import ImagoError
 from imago.names import check_model_name
 from imago.specs.part import Part as _Part
 from imago.specs.scoring import Scoring
@@ -305,18 +305,3 @@ class ModelSpec(_Part):
     def feature_names(self) -> tuple[str, ...]:
         """The model's input columns, in order."""
         return tuple(feature.name for feature in self.features)
-
-
-def get_model(name: str) -> ModelSpec:
-    """The spec called `name` among `imago_models.MODELS`; an unknown name is refused with those that exist."""
-    from imago_models import MODELS
-
-    for spec in MODELS:
-        if spec.name == name:
-            return spec
-    raise SpecError(
-        f"there is no model {name!r}",
-        model=name,
-        allowed=", ".join(spec.name for spec in MODELS),
-        next_step="name one of them, or add the spec to include/imago_models/__init__.py",
-    )

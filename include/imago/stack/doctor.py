@@ -14,6 +14,7 @@ from typing import Literal
 
 from imago.environments import ENVIRONMENT_NAMES, Environment, check_apart, hosted_environments, load_environment
 from imago.errors import ImagoError
+from imago.specs import hosted_models
 from imago.stack.layout import LEAST_FREE_BYTES, Layout
 from imago.stack.settings import environment_variables
 from imago.stack.supervisor import status, write_check
@@ -32,7 +33,7 @@ class Finding:
 def examine(layout: Layout) -> list[Finding]:
     """All findings, in the order in which a person would look."""
     environments: list[Environment] = []
-    findings = [*_machine(layout), *_versions(layout), *_stack(layout), *_settings(environments)]
+    findings = [*_machine(layout), *_versions(layout), *_stack(layout), _models(), *_settings(environments)]
     for environment in environments:
         findings += _connections(environment)
     findings += _airflow()
@@ -117,6 +118,14 @@ def _stack(layout: Layout) -> Iterator[Finding]:
         yield Finding("embedded stack", "note", "is down", "run `imago up`")
     else:
         yield Finding("embedded stack", "bad", f"{', '.join(broken)} does not run", "run `imago up`")
+
+
+def _models() -> Finding:
+    try:
+        models = hosted_models()
+    except ImagoError as error:
+        return Finding("models", "bad", error.message, error.next_step)
+    return Finding("models", "good", f"this process hosts {', '.join(spec.name for spec in models)}")
 
 
 def _settings(environments: list[Environment]) -> Iterator[Finding]:

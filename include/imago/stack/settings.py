@@ -15,12 +15,20 @@ from pathlib import Path
 
 from imago.environments import ENVIRONMENT_NAMES, Environment, hosted_environments
 from imago.errors import StackError
+from imago.specs import hosted_models
 from imago.stack.layout import Layout, read_env, write_env
 from imago.stack.ports import LOOPBACK
 from imago.stack.processes import STACK_VARIABLE
 from imago.stack.secrets import Secrets
 
-_GENERAL = ("IMAGO_ENVIRONMENTS", "IMAGO_STORAGE", "IMAGO_POSTGRES_URL", "IMAGO_S3_ENDPOINT")
+_GENERAL = (
+    "IMAGO_ENVIRONMENTS",
+    "IMAGO_STORAGE",
+    "IMAGO_POSTGRES_URL",
+    "IMAGO_S3_ENDPOINT",
+    "IMAGO_MODELS",
+    "IMAGO_DBT_PROJECT",
+)
 _PER_ENVIRONMENT = tuple(
     f"IMAGO_{name.upper()}_{field.upper()}"
     for name in ENVIRONMENT_NAMES
@@ -78,6 +86,8 @@ def given_settings(layout: Layout, environ: Mapping[str, str] | None = None) -> 
             next_step="set one of them, or none",
         )
     hosted_environments(given)
+    if "IMAGO_MODELS" in given:
+        hosted_models(given)
     return given
 
 

@@ -46,16 +46,16 @@ class WatchdogOperator(ImagoOperator):
         from imago.context import RunContext, code_commit
         from imago.jobs import projection, watchdog
         from imago.names import run_name
+        from imago.specs import hosted_models
         from imago_airflow.facts import rest_facts
-        from imago_models import MODELS
 
-        env = environment_for(self.environment)
+        env, models = environment_for(self.environment), hosted_models()
         ti = context["ti"]
         about = RunContext(run_id=run_name(ti.dag_id, ti.run_id), code_commit=code_commit())
         with rest_facts(env) as facts:
-            summary = watchdog.check(env, MODELS, datetime.datetime.now(tz=datetime.UTC), facts, context=about)
+            summary = watchdog.check(env, models, datetime.datetime.now(tz=datetime.UTC), facts, context=about)
         # Last, since it fails while MLflow is down, and what is above has been written down by then.
-        summary["champions"] = {spec.name: projection.follow(env, spec, about) for spec in MODELS}
+        summary["champions"] = {spec.name: projection.follow(env, spec, about) for spec in models}
         self.log.info("watchdog\n%s", as_text(summary))
         self.done(context)
         return summary
@@ -66,9 +66,10 @@ class RetentionOperator(ImagoOperator):
 
     def execute(self, context: Mapping[str, Any]) -> Summary:
         from imago.jobs import retention
-        from imago_models import MODELS
+        from imago.specs import hosted_models
 
-        summary = retention.clean(environment_for(self.environment), MODELS, datetime.datetime.now(tz=datetime.UTC))
+        env, now = environment_for(self.environment), datetime.datetime.now(tz=datetime.UTC)
+        summary = retention.clean(env, hosted_models(), now)
         self.log.info("retention\n%s", as_text(summary))
         self.done(context)
         return summary
