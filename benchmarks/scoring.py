@@ -63,7 +63,7 @@ def with_pandas(world: World, source: Path, target: Path) -> None:
     # As the pipeline was fitted; of doubles, which fall beside its thresholds, some score otherwise.
     inputs = frame[list(SPEC.feature_names)].astype(dict.fromkeys(NUMBERS, "float32"))
     scores = model.predict(inputs)[:, 1]
-    told = frame[[SPEC.entity_key, SPEC.event_time]].assign(score=scores, decision=scores >= SPEC.decision_threshold)
+    told = frame[[*SPEC.entity_keys, SPEC.event_time]].assign(score=scores, decision=scores >= SPEC.decision_threshold)
     told.to_parquet(target, compression=COMPRESSION)
 
 
@@ -101,7 +101,7 @@ class Spark:
         frame = self.session.read.parquet(str(source))
         inputs = [col(name).cast("float").alias(name) if name in NUMBERS else col(name) for name in SPEC.feature_names]
         score = udf(struct(*inputs)).getItem(1)
-        told = frame.select(SPEC.entity_key, SPEC.event_time, score.alias("score"))
+        told = frame.select(*SPEC.entity_keys, SPEC.event_time, score.alias("score"))
         told.withColumn("decision", told["score"] >= SPEC.decision_threshold).write.mode("overwrite").parquet(
             str(target)
         )
@@ -140,7 +140,7 @@ def digested(world: World) -> float:
     from imago.tables.digest import ContentDigest
 
     table, seconds = Table(world.env, SPEC.name, "predictions"), 0.0
-    with table.stream(DAY, key=(SPEC.entity_key,)) as day:
+    with table.stream(DAY, key=SPEC.entity_keys) as day:
         digest = ContentDigest(day.schema)
         for batch in day.batches(ROW_GROUP):
             started = time.perf_counter()

@@ -49,7 +49,7 @@ class World:
         base = table.read().filter(pc.not_equal(table.read(columns=["ds"]).column("ds"), DAY))
         base = base.set_column(base.schema.get_field_index("ds"), "ds", pa.repeat(DAY, base.num_rows)).combine_chunks()
         table.publish_stream(
-            _repeated(base, rows), base.schema, ds=DAY, key=(SPEC.entity_key,), fence=table.draw_fence(),
+            _repeated(base, rows), base.schema, ds=DAY, key=SPEC.entity_keys, fence=table.draw_fence(),
             context=CONTEXT,
         )  # fmt: skip
         (file,) = table.files([DAY])

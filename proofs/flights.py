@@ -54,7 +54,7 @@ def publish(env: Environment, name: str, data: pa.Table) -> None:
     """Publishes rows of the year, or what a case made of them, as the table's newest version."""
     found = Table(env, SPEC.name, name)
     days = sorted(set(data.column("ds").to_pylist()))
-    found.publish(data, days=days, key=(SPEC.entity_key,), fence=found.draw_fence(), context=CONTEXT)
+    found.publish(data, days=days, key=SPEC.entity_keys, fence=found.draw_fence(), context=CONTEXT)
 
 
 def mlflow_store(url: str) -> str:

@@ -70,7 +70,7 @@ def short(value: Any) -> str:
 def judge_good(world: World, case: Good) -> Outcome:
     """A legitimate variation: published, whatever it warns of; afterwards the day is as it was."""
     started = time.monotonic()
-    table, key = world.table(case.table), (world.spec.entity_key,)
+    table, key = world.table(case.table), world.spec.entity_keys
     why, seen = "", ""
     rows = table.require(case.ds)
     try:

@@ -69,13 +69,13 @@ class World:
         if version is None:
             return State(None, 0, None, None)
         rows = table.read([ds])
-        digest = content_digest(rows, (self.spec.entity_key,))
+        digest = content_digest(rows, self.spec.entity_keys)
         return State(version, rows.num_rows, digest, None if info is None else info.version)
 
     def publish_again(self, name: str, ds: str, rows: pa.Table) -> None:
         """Publishes rows that were read before, past the gate: only to end a case where it began."""
         table = self.table(name)
-        key = (self.spec.entity_key,)
+        key = self.spec.entity_keys
         table.publish(rows, days=[ds], key=key, fence=table.draw_fence(), context=CONTEXT)
 
     # --- raw files ---------------------------------------------------------------------------------------------------

@@ -30,7 +30,7 @@ from proofs import flights
 SPEC: ModelSpec = flights.SPEC.model_copy(
     update={"training": flights.SPEC.training.model_copy(update={"tuning_days": 0, "holdout_days": 7})}
 )
-KEY = (SPEC.entity_key,)
+KEY = SPEC.entity_keys
 CONTEXT = RunContext(run_id="proof", code_commit="proof")
 BACKFILL = replace(CONTEXT, mode="backfill")
 FIRST = "2013-03-01"  # the first day that is scored

@@ -80,7 +80,9 @@ def serve(
 
     spec = get_model(model)
     application = create(environment(env), spec)
-    console.print(f"Serving [bold]{spec.name}[/] ({env}): http://{host}:{port}/v1/{spec.name}/{{{spec.entity_key}}}")
+    console.print(
+        f"Serving [bold]{spec.name}[/] ({env}): http://{host}:{port}/v1/{spec.name}/{{{','.join(spec.entity_keys)}}}"
+    )
     uvicorn.run(application, host=host, port=port, log_level="warning")
 
 

@@ -14,13 +14,15 @@ SHARES = ("max_missing", "warn_missing", "max_unseen", "warn_unseen")
 class Rule:
     """One rule of an audited table: of each row, or of each day as a whole.
 
-    `column` is None where the rule is not about one. `low` and `high` bound a number, both allowed; of a share they are
-    from 0 to 1. A broken rule that is not `critical` is told and stops nothing.
+    `column` is None where the rule is not about one; `columns` are those that are unique together. `low` and `high`
+    bound a number, both allowed; of a share they are from 0 to 1. A broken rule that is not `critical` is told and
+    stops nothing.
     """
 
     of: Literal["row", "day"]
     name: str
     column: str | None = None
+    columns: tuple[str, ...] = ()
     values: tuple[Any, ...] | None = None
     pattern: str | None = None
     low: float | None = None
@@ -49,7 +51,7 @@ class Rule:
 
 _PLAIN = {
     "not null": "no missing value",
-    "unique key": "each key once",
+    "unique key": "each key once a day",
     "rows > 0": "at least one row",
 }
 
@@ -58,20 +60,20 @@ def _bound(value: float | None) -> str:
     return "any" if value is None else f"{value:g}"
 
 
-def checks_of(contract: Contract, *, key: str, days: tuple[str, ...]) -> int:
+def checks_of(contract: Contract, *, key: tuple[str, ...], days: tuple[str, ...]) -> int:
     """How many checks an audit has to run: each rule, and the type of each column."""
     return len(rules_of(contract, key=key, days=days)) + len(contract.columns)
 
 
-def rules_of(contract: Contract, *, key: str, days: tuple[str, ...]) -> tuple[Rule, ...]:
-    """Every rule that the audit of these days has to check, in the contract's order; `key` is unique in all of them.
+def rules_of(contract: Contract, *, key: tuple[str, ...], days: tuple[str, ...]) -> tuple[Rule, ...]:
+    """Every rule that the audit of these days has to check, in the contract's order; `key` is unique in each of them.
 
     The rules between columns (`Contract.rules`) are not among them: dbt judges those. The contract must be complete.
     """
     rules = [
         Rule(of="row", name="all of the contract's columns", values=contract.names),
         Rule(of="row", name="only the asked days", column="ds", values=days),
-        Rule(of="row", name="unique key", column=key),
+        Rule(of="row", name="unique key", column=", ".join(key), columns=(*key, "ds")),
     ]
     for column in contract.columns:
         name = column.name

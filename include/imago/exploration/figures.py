@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from imago import keys
 from imago.specs import ModelSpec
 
 
@@ -46,10 +47,8 @@ class Day:
 
 def join(features: pa.Table, outcomes: pa.Table, spec: ModelSpec) -> pa.Table:
     """The features with their label, in a stated order; rows without an outcome have a null label."""
-    key = spec.entity_key
-    labels = outcomes.select(["ds", key, spec.label])
-    joined = features.join(labels, keys=["ds", key], join_type="left outer")
-    return joined.sort_by([("ds", "ascending"), (key, "ascending")]).combine_chunks()
+    labels = outcomes.select(["ds", *spec.entity_keys, spec.label])
+    return keys.join(features, labels, spec.entity_keys, "left outer")
 
 
 def most_frequent_class(outcomes: pa.Table, spec: ModelSpec) -> tuple[pa.Table, ModelSpec]:
@@ -67,7 +66,7 @@ def by_day(rows: pa.Table, spec: ModelSpec) -> list[Day]:
     """Rows and mean label of each day."""
     grouped = (
         rows.select(["ds", spec.label])
-        .group_by("ds")
+        .group_by("ds", use_threads=False)
         .aggregate([([], "count_all"), (spec.label, "count"), (spec.label, "mean")])
         .sort_by("ds")
     )
@@ -101,7 +100,9 @@ def numeric(rows: pa.Table, name: str, label: np.ndarray) -> NumericColumn:
 def categorical(rows: pa.Table, name: str, spec: ModelSpec, *, most: int = 8) -> CategoricalColumn:
     """One categorical feature over all rows."""
     grouped = (
-        rows.select([name, spec.label]).group_by(name).aggregate([([], "count_all"), (spec.label, "mean")])
+        rows.select([name, spec.label])
+        .group_by(name, use_threads=False)
+        .aggregate([([], "count_all"), (spec.label, "mean")])
     ).to_pylist()
     mean = f"{spec.label}_mean"
     present = [row for row in grouped if row[name] is not None]

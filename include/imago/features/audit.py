@@ -67,16 +67,16 @@ def audit(
     contract: Contract,
     staged: pa.Table,
     *,
-    key: str,
+    key: tuple[str, ...],
     days: tuple[str, ...],
     before: History,
     forbidden: frozenset[str] = frozenset(),
 ) -> AuditResult:
     """Checks the staged rows of `days` against a complete contract.
 
-    `key` is the column whose values are unique, and are never quoted. `forbidden` names columns that may not be there
-    whatever the contract says: a feature table that carries the outcome is a leak. Never raises for what is wrong with
-    the rows or with the checks: that is told as failures.
+    `key` are the columns whose values are unique together on each day, and are never quoted. `forbidden` names columns
+    that may not be there whatever the contract says: a feature table that carries the outcome is a leak. Never raises
+    for what is wrong with the rows or with the checks: that is told as failures.
     """
     rules = rules_of(contract, key=key, days=days)
     declared = checks_of(contract, key=key, days=days)
@@ -157,19 +157,20 @@ def _whole(one: Broken) -> Finding:
     return Finding(column=one.column, rule=rule, partition=None, rows=one.rows, allowed=one.allowed, seen=one.seen)
 
 
-def _of_table(rows: pa.Table, key: str, days: tuple[str, ...]) -> list[Broken]:
+def _of_table(rows: pa.Table, key: tuple[str, ...], days: tuple[str, ...]) -> list[Broken]:
     """The rules of rows that are about the table, counted plainly."""
-    counts = rows.select([key]).group_by(key, use_threads=False).aggregate([([], "count_all")])
-    twice = counts.filter(pc.and_(pc.greater(counts["count_all"], 1), pc.is_valid(counts[key])))[key]
-    keys = rows.column(key).combine_chunks()
-    repeated = pc.and_(pc.is_in(keys, twice.combine_chunks()), pc.is_valid(keys))
+    unique = [*key, "ds"]
+    numbered = rows.select(unique).append_column("ROW", pa.array(range(rows.num_rows), pa.int64()))
+    groups = numbered.group_by(unique, use_threads=False).aggregate([("ROW", "list"), ([], "count_all")])
+    twice = groups.filter(pc.greater(groups["count_all"], 1))["ROW_list"].combine_chunks()
+    repeated = pc.is_in(numbered["ROW"].combine_chunks(), pc.list_flatten(twice))
     stamps = rows.column("ds").combine_chunks()
     foreign = pc.and_(pc.invert(pc.is_in(stamps, pa.array(days))), pc.is_valid(stamps))
     others = sorted(pc.unique(stamps.filter(foreign)).to_pylist())[:SHOWN]
     return [
         Broken(column=column, rule=rule, allowed="", seen=seen, rows=count, mask=mask)
         for column, rule, seen, mask in (
-            (key, "unique key", "the same key again", repeated),
+            (", ".join(key), "unique key", "the same key again", repeated),
             ("ds", "only the asked days", ", ".join(others), foreign),
         )
         if (count := pc.sum(mask).as_py() or 0)
@@ -178,13 +179,14 @@ def _of_table(rows: pa.Table, key: str, days: tuple[str, ...]) -> list[Broken]:
 
 def _frame(rows: pa.Table) -> Any:
     """The rows as Great Expectations reads them, in which a NaN and a missing value are one and the same and are left
-    out: so a NaN becomes infinite here, which no range holds."""
+    out: so a NaN becomes infinite here, which no range holds. Whole numbers beside a null stay whole: as floating ones
+    those beyond 2^53 would be taken for one another."""
     for place, field in enumerate(rows.schema):
         if pa.types.is_floating(field.type):
             column = rows.column(place)
             infinite = pa.scalar(float("inf"), field.type)
             rows = rows.set_column(place, field.name, pc.if_else(pc.is_nan(column), infinite, column))
-    return rows.to_pandas()
+    return rows.to_pandas(integer_object_nulls=True)
 
 
 def _doubt(rule: Rule, told: Any, count: int, frame: Any) -> str | None:

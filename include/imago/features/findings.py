@@ -38,7 +38,7 @@ class Finding:
 
 
 def found(
-    rule: Rule, broken: Mapping[tuple[str | None, str], Broken], numbers: Days, rows: pa.Table, *, key: str
+    rule: Rule, broken: Mapping[tuple[str | None, str], Broken], numbers: Days, rows: pa.Table, *, key: tuple[str, ...]
 ) -> tuple[list[Finding], int]:
     """What a plain count finds of one rule: the findings, and how many rows (or days) break it."""
     if rule.of == "day":
@@ -50,7 +50,7 @@ def found(
     # Rows of a day that nobody asked for are a fault of the days that were.
     counts = {day["values"]: day["counts"] for day in held if day["values"] in numbers.days}
     worst = max(sorted(counts), key=counts.__getitem__) if counts else None
-    seen = "not shown: the column is a key" if rule.column == key and rule.name != "unique key" else one.seen
+    seen = "not shown: the column is a key" if rule.column in key and rule.name != "unique key" else one.seen
     finding = Finding(
         column=rule.column, rule=rule.name, partition=worst, rows=one.rows,
         allowed=rule.allowed, seen=seen, critical=rule.critical, days=max(len(counts), 1),

@@ -74,7 +74,7 @@ class _Attempt:
     def __post_init__(self) -> None:
         self.storage, self.table = Storage(self.env), Table(self.env, self.spec.name, self.name)
         self.where = {"environment": self.env.name, "model": self.spec.name, "table": self.name}
-        self.keys = (self.spec.entity_key, "ds", self.spec.event_time)
+        self.keys = (*self.spec.entity_keys, "ds", self.spec.event_time)
         self.first, self.last = self.days[0], self.days[-1]
         # Drawn first: whoever starts later knows more, and wins.
         self.fence = self.table.draw_fence()
@@ -88,7 +88,7 @@ class _Attempt:
         published = self.table.publish(
             rows,
             days=self.days,
-            key=(self.spec.entity_key,),
+            key=self.spec.entity_keys,
             fence=self.fence,
             context=self.context,
             inputs={
@@ -213,7 +213,7 @@ class _Attempt:
         result = audit(
             contract,
             self._staged(built),
-            key=self.spec.entity_key,
+            key=self.spec.entity_keys,
             days=self.days,
             before=history(self.table, contract, self.days, world_begins=self.spec.first_day),
             forbidden=self._forbidden(),
@@ -228,7 +228,7 @@ class _Attempt:
         self.docs = audit_docs.write(
             self.storage, self.env, self.spec, self.name, self.days, self.fence, result, refused=refused
         )
-        declared = checks_of(contract, key=self.spec.entity_key, days=self.days)
+        declared = checks_of(contract, key=self.spec.entity_keys, days=self.days)
         if result.failures or not result.run == result.declared == declared or result.rows is None:
             raise result.refusal(self.where, days=self.days)
         return result, result.rows

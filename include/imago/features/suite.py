@@ -33,11 +33,11 @@ def expectation(rule: Rule) -> Expectation:
     said["severity"] = "critical" if rule.critical else "warning"
     if rule.name == "all of the contract's columns":
         return gxe.ExpectTableColumnsToMatchSet(column_set=sorted(rule.values or ()), exact_match=True, **said)
+    if rule.name == "unique key":
+        return gxe.ExpectCompoundColumnsToBeUnique(column_list=list(rule.columns), ignore_row_if="never", **said)
     said["column"] = day_column(rule) if rule.of == "day" else rule.column
     if rule.of == "day" or rule.name == "range":
         return gxe.ExpectColumnValuesToBeBetween(min_value=rule.low, max_value=rule.high, **said)
-    if rule.name == "unique key":
-        return gxe.ExpectColumnValuesToBeUnique(**said)
     if rule.name == "not null":
         return gxe.ExpectColumnValuesToNotBeNull(**said)
     if rule.pattern is not None:

@@ -108,6 +108,7 @@ class _Told:
     def of(cls, env: Environment, spec: ModelSpec, key: str, ds: str, shadow: str | None) -> _Told:
         import pyarrow.compute as pc
 
+        from imago import keys
         from imago.tables import Table
 
         name = "predictions" if shadow is None else "shadow_predictions"
@@ -124,16 +125,17 @@ class _Told:
                     next_step="name a version that did",
                 )  # fmt: skip
             rows = rows.filter(pc.equal(rows.column("model_version"), shadow))
-        found = rows.filter(pc.equal(rows.column(spec.entity_key), key)).to_pylist()
+        keys.parts(key, spec.entity_keys)  # refuses what can be no key
+        found = rows.filter(pc.equal(keys.texts(rows, spec.entity_keys), key)).to_pylist()
         if not found:
-            some = rows.column(spec.entity_key).slice(0, 2).to_pylist()
+            some = keys.texts(rows.slice(0, 2), spec.entity_keys).to_pylist()
             raise ImagoError(
                 f"no prediction is stored for {key}",
                 environment=env.name,
                 model=spec.name,
                 table=name,
                 partition=ds,
-                column=spec.entity_key,
+                column=", ".join(spec.entity_keys),
                 allowed=f"one of the day's {rows.num_rows:,} keys, such as {', '.join(some)}",
                 seen=key,
                 next_step=f"check key and day; `imago partitions {name} {spec.name}` lists the days",
@@ -200,12 +202,13 @@ def _features(told: _Told) -> tuple[pa.RecordBatch, int]:
     company a model of matrices gives the same row a score that differs in its last bit."""
     import pyarrow.compute as pc
 
+    from imago import keys
     from imago.scoring.predictions import BATCH_ROWS
     from imago.tables import Table
     from imago.tables.digest import content_digest
 
     env, spec, ds, source = told.env, told.spec, told.ds, told.info.inputs["features"]
-    table, key = Table(env, spec.name, "features"), spec.entity_key
+    table, key = Table(env, spec.name, "features"), spec.entity_keys
     where: dict[str, Any] = {"environment": env.name, "model": spec.name, "table": "features", "partition": ds}
     version = source["version"]
     try:
@@ -225,7 +228,7 @@ def _features(told: _Told) -> tuple[pa.RecordBatch, int]:
             ) from gone
         version = newest.version  # published again since, with the same rows
         day = table.read([ds], version=version)
-    seen = content_digest(day, (key,))
+    seen = content_digest(day, key)
     if seen != source["digest"]:
         raise MissingPartition(
             "the stored features are not those that the prediction was made from",
@@ -235,17 +238,17 @@ def _features(told: _Told) -> tuple[pa.RecordBatch, int]:
             seen=seen,
             next_step=f"`imago partitions features {spec.name} --ds {ds}` lists the day's versions",
         )
-    rows = int(pc.sum(pc.equal(day.column(key).cast("string"), told.key)).as_py() or 0)
+    rows = int(pc.sum(pc.equal(keys.texts(day, key), told.key)).as_py() or 0)
     if rows != 1:
         raise MissingPartition(
             f"the features of the day hold {rows} rows of {told.key}, so nobody can have scored it from them",
             **where,
-            column=key,
+            column=", ".join(key),
             next_step="score the day again",
         )
-    with table.stream(ds, key=(key,), version=version) as stored:
+    with table.stream(ds, key=key, version=version) as stored:
         for batch in stored.batches(BATCH_ROWS):
-            place = pc.index(batch.column(key).cast("string"), told.key).as_py()
+            place = pc.index(keys.texts(batch, key), told.key).as_py()
             if place >= 0:
                 return batch, place
     raise AssertionError("unreachable: the key was counted above")

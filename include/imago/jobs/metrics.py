@@ -60,7 +60,7 @@ def refresh(env: Environment, spec: ModelSpec, ds: str, context: RunContext) -> 
         return {"ds": ds, "skipped": f"none of the {told.num_rows} predictions of {ds} has a known outcome"}
     source = scored.inputs["features"]
     features = Table(env, spec.name, "features").read(
-        [ds], columns=["ds", spec.entity_key, *spec.slices], version=source["version"]
+        [ds], columns=list(dict.fromkeys(("ds", *spec.entity_keys, *spec.slices))), version=source["version"]
     )
     version = scored.inputs["model_version"]
     values: dict[str, dict[str, float]] = {}

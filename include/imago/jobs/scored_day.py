@@ -134,7 +134,7 @@ class DayScorer:
 
         texts = [feature.name for feature in self.spec.features if feature.kind == "categorical"]
         table = Table(self.env, self.spec.name, "features")
-        known, key = self.assignment.features, (self.spec.entity_key,)
+        known, key = self.assignment.features, self.spec.entity_keys
         with table.stream(
             self.assignment.ds, key=key, version=known["version"], dictionaries=texts, known=known
         ) as day:

@@ -57,7 +57,7 @@ def publish(scorer: DayScorer, account: Account, rows: Iterator[pa.RecordBatch])
         settled(),
         scorer.schema,
         ds=ds,
-        key=(spec.entity_key,),
+        key=spec.entity_keys,
         fence=scorer.assignment.fence,
         context=scorer.context,
         inputs=inputs,

@@ -99,20 +99,23 @@ def refresh(env: Environment, spec: ModelSpec, ds: str, champion: Champion) -> s
 
 
 def online_rows(spec: ModelSpec, scored: pa.Table, features: pa.Table) -> list[dict[str, Any]]:
-    """The rows of the online table, by key: prediction and the features that it was made from. A row without a score,
-    which the policy for bad rows leaves, has no answer to give."""
-    inputs = {row[spec.entity_key]: row for row in features.to_pylist()}
+    """The rows of the online table, by the text form of the key: prediction and the features that it was made from. A
+    row without a score, which the policy for bad rows leaves, has no answer to give."""
+    from imago import keys
+
+    inputs = dict(zip(keys.texts(features, spec.entity_keys).to_pylist(), features.to_pylist(), strict=True))
     return [
         {
-            "key": row[spec.entity_key],
+            "key": key,
+            "entity": {name: keys.as_json(row[name]) for name in spec.entity_keys},
             "ds": row["ds"],
             "event_time": row["event_time"],
             "score": row["score"],
             "decision": row["decision"],
             "model_version": row["model_version"],
-            "features": {name: _json(inputs[row[spec.entity_key]][name]) for name in spec.feature_names},
+            "features": {name: _json(inputs[key][name]) for name in spec.feature_names},
         }
-        for row in scored.to_pylist()
+        for key, row in zip(keys.texts(scored, spec.entity_keys).to_pylist(), scored.to_pylist(), strict=True)
         if row["score"] is not None
     ]
 
@@ -159,7 +162,7 @@ def _prove(
     def reader() -> Iterator[Connection]:
         yield connection
 
-    key = quote(str(row["key"]))
+    key = quote(row["key"], safe="")
     health, response = asyncio.run(_asked(create(env, spec, reader=reader), "/health", f"/v1/{spec.name}/{key}"))
     answer = response.json()
     good = (

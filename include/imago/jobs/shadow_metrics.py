@@ -114,10 +114,11 @@ def _sums(
 
     told = rows("shadow_predictions", shadow.version)
     theirs = rows("predictions", champion.version)
-    truth = rows("outcomes", outcomes.version, [spec.entity_key, spec.label]) if outcomes else None
+    truth = rows("outcomes", outcomes.version, [*spec.entity_keys, spec.label]) if outcomes else None
     features = None
     if spec.slices:
-        features = rows("features", champion.inputs["features"]["version"], [spec.entity_key, *spec.slices])
+        columns = list(dict.fromkeys((*spec.entity_keys, *spec.slices)))
+        features = rows("features", champion.inputs["features"]["version"], columns)
     against = champion.inputs["model_version"]
     made = []
     for version in versions:

@@ -59,7 +59,7 @@ def score(env: Environment, spec: ModelSpec, ds: str, context: RunContext) -> di
         published = table.publish(
             round_.all_rows(),
             days=(ds,),
-            key=(spec.entity_key, "model_version"),
+            key=(*spec.entity_keys, "model_version"),
             fence=fence,
             context=replace(context, mode="shadow"),
             inputs=round_.inputs(),

@@ -262,5 +262,5 @@ def _exploration(spec: ModelSpec, frozen: Any) -> str:
     from imago.exploration import explore
 
     features = frozen.rows.drop_columns([spec.label])
-    outcomes = frozen.rows.select(["ds", spec.entity_key, spec.label])
+    outcomes = frozen.rows.select(["ds", *spec.entity_keys, spec.label])
     return str(explore(features, outcomes, spec))

@@ -313,8 +313,8 @@ retrainings = Table(
 online_scores = Table(
     "online_scores",
     metadata,
-    Column("model", Text, primary_key=True),
-    Column("key", Text, primary_key=True),
+    Column("model", Text, nullable=False),
+    Column("key", Text, nullable=False),
     Column("ds", Text, nullable=False),
     Column("event_time", DateTime, nullable=False),
     Column("score", Double, nullable=False),
@@ -322,6 +322,9 @@ online_scores = Table(
     Column("model_version", Text, nullable=False),
     Column("features", JSONB, nullable=False),
     _now("loaded_at"),
+    Column("entity", JSONB, nullable=False),
+    # A key may be longer than the 2,700 bytes that a tree's page holds, and is unique in the day that it comes from.
+    Index("online_scores_by_key", "key", postgresql_using="hash"),
 )
 
 online_state = Table(

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from imago import keys
 from imago.answers import scores_in
 from imago.labels import truth_of
 from imago.metrics.scores import binary_metrics, class_metrics, error_metrics
@@ -34,9 +35,8 @@ def matured(spec: ModelSpec, predictions: pa.Table, outcomes: pa.Table) -> pa.Ta
     and so are those that got no score.
     """
     predictions = predictions.filter(pc.is_valid(predictions.column("score")))
-    label = outcomes.select(["ds", spec.entity_key, spec.label]).filter(pc.is_valid(outcomes.column(spec.label)))
-    joined = predictions.join(label, keys=["ds", spec.entity_key], join_type="inner")
-    return joined.sort_by([("ds", "ascending"), (spec.entity_key, "ascending")]).combine_chunks()
+    label = outcomes.select(["ds", *spec.entity_keys, spec.label]).filter(pc.is_valid(outcomes.column(spec.label)))
+    return keys.join(predictions, label, spec.entity_keys)
 
 
 def metrics_of(spec: ModelSpec, rows: pa.Table) -> dict[str, float]:
@@ -72,8 +72,8 @@ def slices_of(spec: ModelSpec, rows: pa.Table, features: pa.Table | None) -> Ite
     yield ALL, rows
     if features is None or not spec.slices:
         return
-    wide = rows.join(features.select(["ds", spec.entity_key, *spec.slices]), keys=["ds", spec.entity_key])
-    wide = wide.sort_by([("ds", "ascending"), (spec.entity_key, "ascending")])
+    columns = dict.fromkeys(("ds", *spec.entity_keys, *spec.slices))
+    wide = keys.join(rows, features.select(list(columns)), spec.entity_keys, "left outer")
     for name in spec.slices:
         values = wide.column(name).cast(pa.string())
         for value in sorted(pc.unique(values.drop_null()).to_pylist()):

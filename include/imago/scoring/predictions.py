@@ -85,7 +85,7 @@ class Predictor:
                 name: pc.if_else(nulled, pa.scalar(None, column.type), column) for name, column in answers.items()
             }
         columns = {
-            spec.entity_key: features.column(spec.entity_key).cast(pa.string()),
+            **{name: _plain(features.column(name)) for name in spec.entity_keys},
             "ds": features.column("ds").cast(pa.string()),
             "event_time": features.column(spec.event_time),
             **answers,
@@ -94,6 +94,11 @@ class Predictor:
         if spec.scoring.gives_reasons:
             columns[REASON] = pa.nulls(rows, pa.string()) if reasons is None else reasons
         return pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
+
+
+def _plain(column: pa.Array) -> pa.Array:
+    """A part of the key that is a feature too may come dictionary-encoded."""
+    return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
 
 
 def empty(schema: pa.Schema) -> pa.RecordBatch:

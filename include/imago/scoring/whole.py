@@ -13,7 +13,7 @@ from imago.scoring.inputs import check_declared, judge_of, no_scores, settle
 from imago.scoring.judging import Judge, Tally
 from imago.scoring.predictions import BATCH_ROWS, Predictor, Scores, empty
 from imago.specs import ModelSpec, Scoring
-from imago.tables.order import by_text
+from imago.tables.order import in_order
 
 
 def predict(spec: ModelSpec, scorer: Scores, features: pa.Table, *, model_version: str) -> pa.Table:
@@ -62,7 +62,7 @@ def judge_day(
 
 def _answers(predictor: Predictor, features: pa.Table) -> tuple[pa.Table, Tally]:
     predictor.check()
-    ordered = by_text(features, (predictor.spec.entity_key,)).combine_chunks()
+    ordered = in_order(features, predictor.spec.entity_keys).combine_chunks()
     answers = [
         predictor.answer(batch) for batch in ordered.to_batches(max_chunksize=BATCH_ROWS) or [empty(features.schema)]
     ]

@@ -3,6 +3,8 @@
 GET /health               200 with champion, day and rows; 503 before the first deploy
 GET /v1/{model}/{key}     200 with score, decision and the features used; 404 with the reason
 
+The key is the text form of `imago.keys`, percent-encoded: `quote(key, safe="")`.
+
 uvicorn.run(create(env, spec), host="127.0.0.1", port=8001)     or: imago serve MODEL
 """
 
@@ -17,11 +19,27 @@ from fastapi import FastAPI
 from fastapi.responses import JSONResponse
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
+from starlette.convertors import Convertor, register_url_convertor
 
 from imago.environments import Environment
 from imago.ledger import online
 from imago.serving.requests import RequestLog
 from imago.specs import ModelSpec
+
+
+class _Key(Convertor[str]):
+    """A key is the user's own text: it may be empty, and may hold slashes and line ends."""
+
+    regex = r"[\s\S]*"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("key", _Key())
 
 Reader = Callable[[], AbstractContextManager[Connection]]
 
@@ -77,8 +95,7 @@ def create(env: Environment, spec: ModelSpec, *, reader: Reader | None = None) -
             }
         )
 
-    # A key is the user's own text and may hold a slash.
-    @app.get("/v1/{model}/{key:path}")
+    @app.get("/v1/{model}/{key:key}")
     def answer(model: str, key: str) -> JSONResponse:
         started = time.perf_counter()
         if model != spec.name:
@@ -108,14 +125,14 @@ def create(env: Environment, spec: ModelSpec, *, reader: Reader | None = None) -
         if row is None:
             return _refusal(
                 404,
-                f"no score is known for this {spec.entity_key}",
+                f"no score is known for this {', '.join(spec.entity_keys)}",
                 key,
                 "check the key; only the newest scored day is served, older ones are in the predictions table",
             )
         return JSONResponse(
             {
                 "model": spec.name,
-                spec.entity_key: key,
+                **row["entity"],
                 "ds": row["ds"],
                 "event_time": row["event_time"].isoformat(),
                 "score": row["score"],

@@ -107,6 +107,9 @@ DRIFT_MEASURES = (
 )  # fmt: skip
 
 
+# What stands beside the key in stored predictions and in the endpoint's answer. The day belongs to each key anyhow.
+RESERVED = frozenset({"ds", "score", "decision", "decision_threshold", "model", "model_version", "reason", "features"})
+
 DRIFT_COLUMNS = ("prediction.score", "prediction.decision", "rows")  # what is measured beside the features
 
 
@@ -179,6 +182,8 @@ class Schedules(_Part):
 class ModelSpec(_Part):
     """One model: everything that Imago needs to run its life.
 
+    `entity_key` names the column, or the columns, that tell an entity from all others of its day; the same entity may
+    come back on another day.
     `label` is a column of the outcome model, null where the outcome never came: 0/1 for `binary`, one of `classes` for
     `multiclass`, a number for `regression`. `decision_threshold` and `business` are for `binary`. The outcome of day
     D is complete at the end of day D + `label_delay_days`. `first_day` and `last_day` bound the days that the clock
@@ -190,7 +195,7 @@ class ModelSpec(_Part):
     name: str
     owner: Annotated[str, Field(min_length=1)]
     description: Annotated[str, Field(min_length=1)]
-    entity_key: Column
+    entity_key: Column | Annotated[tuple[Column, ...], Field(min_length=1)]
     event_time: Column = "event_time"
     problem: Literal["binary", "multiclass", "regression"]
     label: Column
@@ -226,6 +231,20 @@ class ModelSpec(_Part):
             return check_model_name(value)
         except ImagoError as error:
             raise ValueError(f"allowed: {error.facts['allowed']}") from None
+
+    @field_validator("entity_key")
+    @classmethod
+    def _is_a_key(cls, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        names = (value,) if isinstance(value, str) else value
+        if len(set(names)) < len(names):
+            raise ValueError(f"allowed: each column once, given {', '.join(names)}")
+        taken = [name for name in names if name in RESERVED or name.startswith("score_")]
+        if taken:
+            raise ValueError(
+                f"{taken[0]} is a name of Imago's own (so are {', '.join(sorted(RESERVED))}, score_*); "
+                "give the column another name in the dbt models"
+            )
+        return value
 
     @field_validator("first_day", "last_day")
     @classmethod
@@ -266,6 +285,10 @@ class ModelSpec(_Part):
             )
         if self.problem == "binary" and not 0 < self.decision_threshold < 1:
             raise ValueError(f"decision_threshold: allowed between 0 and 1, given {self.decision_threshold}")
+        if "event_time" in self.entity_keys and self.event_time != "event_time":
+            raise ValueError("entity_key: event_time can be a part of the key only where it is the spec's event_time")
+        if self.label in self.entity_keys:
+            raise ValueError(f"entity_key: the label {self.label!r} cannot be a part of the key")
         if self.label in columns:
             raise ValueError(f"features: the label {self.label!r} cannot be a feature")
         unknown = sorted(set(self.slices) - set(columns))
@@ -295,6 +318,11 @@ class ModelSpec(_Part):
         if self.problem != "binary" and self.decision_threshold != 0.5:
             raise ValueError(f"decision_threshold: allowed for binary only, the problem is {self.problem}")
         return self
+
+    @property
+    def entity_keys(self) -> tuple[str, ...]:
+        """The columns of the key, in order."""
+        return (self.entity_key,) if isinstance(self.entity_key, str) else self.entity_key
 
     @property
     def lower_is_better(self) -> bool:

@@ -78,8 +78,7 @@ class DayInFile:
 
 @dataclass(frozen=True)
 class DayInMemory:
-    """A day that has to be held as a whole: stored by another writer, or with keys whose order is not that of their
-    text."""
+    """A day that has to be held as a whole: stored by another writer."""
 
     table: pa.Table
 

@@ -27,9 +27,8 @@ from imago.names import check_model_name, check_table_name
 from imago.storage import Storage
 from imago.tables import commits, files, witness
 from imago.tables.days import DayInFile, DayInMemory, StoredDay
-from imago.tables.digest import type_name
 from imago.tables.infos import PartitionInfo, Publication
-from imago.tables.order import by_text
+from imago.tables.order import in_order
 from imago.tables.refusals import Refusals
 
 __all__ = ["PartitionInfo", "Publication", "Table"]
@@ -169,20 +168,19 @@ class Table:
         dictionaries: Collection[str] = (),
         known: Mapping[str, Any] | None = None,
     ) -> Iterator[StoredDay]:
-        """The rows of one day for whoever reads them batch by batch, ordered by the text of `key`, their bytes proved.
+        """The rows of one day for whoever reads them batch by batch, ordered by `key`, their bytes proved.
 
         The columns in `dictionaries` may come dictionary-encoded. `known` is what the ledger holds of the day at
         `version` (`digest`, `rows`), for workers that cannot ask it. Memory is flat for a day as `publish` stored it;
-        one of another writer, or whose keys are not texts, is held as a whole. Raises as `read` does.
+        one of another writer is held as a whole. Raises as `read` does.
         """
         table = self.open(version)
         if table is None:
             raise self.refusals.missing("the table has no version yet", None)
         witness = None if known is None else {ds: {**known, "fence": math.inf}}
         schema, uris = commits.schema_of(table), self.live(table, self._agreed(table, [ds], witness))
-        texts = all(type_name(schema.field(name).type) == "string" for name in key)
-        if len(uris) != 1 or files.digest_of(uris[0]) is None or not texts:
-            yield DayInMemory(by_text(self.rows(table, [ds], version=version), key))
+        if len(uris) != 1 or files.digest_of(uris[0]) is None:
+            yield DayInMemory(in_order(self.rows(table, [ds], version=version), key))
             return
         with ExitStack() as opened:
             with self._refusing(uris[0], version):

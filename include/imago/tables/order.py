@@ -35,11 +35,3 @@ def in_order(table: pa.Table, key: Sequence[str]) -> pa.Table:
     with ThreadPoolExecutor() as pool:
         columns = list(pool.map(lambda column: column.combine_chunks().take(indices), table.columns))
     return pa.table(columns, schema=table.schema)
-
-
-def by_text(table: pa.Table, key: Sequence[str]) -> pa.Table:
-    """The rows by the ascending text of their key, whatever its type."""
-    texts = pa.table({name: table.column(name).cast(pa.string()) for name in key})
-    if strictly_rising(texts, key):
-        return table
-    return table.take(pc.sort_indices(texts, sort_keys=[(name, "ascending") for name in key]))

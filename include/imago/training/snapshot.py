@@ -24,6 +24,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from imago import keys
 from imago.contracts import Contract
 from imago.contracts.inputs import check_inputs
 from imago.environments import Environment
@@ -61,7 +62,7 @@ class Snapshot:
         return part_of(self.rows, self.cut, name)
 
     def holdout_digest(self, spec: ModelSpec) -> str:
-        return content_digest(self.part("holdout"), ("ds", spec.entity_key))
+        return content_digest(self.part("holdout"), ("ds", *spec.entity_keys))
 
 
 def part_of(rows: pa.Table, where: Cut, name: str) -> pa.Table:
@@ -104,7 +105,7 @@ def freeze(environment: Environment, spec: ModelSpec, ds: str, *, contract: Cont
         log.warning("%s outcomes became known after %s UTC, the training moment: left out", later, moment)
     _check_parts(rows, where, spec)
     _check_contract(environment, spec, contract, rows)
-    digest = content_digest(rows, ("ds", spec.entity_key))
+    digest = content_digest(rows, ("ds", *spec.entity_keys))
     storage, folder = Storage(environment), f"snapshots/{spec.name}/{ds}/{digest[:32]}"
     manifest = {
         "model": spec.name,
@@ -175,11 +176,10 @@ def slice_values(spec: ModelSpec, rows: pa.Table) -> dict[str, np.ndarray]:
 def join(features: pa.Table, outcomes: pa.Table, spec: ModelSpec) -> pa.Table:
     """The rows whose outcome is known, ordered by day and key, which makes a fit independent of how files were
     written."""
-    key = spec.entity_key
-    known = outcomes.select(["ds", key, spec.label]).filter(pc.is_valid(outcomes.column(spec.label)))
-    joined = features.join(known, keys=["ds", key], join_type="inner")
-    ordered = joined.select(["ds", key, spec.event_time, *spec.feature_names, spec.label])
-    return ordered.sort_by([("ds", "ascending"), (key, "ascending")]).combine_chunks()
+    known = outcomes.select(["ds", *spec.entity_keys, spec.label]).filter(pc.is_valid(outcomes.column(spec.label)))
+    # A part of the key may be the moment of its event, or a feature too.
+    columns = dict.fromkeys(("ds", *spec.entity_keys, spec.event_time, *spec.feature_names, spec.label))
+    return keys.join(features, known, spec.entity_keys).select(list(columns))
 
 
 def told_by(outcomes: pa.Table, moment: datetime, spec: ModelSpec) -> pa.Table:
@@ -245,7 +245,7 @@ def _check_parts(rows: pa.Table, where: Cut, spec: ModelSpec) -> None:
             raise ImagoError(
                 f"the {name} part has no row with a known outcome", rule="rows > 0",
                 next_step="check that the outcomes of these days have landed and join with the features on "
-                f"ds and {spec.entity_key}", **facts,
+                f"ds and {', '.join(spec.entity_keys)}", **facts,
             )  # fmt: skip
         lacking = _lacking(name, np.unique(labels(part, spec)), spec)
         if lacking:

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from imago import keys
 from imago.answers import decisions_of, scores_in
 from imago.errors import ImagoError
 from imago.labels import truth_of
@@ -79,16 +80,16 @@ def pair(
 
     Raises ImagoError when the two predictions are not of the same keys.
     """
-    key = spec.entity_key
-    champion, shadow = champion.sort_by(key), shadow.sort_by(key)
-    keys = champion.column(key).combine_chunks()
-    if not shadow.column(key).combine_chunks().equals(keys):
+    order = [(name, "ascending") for name in spec.entity_keys]
+    champion, shadow = champion.sort_by(order), shadow.sort_by(order)
+    entities = champion.select(list(spec.entity_keys)).combine_chunks()
+    if not shadow.select(list(spec.entity_keys)).combine_chunks().equals(entities):
         raise ImagoError(
             "the shadow has not scored the rows that the champion scored",
             model=spec.name,
             table="shadow_predictions",
             rule="the same keys",
-            allowed=f"{len(keys)} keys",
+            allowed=f"{entities.num_rows} keys",
             seen=f"{shadow.num_rows} keys",
             next_step="run batch_scoring, then shadow_scoring for that day",
         )
@@ -97,8 +98,8 @@ def pair(
         scores_in(spec, shadow),
         _decisions(spec, champion),
         _decisions(spec, shadow),
-        _truth(spec, keys, outcomes),
-        _slices(spec, keys, features),
+        _truth(spec, entities, outcomes),
+        _slices(spec, entities, features),
     )
 
 
@@ -217,21 +218,21 @@ def _decisions(spec: ModelSpec, rows: pa.Table) -> np.ndarray:
     return np.asarray(pc.index_in(rows.column("decision").cast(pa.string()), value_set=pa.array(names)), dtype=int)
 
 
-def _truth(spec: ModelSpec, keys: pa.Array, outcomes: pa.Table | None) -> np.ndarray:
-    truth = np.full(len(keys), np.nan)
+def _truth(spec: ModelSpec, entities: pa.Table, outcomes: pa.Table | None) -> np.ndarray:
+    truth = np.full(entities.num_rows, np.nan)
     if outcomes is None:
         return truth
     told = outcomes.filter(pc.is_valid(outcomes.column(spec.label)))
-    places = pc.index_in(keys, value_set=told.column(spec.entity_key).combine_chunks().cast(keys.type))
+    places = keys.places(entities, told, spec.entity_keys)
     found = np.flatnonzero(np.asarray(places.is_valid()))
     truth[found] = truth_of(told.column(spec.label), spec)[np.asarray(places.drop_null())]
     return truth
 
 
-def _slices(spec: ModelSpec, keys: pa.Array, features: pa.Table | None) -> dict[str, tuple[np.ndarray, list[str]]]:
+def _slices(spec: ModelSpec, entities: pa.Table, features: pa.Table | None) -> dict[str, tuple[np.ndarray, list[str]]]:
     if features is None:
         return {}
-    told = features.take(pc.index_in(keys, value_set=features.column(spec.entity_key).combine_chunks().cast(keys.type)))
+    told = features.take(keys.places(entities, features, spec.entity_keys))
     found = {}
     for name in spec.slices:
         values = pc.fill_null(told.column(name).cast(pa.string()), MISSING).combine_chunks().dictionary_encode()
