@@ -12,7 +12,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from imago.environments import Environment, hosted_environments
 from imago.errors import ImagoError
-from imago.specs import ModelSpec, hosted_models
+from imago.specs import ModelSpec, broken_specs, get_model, hosted_models, refresh_models
 from imago_airflow.connections import environment_for
 from imago_airflow.incident_pages import add_incident_pages
 
@@ -29,11 +29,15 @@ def build_app() -> FastAPI:
 
     @app.get("/", dependencies=_LOGGED_IN)
     def index() -> Response:
+        refresh_models()
         pages = [(environment, spec.name) for environment in hosted_environments() for spec in hosted_models()]
-        if len(pages) == 1:
+        broken = broken_specs()
+        if len(pages) == 1 and not broken:
             return RedirectResponse("{}/{}".format(*pages[0]))
         links = "".join(f'<li><a href="{e}/{m}">{e}: {m}</a></li>' for e, m in pages)
-        return HTMLResponse(f"<!doctype html><title>Imago</title><h1>Models</h1><ul>{links}</ul>")
+        links += "".join(f"<li>does not load: {escape(str(spec))}</li>" for spec in broken)
+        none = "" if links else "<p>There is no model: add a spec to include/imago_models/__init__.py.</p>"
+        return HTMLResponse(f"<!doctype html><title>Imago</title><h1>Models</h1>{none}<ul>{links}</ul>")
 
     # Plain functions: they read tables and files, so they run in the server's thread pool and block nobody.
     @app.get("/{environment}/{model}", dependencies=_LOGGED_IN)
@@ -105,10 +109,11 @@ def _page(
     headers: dict[str, str] | None = None,
 ) -> Response:
     """What `render` makes for a hosted model; what refuses is said with status 503."""
-    spec = next((spec for spec in hosted_models() if spec.name == model), None)
-    if spec is None or environment not in hosted_environments():
+    refresh_models()
+    known = {spec.name for spec in hosted_models()} | {spec.name for spec in broken_specs()}
+    if model not in known or environment not in hosted_environments():
         raise HTTPException(404, f"no model {model!r} in environment {environment!r} is hosted here")
     try:
-        return HTMLResponse(render(environment_for(environment), spec), headers=headers)
+        return HTMLResponse(render(environment_for(environment), get_model(model)), headers=headers)
     except ImagoError as error:
         return HTMLResponse(f"<!doctype html><title>Imago</title><p>{escape(str(error))}</p>", status_code=503)

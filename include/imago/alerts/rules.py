@@ -178,6 +178,13 @@ _ALL = (
         owner="platform",
         heals="day",
     ),
+    Rule(
+        name="spec_broken",
+        summary="a model's spec does not load, so its DAGs are gone",
+        severity="critical",
+        owner="platform",
+        lasts=_SOON,
+    ),
     Rule(name="dag_paused", summary="a DAG is paused, so nothing runs", owner="platform"),
     Rule(
         name="delivery_stalled",
@@ -212,6 +219,7 @@ WATCHED = frozenset(
         "run_unreported",
         "task_killed",
         "dag_paused",
+        "spec_broken",
         "delivery_stalled",
         "airflow_down",
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,7 +11,7 @@ from zoneinfo import ZoneInfo
 from imago.alerts.outbox import Alert
 from imago.alerts.rendering import lasted
 from imago.days import day_key, shift
-from imago.specs import ModelSpec
+from imago.specs import BrokenSpec, ModelSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +103,21 @@ def paused_alert(model: str | None, dag: str) -> Alert:
         did="nothing: a pause is somebody's decision",
         next_step="unpause it in Airflow; backfill the days that it missed",
         facts={"dag": dag},
+    )
+
+
+def broken_alert(spec: BrokenSpec) -> Alert:
+    """A spec that does not load. Its model has no DAG while that is so."""
+    return Alert(
+        model=None,
+        rule="spec_broken",
+        subject=spec.name,
+        title=f"The spec of {spec.name} does not load",
+        why="its DAGs are gone from Airflow: nothing of this model is refreshed, scored or monitored",
+        did="nothing: what was published stays, and the other models run on",
+        next_step=spec.next_step,
+        facts={"file": spec.where, "mistake": spec.message},
+        occurrence=hashlib.sha256(spec.message.encode(errors="replace")).hexdigest()[:12],
     )
 
 

@@ -35,13 +35,20 @@ def watch(
     Ends with 0 when all is well, 1 when something is wrong and was told, 2 when it could not be told.
     """
     from imago.jobs import watch as jobs
-    from imago.specs import hosted_models
+    from imago.specs import broken_specs, hosted_models, refresh_models
 
     file = memory or Layout.here().root / "watch.json"
     while True:
+        refresh_models()
         try:
             look = jobs.watch(
-                environment(env), hosted_models(), datetime.now(UTC), variables=os.environ, memory=file, seconds=seconds
+                environment(env),
+                hosted_models(),
+                datetime.now(UTC),
+                broken=broken_specs(),
+                variables=os.environ,
+                memory=file,
+                seconds=seconds,
             )
         except ImagoError as error:
             fail(error)

@@ -24,7 +24,7 @@ from imago.errors import ImagoError, LedgerUnavailable, SettingsError
 if TYPE_CHECKING:
     from imago.alerts.channels import Patience
     from imago.alerts.rendering import Message
-    from imago.specs import ModelSpec
+    from imago.specs import BrokenSpec, ModelSpec
 
 log = logging.getLogger(__name__)
 
@@ -58,13 +58,14 @@ def watch(
     memory: Path,
     seconds: float = 30.0,
     patience: Patience | None = None,
+    broken: Iterable[BrokenSpec] = (),
 ) -> Look:
     """One look at everything, and at most `seconds` of delivery. `memory` is a file that outlives the process."""
     from sqlalchemy.exc import SQLAlchemyError
 
     look = Look()
     try:
-        _look(env, tuple(models), now, variables, look, seconds, patience)
+        _look(env, tuple(models), tuple(broken), now, variables, look, seconds, patience)
     except (LedgerUnavailable, SQLAlchemyError) as problem:
         _ledger_is_down(env, now, memory, _first_line(problem), look)
     else:
@@ -75,6 +76,7 @@ def watch(
 def _look(
     env: Environment,
     models: tuple[ModelSpec, ...],
+    broken: tuple[BrokenSpec, ...],
     now: datetime,
     variables: Mapping[str, str],
     look: Look,
@@ -92,12 +94,12 @@ def _look(
         look.untold.append(f"Airflow was not looked at: {problem.message}; {problem.next_step}")
     with facts or nullcontext():
         try:
-            look.summary = watchdog.check(env, models, now, facts, context=context)
+            look.summary = watchdog.check(env, models, now, facts, context=context, broken=broken)
         except ImagoError as error:  # it answered once and then no more
             if isinstance(error, LedgerUnavailable):
                 raise
             problem = error
-            look.summary = watchdog.check(env, models, now, None, context=context)
+            look.summary = watchdog.check(env, models, now, None, context=context, broken=broken)
     if not isinstance(problem, SettingsError):
         _note_api(env, problem, context)
     delivered = alerts.deliver(env, seconds=seconds, patience=patience)

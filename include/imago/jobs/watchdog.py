@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from imago.alerts.outbox import Alert
     from imago.alerts.watch import Expected
-    from imago.specs import ModelSpec
+    from imago.specs import BrokenSpec, ModelSpec
 
 PLATFORM_DAGS = ("alert_delivery", "watchdog")
 # Of each model. The shadows may be paused or fail without anybody being called: their own callback warns.
@@ -35,13 +35,15 @@ def check(
     *,
     look_back_days: int = 3,
     context: RunContext | None = None,
+    broken: Iterable[BrokenSpec] = (),
 ) -> dict[str, Any]:
     """Compares what should be with what is at `now` (with time zone), and keeps the incidents in step.
 
     Features and outcomes of a day fall due at their cron time plus the environment's grace, what follows from them when
     they have been there for as long; days outside a spec's first and last day do not. Only the last `look_back_days`
     are looked at. A failed run of which no alert speaks is reported, and so is an attempt that ended without a word (a
-    killed task calls no callback). Without `airflow` (it does not answer) the ledger alone is asked.
+    killed task calls no callback). Without `airflow` (it does not answer) the ledger alone is asked. `broken` are the
+    specs that do not load, whose models stand still.
     """
     from imago.alerts.outbox import raise_alerts
     from imago.ledger import connect
@@ -51,6 +53,7 @@ def check(
     seen = ask(airflow, now - timedelta(days=look_back_days + 1))
     with connect(env).begin() as connection:
         watch = _Watch(connection, env, models, now, seen, context)
+        watch.specs(tuple(broken))
         watch.partitions(look_back_days)
         if seen.known:
             watch.pauses()
@@ -61,6 +64,7 @@ def check(
     return {
         "late": sum(alert.rule in ("partition_late", "run_missing") for alert in watch.found),
         "paused": sum(alert.rule == "dag_paused" for alert in watch.found),
+        "broken_specs": sum(alert.rule == "spec_broken" for alert in watch.found),
         "down": [part.name for part in seen.parts if not part.is_well],
         "stalled": stalled,
         "waiting": waiting,
@@ -89,6 +93,21 @@ class _Watch:
         self.awake = [spec for spec in models if due_partitions(spec, now, grace=timedelta(0), look_back_days=1)]
         self.found: list[Alert] = []
         self.ended = 0
+
+    def specs(self, broken: tuple[BrokenSpec, ...]) -> None:
+        """Specs that do not load; an incident of one that loads again, or that nobody lists any more, ends."""
+        from sqlalchemy import select
+
+        from imago.alerts.watch import broken_alert
+        from imago.ledger.schema import incidents
+
+        self.found += [broken_alert(spec) for spec in broken]
+        names = {spec.name for spec in broken}
+        query = select(incidents.c.subject).where(incidents.c.rule == "spec_broken", incidents.c.status == "open")
+        standing: list[str] = list(self.connection.execute(query).scalars())
+        for subject in standing:
+            if subject not in names:
+                self._well(None, "spec_broken", subject)
 
     def partitions(self, look_back_days: int) -> None:
         """What is not published by its deadline."""

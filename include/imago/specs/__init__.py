@@ -1,6 +1,7 @@
 """Model specs: what a data scientist writes, validated, and nothing else."""
 
-from imago.specs.hosted import get_model, hosted_models
+from imago.specs.fallback import BrokenSpec
+from imago.specs.hosted import broken_specs, check_specs, get_model, hosted_models, refresh_models
 from imago.specs.model import (
     Baseline,
     BusinessMetric,
@@ -17,6 +18,7 @@ from imago.specs.search import Choice, Range, Search
 
 __all__ = [
     "Baseline",
+    "BrokenSpec",
     "BusinessMetric",
     "Candidate",
     "Choice",
@@ -29,6 +31,9 @@ __all__ = [
     "Scoring",
     "Search",
     "Training",
+    "broken_specs",
+    "check_specs",
     "get_model",
     "hosted_models",
+    "refresh_models",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -18,14 +19,21 @@ class Part(BaseModel):
         try:
             super().__init__(**values)
         except ValidationError as error:
-            raise _refusal(type(self).__name__, error) from None
+            raise _refusal(type(self), error) from None
 
 
-def _refusal(kind: str, error: ValidationError) -> SpecError:
-    lines = []
+def _refusal(part: type[Part], error: ValidationError) -> SpecError:
+    lines, kind, fields = [], part.__name__, sorted(part.model_fields)
     for problem in error.errors():
         field = ".".join(str(part) for part in problem["loc"]) or "the spec"
         message = problem["msg"].removeprefix("Value error, ")
+        if problem["type"] == "extra_forbidden":
+            near = difflib.get_close_matches(field, fields, n=1)
+            message = (
+                f"{kind} has no such field, "
+                + (f"did you mean {near[0]}?" if near else "")
+                + (f" allowed: {', '.join(fields)}")
+            )
         seen = "" if problem["type"] == "missing" else f", given {problem['input']!r:.80}"
         lines.append(f"{field}: {message}{seen}")
     return SpecError(

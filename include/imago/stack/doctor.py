@@ -14,7 +14,7 @@ from typing import Literal
 
 from imago.environments import ENVIRONMENT_NAMES, Environment, check_apart, hosted_environments, load_environment
 from imago.errors import ImagoError
-from imago.specs import hosted_models
+from imago.specs import broken_specs, hosted_models
 from imago.stack.layout import LEAST_FREE_BYTES, Layout
 from imago.stack.settings import environment_variables
 from imago.stack.supervisor import status, write_check
@@ -33,7 +33,7 @@ class Finding:
 def examine(layout: Layout) -> list[Finding]:
     """All findings, in the order in which a person would look."""
     environments: list[Environment] = []
-    findings = [*_machine(layout), *_versions(layout), *_stack(layout), _models(), *_settings(environments)]
+    findings = [*_machine(layout), *_versions(layout), *_stack(layout), *_models(), *_settings(environments)]
     for environment in environments:
         findings += _connections(environment)
     findings += _airflow()
@@ -120,14 +120,6 @@ def _stack(layout: Layout) -> Iterator[Finding]:
         yield Finding("embedded stack", "bad", f"{', '.join(broken)} does not run", "run `imago up`")
 
 
-def _models() -> Finding:
-    try:
-        models = hosted_models()
-    except ImagoError as error:
-        return Finding("models", "bad", error.message, error.next_step)
-    return Finding("models", "good", f"this process hosts {', '.join(spec.name for spec in models)}")
-
-
 def _settings(environments: list[Environment]) -> Iterator[Finding]:
     try:
         hosted = hosted_environments()
@@ -148,6 +140,17 @@ def _settings(environments: list[Environment]) -> Iterator[Finding]:
         check_apart(tuple(environments))
     except ImagoError as error:
         yield Finding("environments stand apart", "bad", str(error), error.next_step)
+
+
+def _models() -> Iterator[Finding]:
+    """The hosted models, and each spec that does not load."""
+    hosted, broken = hosted_models(), broken_specs()
+    if hosted:
+        yield Finding("models", "good", f"this process hosts {', '.join(spec.name for spec in hosted)}")
+    elif not broken:
+        yield Finding("models", "note", "this process hosts none", "add a spec to include/imago_models/__init__.py")
+    for spec in broken:
+        yield Finding(f"spec of {spec.name}", "bad", f"{spec.where}: {spec.message}", spec.next_step)
 
 
 def _connections(environment: Environment) -> Iterator[Finding]:

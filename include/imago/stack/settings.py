@@ -15,7 +15,7 @@ from pathlib import Path
 
 from imago.environments import ENVIRONMENT_NAMES, Environment, hosted_environments
 from imago.errors import StackError
-from imago.specs import hosted_models
+from imago.specs.hosted import check_setting
 from imago.stack.layout import Layout, read_env, write_env
 from imago.stack.ports import LOOPBACK
 from imago.stack.processes import STACK_VARIABLE
@@ -87,7 +87,7 @@ def given_settings(layout: Layout, environ: Mapping[str, str] | None = None) -> 
         )
     hosted_environments(given)
     if "IMAGO_MODELS" in given:
-        hosted_models(given)
+        check_setting(given)
     return given
 
 

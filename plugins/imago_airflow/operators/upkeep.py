@@ -46,16 +46,23 @@ class WatchdogOperator(ImagoOperator):
         from imago.context import RunContext, code_commit
         from imago.jobs import projection, watchdog
         from imago.names import run_name
-        from imago.specs import hosted_models
+        from imago.specs import broken_specs, hosted_models
         from imago_airflow.facts import rest_facts
 
-        env, models = environment_for(self.environment), hosted_models()
+        env = environment_for(self.environment)
         ti = context["ti"]
         about = RunContext(run_id=run_name(ti.dag_id, ti.run_id), code_commit=code_commit())
         with rest_facts(env) as facts:
-            summary = watchdog.check(env, models, datetime.datetime.now(tz=datetime.UTC), facts, context=about)
+            summary = watchdog.check(
+                env,
+                hosted_models(),
+                datetime.datetime.now(tz=datetime.UTC),
+                facts,
+                context=about,
+                broken=broken_specs(),
+            )
         # Last, since it fails while MLflow is down, and what is above has been written down by then.
-        summary["champions"] = {spec.name: projection.follow(env, spec, about) for spec in models}
+        summary["champions"] = {spec.name: projection.follow(env, spec, about) for spec in hosted_models()}
         self.log.info("watchdog\n%s", as_text(summary))
         self.done(context)
         return summary
@@ -68,8 +75,9 @@ class RetentionOperator(ImagoOperator):
         from imago.jobs import retention
         from imago.specs import hosted_models
 
-        env, now = environment_for(self.environment), datetime.datetime.now(tz=datetime.UTC)
-        summary = retention.clean(env, hosted_models(), now)
+        summary = retention.clean(
+            environment_for(self.environment), hosted_models(), datetime.datetime.now(tz=datetime.UTC)
+        )
         self.log.info("retention\n%s", as_text(summary))
         self.done(context)
         return summary

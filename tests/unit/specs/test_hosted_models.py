@@ -10,7 +10,8 @@ import pytest
 
 from imago.environments import hosted_environments
 from imago.errors import SpecError
-from imago.specs import get_model, hosted_models
+from imago.specs import broken_specs, get_model, hosted_models
+from imago.specs.hosted import check_setting
 from imago.stack.doctor import _models
 from imago.stack.layout import Layout
 from imago.stack.settings import given_settings
@@ -40,16 +41,14 @@ def test_the_models_of_the_project_are_hosted_unless_the_setting_names_others(mo
 
     assert hosted_models() == (OTHER,)
     assert get_model("other_model") is OTHER
-    assert _models().said == "this process hosts other_model"
+    assert [finding.said for finding in _models()] == ["this process hosts other_model"]
     with pytest.raises(SpecError, match="no model 'flight_delays'") as refused:
         get_model("flight_delays")
     assert refused.value.facts["allowed"] == "other_model"
 
 
 def test_a_setting_that_names_no_specs_is_refused_with_what_it_names(module, monkeypatch, tmp_path):
-    name = module(
-        LIST=[OTHER], EMPTY=(), TEXT="flight_delays", MIXED=(OTHER, "flight_delays"), TWICE=(OTHER, OTHER), NONE=None
-    )
+    name = module(LIST=[OTHER], TEXT="flight_delays", NONE=None)
     (tmp_path / "broken_models.py").write_text("import nowhere_to_be_found\n")
     (tmp_path / "half_models.py").write_text("MODELS = (\n")
     monkeypatch.syspath_prepend(tmp_path)
@@ -64,21 +63,21 @@ def test_a_setting_that_names_no_specs_is_refused_with_what_it_names(module, mon
         "broken_models:MODELS": "No module named 'nowhere_to_be_found'",
         "half_models:MODELS": "SyntaxError",
         f"{name}:LIST": "names a list that is no tuple of ModelSpec",
-        f"{name}:EMPTY": "names an empty tuple",
         f"{name}:TEXT": "names a str that is no tuple",
-        f"{name}:MIXED": "no tuple of ModelSpec",
-        f"{name}:TWICE": "holds two models called other_model",
         f"{name}:NONE": "does not have",
     }
     for setting, said in cases.items():
         with pytest.raises(SpecError) as refused:
-            hosted_models({"IMAGO_MODELS": setting})
+            check_setting({"IMAGO_MODELS": setting})
         assert setting in refused.value.message
         assert said in refused.value.message
         assert "export IMAGO_MODELS=imago_models:MODELS" in refused.value.next_step
         monkeypatch.setenv("IMAGO_MODELS", setting)
-        finding = _models()
-        assert (finding.level, finding.said) == ("bad", refused.value.message)
+        assert hosted_models() == ()
+        (broken,) = broken_specs()
+        assert (broken.name, broken.message) == ("IMAGO_MODELS", refused.value.message)
+        (finding,) = _models()
+        assert (finding.level, finding.said) == ("bad", f"{broken.where}: {broken.message}")
 
 
 def test_the_stack_takes_the_setting_and_remembers_it_and_refuses_a_wrong_one(module, tmp_path):
