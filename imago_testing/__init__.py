@@ -1,0 +1,1 @@
+"""Test support that tests, proofs and benchmarks share. The product imports none of it, and no wheel holds it."""
