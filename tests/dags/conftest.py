@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from tests.waiting import HANGS
+
 HERE = Path(__file__).parent
 PROJECT = HERE.parent.parent
 
@@ -35,7 +37,7 @@ def _airflow_process(script: str, *, home: Path, variables: dict[str, str] | Non
         },
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=HANGS,
     )
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
     return json.loads(done.stdout.strip().splitlines()[-1])

@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from imago.names import STAGES
 from imago.specs import ModelSpec, get_model
 from imago.stack import environment_variables
 from imago.tables import Table
+from tests.waiting import HANGS, wait_until
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 ROOT = Path(__file__).parents[2]
@@ -47,7 +47,7 @@ class World:
         return {ds: self.table(name).partition(ds).digest for ds in days}
 
     def succeeded(self, run: DagRun) -> DagRun:
-        run = self.airflow.wait(run, timeout=400)
+        run = self.airflow.wait(run, timeout=HANGS)
         assert run.state == "success", self.airflow.run_url(run)
         return run
 
@@ -63,7 +63,7 @@ def _imago(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
         env={**variables, "IMAGO_HOME": str(home)},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=HANGS,
         check=False,
     )
 
@@ -81,12 +81,9 @@ def stack_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
-def _wait_for_dags(airflow: AirflowApi, wanted: set[str], *, seconds: float = 240) -> None:
+def _wait_for_dags(airflow: AirflowApi, wanted: set[str]) -> None:
     """The DAG processor is healthy before it has read every file."""
-    deadline = time.monotonic() + seconds
-    while missing := wanted - set(airflow.dag_ids("dev__")):
-        assert time.monotonic() < deadline, f"Airflow does not know {', '.join(sorted(missing))}"
-        time.sleep(1)
+    wait_until(lambda: wanted <= set(airflow.dag_ids("dev__")), f"Airflow knows {', '.join(sorted(wanted))}", every=1)
 
 
 @pytest.fixture(scope="session")
@@ -108,7 +105,7 @@ def world(stack_home: Path) -> Iterator[World]:
         for run in loads:
             world.succeeded(run)
         world.succeeded(airflow.trigger(world.dag("training"), partition_key=TRAINING_DAY))
-        airflow.wait_idle([world.dag("deployment"), world.dag("endpoint_deploy")], timeout=300)
+        airflow.wait_idle([world.dag("deployment"), world.dag("endpoint_deploy")], timeout=HANGS)
         yield world
 
 
@@ -123,7 +120,7 @@ def page(world: World) -> Iterator:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 1500, "height": 950})
-        page.set_default_timeout(60_000)
+        page.set_default_timeout(HANGS * 1000)
         page.goto(f"{url}/dags")
         page.fill("input[name=username]", "admin")
         page.fill("input[name=password]", password)

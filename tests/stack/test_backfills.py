@@ -11,6 +11,7 @@ from imago import ledger
 from imago.days import days_between
 from imago.ledger import champions, decisions
 from imago.ledger.schema import alerts
+from tests.waiting import HANGS
 
 pytestmark = pytest.mark.stack
 
@@ -23,9 +24,9 @@ def finished(world, stage: str, reprocess: str, *behind: str) -> Counter:
     """Backfills a stage and waits for all that it starts; how many runs of each stage it made."""
     before = {name: {run.run_id for run in world.airflow.runs(world.dag(name))} for name in (stage, *behind)}
     backfill = world.airflow.backfill(world.dag(stage), DAYS[0], DAYS[-1], reprocess=reprocess)
-    runs = world.airflow.wait_backfill(backfill, timeout=400)
+    runs = world.airflow.wait_backfill(backfill, timeout=HANGS)
     if backfill.keys:
-        world.airflow.wait_idle([world.dag(name) for name in behind], timeout=400)
+        world.airflow.wait_idle([world.dag(name) for name in behind], timeout=HANGS)
     assert [run.state for run in runs] == ["success"] * len(runs)
     made: Counter = Counter()
     for name, known in before.items():
@@ -105,9 +106,9 @@ def test_each_stage_behind_an_asset_can_be_backfilled_alone_with_every_choice(wo
             stage: world.airflow.backfill(world.dag(stage), DAYS[0], DAYS[-1], reprocess=reprocess) for stage in stages
         }
         for stage, backfill in started.items():
-            runs = world.airflow.wait_backfill(backfill, timeout=400)
+            runs = world.airflow.wait_backfill(backfill, timeout=HANGS)
             assert [run.state for run in runs] == ["success"] * wanted, (stage, reprocess)
-    world.airflow.wait_idle([world.dag(stage) for stage in stages], timeout=400)
+    world.airflow.wait_idle([world.dag(stage) for stage in stages], timeout=HANGS)
     assert {table: world.digests(table, DAYS) for table in stages.values()} == digests
     assert {table: world.table(table).version() for table in stages.values()} == versions
 
@@ -118,8 +119,8 @@ def test_backfills_of_several_stages_at_once_give_the_same_rows(world) -> None:
     stages = ("feature_refresh", "batch_scoring", "monitoring", "outcome_refresh", "metric_refresh")
     started = [world.airflow.backfill(world.dag(stage), DAYS[0], DAYS[-1], reprocess="completed") for stage in stages]
     for backfill in started:
-        assert {run.state for run in world.airflow.wait_backfill(backfill, timeout=400)} == {"success"}
-    world.airflow.wait_idle([world.dag(stage) for stage in stages], timeout=400)
+        assert {run.state for run in world.airflow.wait_backfill(backfill, timeout=HANGS)} == {"success"}
+    world.airflow.wait_idle([world.dag(stage) for stage in stages], timeout=HANGS)
     assert {name: world.digests(name, DAYS) for name in tables} == digests
 
 
@@ -127,8 +128,8 @@ def test_a_backfill_of_the_deployment_moves_nothing_and_pages_nobody(world) -> N
     paged, crowned = alerts_by_mode(world).get("live", 0), champion_rows(world)
     trained = champion_of(world).training_ds
     backfill = world.airflow.backfill(world.dag("deployment"), trained, trained, reprocess="completed")
-    runs = world.airflow.wait_backfill(backfill, timeout=200)
+    runs = world.airflow.wait_backfill(backfill, timeout=HANGS)
     assert [run.state for run in runs] == ["success"] * len(runs)
-    world.airflow.wait_idle([world.dag("endpoint_deploy")], timeout=100)
+    world.airflow.wait_idle([world.dag("endpoint_deploy")], timeout=HANGS)
     assert champion_rows(world) == crowned
     assert alerts_by_mode(world).get("live", 0) == paged

@@ -18,6 +18,7 @@ from imago.environments import Environment, load_environment
 from imago.ledger import connect
 from imago.ledger.schema import alerts, silences
 from imago.stack import environment_variables
+from tests.waiting import HANGS
 
 pytestmark = pytest.mark.stack
 
@@ -126,7 +127,7 @@ def test_a_person_acknowledges_an_incident_in_airflows_ui(env, variables) -> Non
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         page = browser.new_page()
-        page.set_default_timeout(60_000)
+        page.set_default_timeout(HANGS * 1000)
         page.goto(f"{url}/dags")
         page.fill("input[name=username]", "admin")
         page.fill("input[name=password]", variables["IMAGO_AIRFLOW_PASSWORD"])

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from imago.airflow_api import DagRun
+from tests.waiting import HANGS, wait_until
 
 pytestmark = pytest.mark.stack
 
@@ -20,10 +21,11 @@ def asked(world, **form: Any) -> DagRun:
     """A run of the backfill DAG whose plan waits for a person."""
     given = {"from_day": FIRST, "to_day": LAST, "stage": "feature_refresh", "reprocess": "completed", **form}
     run = world.airflow.trigger(world.dag("backfill"), conf=given)
-    deadline = time.monotonic() + 180
-    while state_of(world, run, "approve") != "awaiting_input":
-        assert time.monotonic() < deadline, world.airflow.run_url(run)
-        time.sleep(0.5)
+    wait_until(
+        lambda: state_of(world, run, "approve") == "awaiting_input",
+        f"the plan waits for a person: {world.airflow.run_url(run)}",
+        every=0.5,
+    )
     # As long as a person needs to read. Airflow fails a task that is answered in the second in which it began to wait:
     # its scheduler hears of the end of the first process when the task is queued again already.
     time.sleep(3)
@@ -54,7 +56,7 @@ def test_a_person_reads_the_plan_in_the_browser_and_their_click_starts_a_real_ba
     started = said_by(world, run, "start")
     assert (started["days"], started["first"], started["last"], started["approved_by"]) == (2, FIRST, LAST, "admin")
     world.airflow.wait_idle(
-        [world.dag(name) for name in ("feature_refresh", "batch_scoring", "monitoring")], timeout=400
+        [world.dag(name) for name in ("feature_refresh", "batch_scoring", "monitoring")], timeout=HANGS
     )
     made = list(world.airflow.runs(world.dag("feature_refresh"), run_type="backfill"))[-2:]
     assert [(one.partition_key, one.state) for one in made] == [(FIRST, "success"), (LAST, "success")]

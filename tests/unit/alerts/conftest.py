@@ -20,21 +20,20 @@ class HostileSlack:
         self.script, self.retry_after = list(script), retry_after
         self.shown: list[dict] = []
         self.updates: list[dict] = []
-        self.times: list[float] = []
+        self.released = threading.Event()  # ends a `hang`
         fake = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 raw = self.rfile.read(int(self.headers["Content-Length"])) or b"{}"
                 body = json.loads(raw) if raw.startswith(b"{") else {}
-                fake.times.append(time.monotonic())
                 is_target = channel in (None, body.get("channel"))
                 is_hook = "/services/" in self.path
                 word = fake.script.pop(0) if fake.script and is_target else "ok"
                 if word == "refuse" and not body.get("blocks"):
                     word = "ok"
                 if word == "hang":
-                    time.sleep(3)
+                    fake.released.wait()
                 if word in ("reset", "hang"):
                     self.connection.close()
                     return None
@@ -74,6 +73,7 @@ class HostileSlack:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.released.set()
         self.server.shutdown()
         self.server.server_close()
 

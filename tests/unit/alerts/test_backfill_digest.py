@@ -70,7 +70,7 @@ def test_thirty_days_are_told_once_with_who_scored_them_and_how_many_changed(env
 
     with hostile_slack() as slack:
         env = env.model_copy(update={"slack_token": SecretStr("xoxb"), "slack_base_url": slack.url})
-        jobs.deliver(env, seconds=5)
+        jobs.deliver(env, seconds=25)
         (message,) = slack.shown
     assert "Backfill of toy" in message["text"]
 

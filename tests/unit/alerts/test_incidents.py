@@ -59,12 +59,12 @@ def mend(env, subject: str = "gust") -> None:
 def deliver(env, fake) -> int:
     """One run of the delivery task; how many messages it posted."""
     before = len(fake.shown)
-    patience = Patience(pace=0.01)
+    patience = Patience(pace=0.01, retry=3600.0, unknown=3600.0, backoff=3600.0)
 
     def channel(address: str) -> Slack:
         return Slack(channel=address, token=SecretStr("xoxb"), base_url=fake.url, patience=patience)
 
-    drain(connect(env), channel, ROUTING, seconds=0.5, patience=patience)
+    drain(connect(env), channel, ROUTING, seconds=25, patience=patience)
     return len(fake.shown) - before
 
 

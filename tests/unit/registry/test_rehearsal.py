@@ -38,7 +38,7 @@ def test_a_fresh_process_answers_what_the_fit_answered(dev):
     seen = rehearsal.rehearse(dev, artifact.as_dict())
     np.testing.assert_allclose(seen.answers, seen.golden, atol=1e-5)
     assert len(seen.answers) == golden.ROWS
-    assert 0 < seen.milliseconds < 1000
+    assert seen.milliseconds > 0
     assert 20 < seen.memory_mb < 4000
 
 

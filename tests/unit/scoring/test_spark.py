@@ -22,6 +22,7 @@ from imago.ledger import champions
 from imago.ledger.schema import alerts
 from imago.specs import Scoring
 from imago.tables import Table
+from tests.waiting import HANGS
 
 ROWS = 150_000  # three batches
 
@@ -195,7 +196,7 @@ def test_a_submitted_job_reads_its_order_and_what_it_leaves_is_published(large, 
         env={"PATH": "/usr/bin:/bin", "PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": "127.0.0.1"},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=HANGS,
     )
     assert done.returncode == 0, done.stderr[-3000:]
 

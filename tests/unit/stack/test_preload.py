@@ -7,6 +7,7 @@ import sys
 import textwrap
 
 from imago.stack.settings import PRELOAD
+from tests.waiting import HANGS
 
 FORKING = textwrap.dedent("""
     import multiprocessing, os, sys
@@ -27,5 +28,5 @@ FORKING = textwrap.dedent("""
 def test_tasks_are_forked_with_everything_preloaded(tmp_path):
     script = tmp_path / "forking.py"
     script.write_text(FORKING)
-    done = subprocess.run([sys.executable, str(script), *PRELOAD], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, str(script), *PRELOAD], capture_output=True, text=True, timeout=HANGS)
     assert "not loaded: []" in done.stdout, done.stderr

@@ -5,7 +5,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
@@ -13,9 +12,10 @@ import psutil
 from imago.stack import processes
 from imago.stack.ports import answers, choose, is_free
 from imago.stack.processes import STACK_VARIABLE, end, family, is_alive, marked, spawn, start_mark
+from tests.waiting import wait_until
 
 # A leader that forks a child which survives it.
-_LEADER = "import subprocess, time; print(subprocess.Popen(['sleep', '60']).pid, flush=True); time.sleep(60)"
+_LEADER = "import subprocess, time; print(subprocess.Popen(['sleep', '3600']).pid, flush=True); time.sleep(3600)"
 
 
 def start(tmp_path: Path, code: str, **variables: str) -> processes.Started:
@@ -24,11 +24,8 @@ def start(tmp_path: Path, code: str, **variables: str) -> processes.Started:
 
 
 def child_pid(tmp_path: Path) -> int:
-    deadline = time.monotonic() + 10
-    while not (text := (tmp_path / "log").read_text().strip()):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    return int(text)
+    wait_until((tmp_path / "log").read_text, "the process says its number")
+    return int((tmp_path / "log").read_text())
 
 
 def test_a_pid_that_was_given_to_another_process_is_not_ours() -> None:
@@ -41,10 +38,7 @@ def test_a_pid_that_was_given_to_another_process_is_not_ours() -> None:
 def test_a_process_that_ended_is_not_alive_even_while_nobody_reaped_it() -> None:
     process = subprocess.Popen(["true"])
     mark = start_mark(process.pid)
-    deadline = time.monotonic() + 10
-    while psutil.Process(process.pid).status() != psutil.STATUS_ZOMBIE:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_until(lambda: psutil.Process(process.pid).status() == psutil.STATUS_ZOMBIE, "the process has ended")
     assert not is_alive(process.pid, mark)
     process.wait()
 
@@ -60,7 +54,7 @@ def test_what_a_killed_leader_left_behind_is_found_and_ended(tmp_path: Path) -> 
 
 
 def test_a_child_in_a_session_of_its_own_is_found_by_the_stack_id(tmp_path: Path) -> None:
-    code = _LEADER.replace("['sleep', '60']", "['sleep', '60'], start_new_session=True")
+    code = _LEADER.replace("['sleep', '3600']", "['sleep', '3600'], start_new_session=True")
     leader = start(tmp_path, code, **{STACK_VARIABLE: "test-stack/one"})
     child = child_pid(tmp_path)
     os.kill(leader.pid, signal.SIGKILL)
@@ -73,7 +67,7 @@ def test_a_child_in_a_session_of_its_own_is_found_by_the_stack_id(tmp_path: Path
 
 def test_a_process_that_ignores_the_request_is_killed(tmp_path: Path) -> None:
     stubborn = start(
-        tmp_path, "import signal, time; signal.signal(15, signal.SIG_IGN); print(1, flush=True); time.sleep(60)"
+        tmp_path, "import signal, time; signal.signal(15, signal.SIG_IGN); print(1, flush=True); time.sleep(3600)"
     )
     child_pid(tmp_path)
     end(family(stubborn.pid, stubborn.mark), gently=signal.SIGTERM, patience=0.2)

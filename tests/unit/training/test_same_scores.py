@@ -17,6 +17,7 @@ import pytest
 
 from imago.days import days_between, parse_day
 from imago_models import MODELS
+from tests.waiting import HANGS
 
 DAYS = days_between("2013-01-01", "2013-04-20")
 ROWS = 60
@@ -63,7 +64,7 @@ def told(request, tmp_path_factory):
         done = subprocess.run(
             [sys.executable, "-W", "ignore", str(Path(__file__).parent / "same_scores.py"), spec.name,
              *map(str, tables), str(cores), str(seed), str(folder / f"storage-{cores}-{seed}")],
-            capture_output=True, text=True, check=False, timeout=300,
+            capture_output=True, text=True, check=False, timeout=HANGS,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr[-3000:]
         answers[cores, seed] = json.loads(done.stdout.splitlines()[-1])

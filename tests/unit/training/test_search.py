@@ -266,7 +266,7 @@ def test_a_search_killed_in_the_middle_goes_on_and_chooses_as_if_nothing_had_hap
     recorded = len(trial_files(world))
     assert 3 <= recorded < 6
     second = worker(world, frozen["snapshot"], fits)
-    assert second.wait(timeout=120) == 0
+    assert second.wait() == 0
 
     # Only the trials that are not on record, and the last fit.
     assert fits_of(fits, second.pid) == 6 - recorded + 1
