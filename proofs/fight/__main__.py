@@ -11,7 +11,7 @@ from typing import Any
 from proofs import command
 from proofs.report import Report
 
-PARTS = ("properties", "hostile", "racing", "whole", "chance", "mutants")
+PARTS = ("properties", "hostile", "racing", "whole", "chance", "returning", "mutants")
 SEEDS = (2013, 2014)  # of the shuffled labels
 # Small fights no chance: a share of twenty fights says nothing of one in twenty.
 SIZES: dict[str, dict[str, Any]] = {
@@ -27,14 +27,15 @@ def main(given: list[str] | None = None) -> int:
 
 def _reports(url: str, home: Path, size: str, parts: set[str]) -> Iterator[Report]:
     """Every part's report. The year of flights is built beside the parts that do not need it."""
-    from proofs.fight import chance, mutants, working
+    from proofs.fight import chance, mutants, returning, working
 
     much = SIZES[size]
-    parts = parts - {"chance"} if size == "small" else parts
+    parts = parts - {"chance", "returning"} if size == "small" else parts
     alone: dict[str, list[tuple[Any, ...]]] = {
         "properties": [(much["tables"] // 2, 2013), (much["tables"] - much["tables"] // 2, 2014)],
         "hostile": [()],
         "racing": [(size,)],
+        "lucks": [(first, 20) for first in range(0, returning.WORLDS, 20)],
     }
     on_flights: dict[str, list[tuple[Any, ...]]] = {
         "shuffled_labels": [(seed,) for seed in much["seeds"]],
@@ -44,6 +45,7 @@ def _reports(url: str, home: Path, size: str, parts: set[str]) -> Iterator[Repor
         "truth": [(chance.FIGHTS,)],
     }
     fights: list[chance.Fights] = []
+    lucks: list[returning.Luck] = []
     with command.pool() as pool:
 
         def started(tasks: dict[str, list[tuple[Any, ...]]], *where: str) -> list[Future[Any]]:
@@ -58,10 +60,14 @@ def _reports(url: str, home: Path, size: str, parts: set[str]) -> Iterator[Repor
             found = future.result()
             if isinstance(found, Report):
                 yield found
+            elif isinstance(found[0], returning.Luck):
+                lucks += found
             else:
                 fights += found
     if "chance" in parts:
         yield chance.judged(fights)
+    if "returning" in parts:
+        yield returning.judged(lucks)
     if "mutants" in parts:
         yield mutants.run(much["every"])
 

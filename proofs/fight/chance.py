@@ -26,6 +26,7 @@ from sklearn.metrics import roc_auc_score
 from imago.days import days_between, shift
 from imago.jobs.fight import bar_of
 from imago.selection import Contestant, Verdict, decide
+from imago.selection.units import Units
 from imago.specs import Candidate, ModelSpec
 from imago.training import fitting, snapshot
 from imago.training.cut import Cut, cut
@@ -150,7 +151,8 @@ def _fight(
     entrants += [Contestant(name, "baseline", None) for name in naive]
     # The fight alone: the leak's ceiling and the gates of a model's own are tried elsewhere.
     return decide(
-        entrants, bar=replace(bar_of(spec), ceiling=None, gates=()), days=np.array(holdout.column("ds").to_pylist()),
+        entrants, bar=replace(bar_of(spec), ceiling=None, gates=()),
+        units=Units.of_days(holdout.column("ds").to_numpy()),
         truth=snapshot.labels(holdout, spec), scores={**scores, **naive}, seed=spec.training.seed,
     )  # fmt: skip
 
@@ -263,7 +265,7 @@ def _known(held: Pool, scores: dict[str, np.ndarray], random: np.random.Generato
     entrants += [Contestant(name, "candidate", None) for name in scores if name != "champion"]
     return decide(
         entrants, bar=replace(bar_of(SPEC), ceiling=None, gates=(), smallest_effect=smallest_effect),
-        days=held.days[chosen],
+        units=Units.of_days(held.days[chosen]),
         truth=held.truth[chosen], scores=seen, seed=SPEC.training.seed,
     )  # fmt: skip
 

@@ -16,6 +16,7 @@ import numpy as np
 from sklearn import metrics
 
 from imago.selection import Bar, Check, Contestant, Verdict, decide
+from imago.selection.units import Units
 from proofs.report import Report
 
 RESAMPLES = 200
@@ -38,7 +39,8 @@ class Case:
 
     def verdict(self) -> Verdict:
         return decide(
-            self.contestants, bar=self.bar, days=self.days, truth=self.truth, scores=self.scores, slices=self.slices,
+            self.contestants, bar=self.bar, units=Units.of_days(self.days), truth=self.truth, scores=self.scores,
+            slices=self.slices,
             allowed_loss=self.allowed_loss, seed=5, resamples=RESAMPLES, checks=self.checks,
         )  # fmt: skip
 

@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 from proofs.fight.chance import Fights
+from proofs.fight.returning import Luck
 from proofs.postgres import new_environment
 from proofs.report import Report
 
@@ -17,6 +18,7 @@ PART_OF = {
     "shuffled_labels": "whole",
     "worse_on_a_slice": "whole",
     "inflated_metrics": "whole",
+    "lucks": "returning",
     "retrains": "chance",
     "truth": "chance",
 }
@@ -68,6 +70,12 @@ def inflated_metrics(url: str, home: str, mlflow: str) -> Report:
     from proofs.fight import whole
 
     return whole.inflated_metrics(url, mlflow, Path(home))
+
+
+def lucks(url: str, home: str, first: int, count: int) -> list[Luck]:
+    from proofs.fight import returning
+
+    return returning.lucks(first, count)
 
 
 def retrains(url: str, home: str, mlflow: str, group: int) -> list[Fights]:

@@ -12,6 +12,7 @@ from imago.selection import Verdict
 from imago.selection.bootstrap import differences
 from imago.selection.causes import Cause, Rows
 from imago.selection.diagnosis import diagnose
+from imago.selection.units import Units
 from imago.specs import ModelSpec
 from imago.training.snapshot import Snapshot, labels
 
@@ -27,7 +28,7 @@ def causes_of(
     leads = differences(
         metric=spec.primary_metric,
         higher_is_better=not spec.lower_is_better,
-        days=holdout.column("ds").to_numpy(),
+        units=Units.of_rows(spec, holdout),
         truth=labels(holdout, spec),
         scores=predictions,
         pairs=[(one.name, pair[1]) for one in spec.candidates],

@@ -16,6 +16,7 @@ from imago.selection.bootstrap import differences, intervals
 from imago.selection.causes import Cause
 from imago.selection.contest import confidence
 from imago.selection.slices import LEAST_ROWS
+from imago.selection.units import Units
 from imago.specs import ModelSpec
 from imago.storage import Storage
 from imago.training import importance
@@ -50,6 +51,7 @@ def gather(
             verdict, outcome, effective_ds=frozen.cut.effective_ds, days=len(frozen.cut.days("holdout")),
             money=_money_words(spec, gain), cause=causes[0].title if causes else "",
         ),
+        "drawn": scene.units.words,
         "metric": metric, "metric_meaning": meaning, "smallest_effect": spec.smallest_effect,
         "challenger": scene.ours, "against": scene.theirs, "approval": "",
         "unit": spec.business.unit if spec.business and scene.priced else "",
@@ -86,7 +88,7 @@ class Scene:
         self.predictions = predictions
         self.rows = frozen.part("holdout")
         self.truth = labels(self.rows, spec)
-        self.days = self.rows.column("ds").to_numpy()
+        self.units = Units.of_rows(spec, self.rows)
         opponent = verdict.best_baseline if verdict.outcome == "blocked" else verdict.opponent or verdict.best_baseline
         scored = [name for name in (verdict.challenger, opponent) if name in predictions]
         self.ours: str | None = scored[0] if len(scored) == 2 else None
@@ -96,7 +98,7 @@ class Scene:
     def contestants(self) -> list[dict[str, Any]]:
         """Best score first; those without one come last."""
         spec, told = self.spec, contestants(self.spec)
-        ranges = intervals(metric=spec.primary_metric, days=self.days, truth=self.truth, scores=self.predictions,
+        ranges = intervals(metric=spec.primary_metric, units=self.units, truth=self.truth, scores=self.predictions,
                            seed=spec.training.seed)  # fmt: skip
         gaps = self._gaps()
         sign = 1.0 if spec.lower_is_better else -1.0
@@ -156,7 +158,7 @@ class Scene:
     def money_gain(self) -> Difference | None:
         """What the challenger's decisions would have been worth beyond its opponent's, on the whole holdout."""
         gain = self._gain(self.ours)
-        return None if gain is None else worth.difference(self.days, gain, seed=self.spec.training.seed)
+        return None if gain is None else worth.difference(self.units, gain, seed=self.spec.training.seed)
 
     def flips(self) -> dict[str, Any] | None:
         if self.ours is None or self.theirs is None or self.spec.problem == "regression":
@@ -186,7 +188,7 @@ class Scene:
     def _difference(self, pairs: list[tuple[str, str]], rows: Any, **more: Any) -> dict[tuple[str, str], Difference]:
         names = {name for pair in pairs for name in pair}
         return differences(
-            metric=self.spec.primary_metric, higher_is_better=not self.spec.lower_is_better, days=self.days[rows],
+            metric=self.spec.primary_metric, higher_is_better=not self.spec.lower_is_better, units=self.units.at(rows),
             truth=self.truth[rows], scores={name: self.predictions[name][rows] for name in names}, pairs=pairs,
             seed=self.spec.training.seed, **more,
         )  # fmt: skip
@@ -208,7 +210,7 @@ class Scene:
 
     def _money_gap(self, name: str) -> dict[str, float | None] | None:
         gain = None if name == self.theirs else self._gain(name)
-        return None if gain is None else _gap(worth.difference(self.days, gain, seed=self.spec.training.seed))
+        return None if gain is None else _gap(worth.difference(self.units, gain, seed=self.spec.training.seed))
 
 
 def _gap(gap: Difference) -> dict[str, float | None]:

@@ -24,6 +24,7 @@ from imago.selection import Bar, Contestant, Verdict, decide, out_of_order
 from imago.selection.association import associations, targets_of
 from imago.selection.causes import Cause
 from imago.selection.gates import OF_A_MODEL
+from imago.selection.units import Units
 from imago.selection.worth import worth
 from imago.specs import ModelSpec
 from imago.training import snapshot
@@ -89,7 +90,7 @@ def fight(
         verdict = decide(
             contestants,
             bar=bar,
-            days=holdout.column("ds").to_numpy(),
+            units=Units.of_rows(spec, holdout),
             truth=truth,
             scores=predictions,
             slices=snapshot.slice_values(spec, holdout),

@@ -208,6 +208,7 @@ def _window(env: Environment, spec: ModelSpec, ds: str) -> dict[str, Any]:
     from imago.metrics.daily import matured, metrics_of, truth_and_scores
     from imago.metrics.scores import roc_auc_error
     from imago.selection.bootstrap import standard_error
+    from imago.selection.units import Units
     from imago.tables import Table
 
     predictions, outcomes = Table(env, spec.name, "predictions"), Table(env, spec.name, "outcomes")
@@ -221,14 +222,14 @@ def _window(env: Environment, spec: ModelSpec, ds: str) -> dict[str, Any]:
     rows: pa.Table = matured(spec, predictions.read(days), outcomes.read(days))
     told = metrics_of(spec, rows) if rows.num_rows else {}
     value, noise = told.get(spec.primary_metric), 0.0
-    if value is not None and spec.primary_metric == "roc_auc":
-        positive = round(told["label_rate"] * rows.num_rows)
-        noise = roc_auc_error(value, positive, rows.num_rows - positive)
-    elif value is not None:
-        truth, scores = truth_and_scores(spec, rows)
-        noise = standard_error(
-            spec.primary_metric, rows.column("ds").to_numpy(), truth, scores, seed=spec.training.seed
-        )
+    if value is not None:
+        units = Units.of_rows(spec, rows)
+        if spec.primary_metric == "roc_auc":
+            positive = round(told["label_rate"] * rows.num_rows)
+            noise = roc_auc_error(value, positive, rows.num_rows - positive)
+        if spec.primary_metric != "roc_auc" or units.draws_entities:
+            truth, scores = truth_and_scores(spec, rows)
+            noise = max(noise, standard_error(spec.primary_metric, units, truth, scores, seed=spec.training.seed))
     return {"days": len(days), "rows": rows.num_rows, "value": value, "standard_error": noise}
 
 
@@ -276,6 +277,7 @@ def _drop(spec: ModelSpec, known: Estimator | None, value: float | None, rows: i
         level=known.level,
         spread=known.spread,
         days=known.days,
+        level_error=known.level_error,
         usual_rows=known.rows,
         least=spec.smallest_effect,
         budget=spec.drift.false_alerts_per_quarter,

@@ -87,6 +87,8 @@ def reference_from(
     from imago.answers import decisions_of, told
     from imago.monitoring.estimation import fit_estimator
     from imago.monitoring.reference import fit_reference, profiled_columns
+    from imago.selection.bootstrap import day_error, standard_error
+    from imago.selection.units import Units
     from imago.training.snapshot import labels
 
     # The profile is all that the champion learned from, tuning days too. The holdout judged and did not teach: it shows
@@ -115,6 +117,13 @@ def reference_from(
         told={name: column.slice(first) for name, column in answers.items()},
         days=held.column("ds").to_pylist(),
     )
+    units = Units.of_rows(spec, held)
+    if units.draws_entities or units.horizon > 1:
+        truth, seed = labels(held, spec), spec.training.seed
+        estimator = estimator.with_units(
+            day_error=day_error(spec.primary_metric, units, truth, scores[first:]),
+            level_error=standard_error(spec.primary_metric, units, truth, scores[first:], seed=seed),
+        )
     return replace(reference, estimator=estimator)
 
 

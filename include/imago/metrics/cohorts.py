@@ -59,15 +59,19 @@ def dropped(
     least: float,
     budget: float,
     lower_is_better: bool,
+    level_error: float | None = None,
 ) -> Drop | None:
     """Whether a cohort is worse than the champion was on its holdout by more than `least`, and by more than single days
-    of the holdout differed (`spread` over `days` days of `usual_rows`), for `budget` false alerts a quarter."""
+    of the holdout differed (`spread` over `days` days of `usual_rows`), for `budget` false alerts a quarter.
+    `level_error` is the standard error of `level` where the days do not tell it, since entities come back or labels
+    overlap."""
     from scipy.special import stdtrit
 
     rare = min(budget / QUARTER, 0.5)
     reach = float(stdtrit(max(days - 1, 1), 1 - rare)) if days < 200 else NormalDist().inv_cdf(1 - rare)
     # All of the spread is taken for sampling: small cohorts get the benefit of the doubt, large ones none beyond it.
-    noise = spread * (1 + 1 / max(days, 1)) ** 0.5 * max(usual_rows / max(rows, 1), 1.0) ** 0.5
+    unsure = spread**2 / max(days, 1) if level_error is None else level_error**2
+    noise = (spread**2 + unsure) ** 0.5 * max(usual_rows / max(rows, 1), 1.0) ** 0.5
     margin = max(reach * noise, least)
     bound = level + margin if lower_is_better else level - margin
     worse = value > bound if lower_is_better else value < bound

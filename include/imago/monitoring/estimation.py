@@ -48,6 +48,7 @@ class Estimator:
     level: float | None = None  # the mean metric of the holdout's days
     spread: float | None = None  # and how much it differed between them
     days: int = 0
+    level_error: float | None = None  # of the level, where entities come back or labels overlap; see `with_units`
 
     def estimate(self, day: Profile) -> float | None:
         """The metric of a profile's rows; None where they do not say it."""
@@ -76,6 +77,14 @@ class Estimator:
         table = np.array(self.table)
         there = told @ table
         return float(measures.mean_f1(told * np.diag(table), told, there))
+
+    def with_units(self, *, day_error: float, level_error: float) -> Estimator:
+        """As it is where rows of several days share their luck: those days differ by less than a day of other rows
+        will. `day_error` is the standard error of one day's metric, `level_error` that of all days' together."""
+        if self.spread is None:
+            return self
+        spread = max(self.spread, day_error)
+        return replace(self, spread=float(f"{spread:.10g}"), level_error=float(f"{level_error:.10g}"))
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

@@ -1,8 +1,9 @@
-"""A paired bootstrap over blocks of days: how sure is it that one contestant is better than another?
+"""A paired bootstrap over what repeats: how sure is it that one contestant is better than another?
 
-Flights of one day share weather and congestion, so days are drawn, not rows; both contestants see the same draw, so
-what is hard for both cancels out. Every metric is brought into a form in which a draw costs a few additions, not a
-pass over the rows:
+Rows of one day share their luck, and so do rows of one entity: `units` says what is drawn. Both contestants see the
+same draw, so what is hard for both cancels out. How draws of days and of entities become one interval is told in
+`two_way`. For days, every metric is brought into a form in which a draw costs a few additions, not a pass over the
+rows:
 
 - `roc_auc`: a matrix of concordant pairs, C[d, e] = how often a positive of day d scores above a negative of day e
   (ties count half). With day multiplicities w, AUC = w'Cw / ((w'p)(w'n)): exact, and 30 x 30 for a month of days.
@@ -29,14 +30,15 @@ from scipy.special import ndtr, stdtrit
 from scipy.stats import rankdata
 
 from imago import measures
+from imago.selection.influence import influence
 from imago.selection.terms import Difference
+from imago.selection.two_way import Draws, variance
+from imago.selection.units import Units
 
 Sampler = Callable[[np.ndarray], np.ndarray]  # (draws, days) multiplicities -> (draws,) metric
 RESAMPLES = 4000
 # One-sided, so that both bounds together are the usual 95% interval.
 CONFIDENCE = 0.975
-# On fewer days everything can lie on one side by luck: that all of 3 days favour the first has a chance of 1 in 8.
-LEAST_DAYS = 7
 CHUNK = 2_000_000  # numbers held at once while draws are added up
 _NOTHING = Difference(None, None, None)
 
@@ -45,7 +47,7 @@ def differences(
     *,
     metric: str,
     higher_is_better: bool,
-    days: Sequence[str] | np.ndarray,
+    units: Units,
     truth: np.ndarray,
     scores: Mapping[str, np.ndarray],
     pairs: Sequence[tuple[str, str]],
@@ -60,34 +62,47 @@ def differences(
     first in the pairs unless it is given, hold at once against each opponent: when nobody is better than its opponent,
     some lower bound is above 0 in at most 25 of 1,000 fights. Whoever else is compared gets bounds just as wide.
 
-    `scores` maps a contestant to its scores, aligned with `truth` and `days`, both as in `measures`. A contestant whose
-    scores are not all finite gets no interval, and nobody gets one on fewer than `LEAST_DAYS` days. A draw for which
+    `scores` maps a contestant to its scores, aligned with `truth` and `units`, both as in `measures`. A contestant
+    whose scores are not all finite gets no interval, and nobody gets one where `units` has a fault. A draw for which
     the metric is not defined (one class only) counts against whatever is claimed. The sign is turned so that above 0
     means that the first is better.
     """
-    names, codes = np.unique(np.asarray(days), return_inverse=True)
-    if len(names) < LEAST_DAYS:
+    if units.fault:
         return dict.fromkeys(pairs, _NOTHING)
-    draws = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), size=resamples)
+    draws = Draws(units, seed, resamples)
     wanted = {name for pair in pairs for name in pair if name in scores and np.isfinite(scores[name]).all()}
-    samplers = {name: sampler(metric, codes, len(names), truth, scores[name]) for name in sorted(wanted)}
-    drawn = {name: sample(draws.astype(float)) for name, sample in samplers.items()}
-    exact = {name: float(sample(np.ones((1, len(names))))[0]) for name, sample in samplers.items()}
+    measured = {name: _Measured(draws, metric, truth, scores[name]) for name in sorted(wanted)}
     sign = 1.0 if higher_is_better else -1.0
-    spreads = {
-        (first, second): sign * (drawn[first] - drawn[second])
+    gaps = {
+        (first, second): (
+            sign * (measured[first].exact - measured[second].exact),
+            sign * (measured[first].drawn - measured[second].drawn),
+            sign * (measured[first].slope - measured[second].slope),
+        )
         for first, second in pairs
-        if first in drawn and second in drawn
+        if first in measured and second in measured
     }
+    spreads = {pair: draws.spread(*gap) for pair, gap in gaps.items()}
     found: dict[tuple[str, str], Difference] = dict.fromkeys(pairs, _NOTHING)
     for opponent in {second for _, second in spreads}:
         against = {first: spread for (first, second), spread in spreads.items() if second == opponent}
-        family = [against[name] for name in against if together is None or name in together]
+        family = [against[name][0] for name in against if together is None or name in together]
         low, high = (_tail(family, 1 - confidence, side) for side in (1, -1))
-        for name, spread in against.items():
-            estimate = sign * (exact[name] - exact[opponent])
-            found[name, opponent] = _difference(estimate, spread, low, high, len(names))
+        for name, (spread, count) in against.items():
+            found[name, opponent] = _difference(gaps[name, opponent][0], spread, low, high, count)
     return found
+
+
+class _Measured:
+    """One contestant's metric: `exact` on all rows, `drawn` on each draw of days, `slope` the influence of each row,
+    which only draws of entities need."""
+
+    def __init__(self, draws: Draws, metric: str, truth: np.ndarray, scores: np.ndarray) -> None:
+        units = draws.units
+        sample = sampler(metric, units.day_codes, units.day_count, truth, scores)
+        self.drawn = sample(draws.days.astype(float)) if units.draws_days else np.zeros(draws.resamples)
+        self.exact = float(sample(np.ones((1, units.day_count)))[0])
+        self.slope = influence(metric, truth, scores) if units.draws_entities else np.zeros(0)
 
 
 def _tail(family: Sequence[np.ndarray], chance: float, side: int) -> float:
@@ -101,20 +116,20 @@ def _tail(family: Sequence[np.ndarray], chance: float, side: int) -> float:
     return max(chance / len(family), float(np.quantile(deepest, chance, method="lower")))
 
 
-def _difference(estimate: float, spread: np.ndarray, low_tail: float, high_tail: float, days: int) -> Difference:
+def _difference(estimate: float, spread: np.ndarray, low_tail: float, high_tail: float, count: float) -> Difference:
     told = spread[np.isfinite(spread)]
     undefined = ~np.isfinite(spread)
-    low_tail, high_tail = expanded_tail(low_tail, days), expanded_tail(high_tail, days)
+    low_tail, high_tail = expanded_tail(low_tail, count), expanded_tail(high_tail, count)
     low = float(np.quantile(np.where(undefined, -np.inf, spread), low_tail, method="lower"))
     high = float(np.quantile(np.where(undefined, np.inf, spread), 1 - high_tail, method="higher"))
     if not np.isfinite([estimate, low, high]).all():
         return _NOTHING
-    return Difference(estimate, low, high, float(np.std(told, ddof=1) * np.sqrt(days / (days - 1))))
+    return Difference(estimate, low, high, float(np.std(told, ddof=1) * np.sqrt(count / (count - 1))))
 
 
-def expanded_tail(tail: float, days: int) -> float:
-    """The share of draws to leave out at one end, so that the bound holds with chance 1 - `tail` on this many days."""
-    return float(ndtr(np.sqrt(days / (days - 1)) * stdtrit(days - 1, tail)))
+def expanded_tail(tail: float, count: float) -> float:
+    """The share of draws to leave out at one end, so that the bound holds with chance 1 - `tail` on this many units."""
+    return float(ndtr(np.sqrt(count / (count - 1)) * stdtrit(count - 1, tail)))
 
 
 def score(metric: str, truth: np.ndarray, scores: np.ndarray) -> float:
@@ -127,7 +142,7 @@ def score(metric: str, truth: np.ndarray, scores: np.ndarray) -> float:
 def intervals(
     *,
     metric: str,
-    days: Sequence[str] | np.ndarray,
+    units: Units,
     truth: np.ndarray,
     scores: Mapping[str, np.ndarray],
     seed: int,
@@ -136,13 +151,13 @@ def intervals(
 ) -> dict[str, tuple[float, float]]:
     """The interval of each contestant's own metric, for the pictures; contestants without finite scores are left
     out."""
-    names, codes = np.unique(np.asarray(days), return_inverse=True)
-    draws = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), size=resamples)
+    draws = Draws(units, seed, resamples)
     tail = (1 - confidence) / 2
     result = {}
     for name, values in scores.items():
         if np.isfinite(values).all():
-            drawn = sampler(metric, codes, len(names), truth, values)(draws.astype(float))
+            one = _Measured(draws, metric, truth, values)
+            drawn = draws.spread(one.exact, one.drawn, one.slope)[0]
             drawn = drawn[np.isfinite(drawn)]
             if drawn.size:
                 low, high = np.quantile(drawn, [tail, 1 - tail])
@@ -150,15 +165,27 @@ def intervals(
     return result
 
 
-def standard_error(metric: str, days: np.ndarray, truth: np.ndarray, scores: np.ndarray, *, seed: int) -> float:
-    """By how much the metric moves with the days that it was taken on; 0 where that cannot be told."""
-    names, codes = np.unique(days, return_inverse=True)
-    if len(names) < 2:
+def standard_error(metric: str, units: Units, truth: np.ndarray, scores: np.ndarray, *, seed: int) -> float:
+    """By how much the metric moves with the units that it was taken on; 0 where that cannot be told."""
+    if not units.measurable:
         return 0.0
-    draws = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), size=RESAMPLES)
-    drawn = sampler(metric, codes, len(names), truth, scores)(draws.astype(float))
-    told = drawn[np.isfinite(drawn)]
-    return float(np.std(told, ddof=1) * np.sqrt(len(names) / (len(names) - 1))) if len(told) > 1 else 0.0
+    draws = Draws(units, seed, RESAMPLES)
+    one = _Measured(draws, metric, truth, scores)
+    spread, count = draws.spread(one.exact, one.drawn, one.slope)
+    told = spread[np.isfinite(spread)]
+    return float(np.std(told, ddof=1) * np.sqrt(count / (count - 1))) if len(told) > 1 else 0.0
+
+
+def day_error(metric: str, units: Units, truth: np.ndarray, scores: np.ndarray) -> float:
+    """By how much the metric of one day moves with the entities that it was taken on: the root mean square over the
+    days; 0 where that cannot be told."""
+    found = []
+    for day in range(units.day_count):
+        rows = units.day_codes == day
+        slope = influence(metric, truth[rows], scores[rows])
+        found.append(variance(np.bincount(units.at(rows).entity_codes, weights=slope)))
+    known = [value for value in found if np.isfinite(value)]
+    return float(np.sqrt(np.mean(known))) if known else 0.0
 
 
 def sampler(metric: str, codes: np.ndarray, days: int, truth: np.ndarray, scores: np.ndarray) -> Sampler:

@@ -13,6 +13,7 @@ from imago.selection.rule import judge
 from imago.selection.slices import GATE as SLICES
 from imago.selection.slices import check_slices
 from imago.selection.terms import Bar, Check, Contestant, Difference, Verdict
+from imago.selection.units import Units
 
 # The days of a holdout are not all that luck has: what a fit happened to learn from counts as well. At 97.5%, retrains
 # of one model on days drawn anew dethrone each other in 8.5% of fights. Baselines learn too little for that.
@@ -28,7 +29,7 @@ def decide(
     contestants: Sequence[Contestant],
     *,
     bar: Bar,
-    days: np.ndarray,
+    units: Units,
     truth: np.ndarray,
     scores: Mapping[str, np.ndarray],
     slices: Mapping[str, np.ndarray] | None = None,
@@ -40,7 +41,7 @@ def decide(
     resamples: int = RESAMPLES,
     checks: Mapping[str, Sequence[Check]] | None = None,
 ) -> Verdict:
-    """The verdict over contestants whose `scores` on the holdout's rows (aligned with `days` and `truth`) are given.
+    """The verdict over contestants whose `scores` on the holdout's rows (aligned with `units` and `truth`) are given.
 
     Each contestant's metric is computed here, from these scores: whatever `Contestant.score` says is dropped, so a
     number that somebody stored is never used. One without scores has no metric. `slices` are the columns that a winner
@@ -60,7 +61,7 @@ def decide(
         spans |= differences(
             metric=bar.metric,
             higher_is_better=bar.higher_is_better,
-            days=days,
+            units=units,
             truth=truth,
             scores=scores,
             pairs=[(name, other) for name in candidates],
@@ -69,7 +70,7 @@ def decide(
             confidence=confidence(other, first.incumbent),
         )
     found = {name: list((checks or {}).get(name, ())) for name in candidates}
-    warnings: list[str] = []
+    warnings = [text for text in (units.warning, units.fault and f"no interval: {units.fault}") if text]
     if worths:
         bar = replace(bar, gates=tuple(dict.fromkeys((*bar.gates, BUSINESS))))
         for name in candidates if first.opponent in worths else ():
@@ -77,7 +78,7 @@ def decide(
                 theirs = worths[str(first.opponent)]
                 found[name].append(
                     check_business(
-                        days,
+                        units,
                         worths[name],
                         theirs,
                         opponent=str(first.opponent),
@@ -90,10 +91,10 @@ def decide(
     if slices:
         bar = replace(bar, gates=tuple(dict.fromkeys((*bar.gates, SLICES))))
         if first.opponent in scores:
-            seen, warnings = check_slices(
+            seen, unjudged = check_slices(
                 metric=bar.metric,
                 higher_is_better=bar.higher_is_better,
-                days=days,
+                units=units,
                 truth=truth,
                 scores=scores,
                 slices=slices,
@@ -103,8 +104,9 @@ def decide(
                 seed=seed,
                 resamples=resamples,
             )
+            warnings += unjudged
             for name, said in seen.items():
                 found[name] += said
     verdict = judge(entered, spans, bar, found)
     told = {name: tuple(said) for name, said in found.items() if said}
-    return replace(verdict, warnings=(*verdict.warnings, *warnings), checks=told)
+    return replace(verdict, warnings=(*verdict.warnings, *warnings), checks=told, drawn=units.words)

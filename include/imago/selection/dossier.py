@@ -36,6 +36,7 @@ def markdown(said: Mapping[str, Any]) -> str:
         lines += ["", "## Likely causes", ""]
         lines += [f"{place}. **{one['title']}**: {one['said']}" for place, one in enumerate(said["causes"], 1)]
     lines += ["", "## Who took part", "", *_contestants(said)]
+    lines += ["", f"Intervals draw {said['drawn']}, again and again."]
     if said["warnings"]:
         lines += ["", "## Warnings", "", *(f"- {warning}" for warning in said["warnings"])]
     failed = [one for one in said["gates"] if one["state"] == "failed"]

@@ -14,6 +14,7 @@ import numpy as np
 from imago.measures import calibration_error
 from imago.selection.bootstrap import RESAMPLES
 from imago.selection.terms import Check
+from imago.selection.units import Units
 from imago.selection.worth import difference
 
 INPUTS, FRESH, TIME, MEMORY = "inputs", "fresh process", "prediction time", "memory"
@@ -78,7 +79,7 @@ def _calibration(problem: str, truth: np.ndarray, scores: np.ndarray) -> float:
 
 
 def check_business(
-    days: np.ndarray,
+    units: Units,
     ours: np.ndarray,
     theirs: np.ndarray,
     *,
@@ -90,7 +91,7 @@ def check_business(
 ) -> Check:
     """Are a candidate's decisions worth less than the opponent's by more than is allowed, and surely so (the upper
     bound of the difference lies below 0)? `ours` and `theirs` are the money of each row, in `unit`."""
-    gap = difference(days, ours - theirs, seed=seed, resamples=resamples)
+    gap = difference(units, ours - theirs, seed=seed, resamples=resamples)
     if gap.estimate is None or gap.high is None or not math.isfinite(gap.estimate):
         return Check(BUSINESS, False, f"no difference in worth to {opponent} could be told")
     lost = gap.estimate < -allowed and gap.high < 0

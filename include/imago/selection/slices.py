@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from imago.selection.bootstrap import LEAST_DAYS, RESAMPLES, differences
+from imago.selection.bootstrap import RESAMPLES, differences
 from imago.selection.terms import Check
+from imago.selection.units import Units
 
 GATE = "slices"
 LEAST_ROWS = 200
@@ -24,7 +25,7 @@ def check_slices(
     *,
     metric: str,
     higher_is_better: bool,
-    days: np.ndarray,
+    units: Units,
     truth: np.ndarray,
     scores: Mapping[str, np.ndarray],
     slices: Mapping[str, np.ndarray],
@@ -46,13 +47,13 @@ def check_slices(
         for value in np.unique(values):
             rows = values == value
             label = f"{column}={value or '(missing)'}"
-            if not _enough(metric, days[rows], truth[rows]):
+            if not _enough(metric, units.at(rows), truth[rows]):
                 few.append(f"{label} ({rows.sum()} rows)")
                 continue
             found = differences(
                 metric=metric,
                 higher_is_better=higher_is_better,
-                days=days[rows],
+                units=units.at(rows),
                 truth=truth[rows],
                 scores={name: scores[name][rows] for name in (*candidates, opponent) if name in scores},
                 pairs=[(name, opponent) for name in candidates],
@@ -77,8 +78,8 @@ def check_slices(
     return checks, [f"too few rows to judge the slices {', '.join(few)}"] if few else []
 
 
-def _enough(metric: str, days: np.ndarray, truth: np.ndarray) -> bool:
-    if len(truth) < LEAST_ROWS or len(np.unique(days)) < LEAST_DAYS:
+def _enough(metric: str, units: Units, truth: np.ndarray) -> bool:
+    if len(truth) < LEAST_ROWS or units.fault:
         return False
     positive = int((truth > 0.5).sum())
     return metric not in _OF_CLASSES or min(positive, len(truth) - positive) >= LEAST_OF_EACH_CLASS

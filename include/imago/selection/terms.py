@@ -89,7 +89,7 @@ class Ruling:
 class Verdict:
     """The outcome of a fight. `gate` is what decided it: leak, baselines, incumbent, candidates, tripwire, floor,
     fight, order, or the name of a gate that the best winner did not pass. `checks` is what the gates found of each
-    candidate."""
+    candidate, `drawn` what the intervals drew again and again (see `units`)."""
 
     outcome: Outcome
     gate: str
@@ -102,6 +102,7 @@ class Verdict:
     rulings: tuple[Ruling, ...] = field(default=())
     warnings: tuple[str, ...] = field(default=())
     checks: Mapping[str, tuple[Check, ...]] = field(default_factory=dict)
+    drawn: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)

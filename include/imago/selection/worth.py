@@ -8,8 +8,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from imago.selection.bootstrap import LEAST_DAYS, RESAMPLES, expanded_tail
+from imago.selection.bootstrap import RESAMPLES, expanded_tail
 from imago.selection.terms import Difference
+from imago.selection.two_way import Draws
+from imago.selection.units import Units
 
 
 class Prices(Protocol):
@@ -36,19 +38,20 @@ def worth(decided: np.ndarray, truth: np.ndarray, prices: Prices) -> np.ndarray:
 
 
 def difference(
-    days: np.ndarray, gain: np.ndarray, *, seed: int, confidence: float = 0.95, resamples: int = RESAMPLES
+    units: Units, gain: np.ndarray, *, seed: int, confidence: float = 0.95, resamples: int = RESAMPLES
 ) -> Difference:
-    """The sum of the rows' `gain` over the holdout, with bounds that are one-sided at `confidence`: days are drawn
-    again and again, as in the fight itself. No bounds on fewer than `LEAST_DAYS` days."""
-    names, codes = np.unique(days, return_inverse=True)
-    daily = np.bincount(codes, weights=gain, minlength=len(names))
-    if len(names) < LEAST_DAYS:
-        return Difference(float(daily.sum()), None, None)
-    draws = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), size=resamples)
-    drawn = draws @ daily
-    tail = expanded_tail(1 - confidence, len(names))
+    """The sum of the rows' `gain` over the holdout, with bounds that are one-sided at `confidence`: units are drawn
+    again and again, as in the fight itself. No bounds where `units` has a fault."""
+    daily = np.bincount(units.day_codes, weights=gain, minlength=units.day_count)
+    total = float(daily.sum())
+    if units.fault:
+        return Difference(total, None, None)
+    draws = Draws(units, seed, resamples)
+    by_day = draws.days @ daily if units.draws_days else np.zeros(resamples)
+    drawn, count = draws.spread(total, by_day, gain)
+    tail = expanded_tail(1 - confidence, count)
     low, high = np.quantile(drawn, [tail, 1 - tail])
-    return Difference(float(daily.sum()), float(low), float(high), float(np.std(drawn, ddof=1)))
+    return Difference(total, float(low), float(high), float(np.std(drawn, ddof=1)))
 
 
 def flips(

@@ -189,7 +189,9 @@ class ModelSpec(_Part):
     D is complete at the end of day D + `label_delay_days`. `first_day` and `last_day` bound the days that the clock
     may fire for. `shadows` says which challengers score in the shadow without being asked to: `awaiting`, one that won
     and waits for approval, until it is answered; `ties`, also one that a tie kept from reigning, until the next
-    verdict; `by_hand`, none.
+    verdict; `by_hand`, none. `resample_by` says what is drawn again and again for every interval (see
+    `selection.units`): `auto`, blocks of days as long as a label looks ahead, and entities too where some come back;
+    `days` or `entities`, those alone; a column of a key of several, as `auto` with its values in place of the key's.
     """
 
     name: str
@@ -221,6 +223,7 @@ class ModelSpec(_Part):
     business: BusinessMetric | None = None
     schedules: Schedules = Schedules()
     shadows: Literal["by_hand", "awaiting", "ties"] = "awaiting"
+    resample_by: str = "auto"
 
     @field_validator("name", "feature_model", "outcome_model", "metrics_model")
     @classmethod
@@ -303,6 +306,10 @@ class ModelSpec(_Part):
         better = (self.guardrails.floor < self.guardrails.ceiling) != self.lower_is_better
         if not better:
             raise ValueError("guardrails: the ceiling must be better than the floor")
+        keys = (self.entity_key,) if isinstance(self.entity_key, str) else self.entity_key
+        if self.resample_by not in ("auto", "days", "entities", *keys):
+            allowed = ", ".join(("auto", "days", "entities", *keys))
+            raise ValueError(f"resample_by: allowed {allowed}, given {self.resample_by}")
         if self.last_day is not None and self.last_day < self.first_day:
             raise ValueError("last_day: it lies before first_day")
         return self

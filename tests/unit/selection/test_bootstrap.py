@@ -8,9 +8,11 @@ from sklearn.metrics import average_precision_score, f1_score, log_loss, r2_scor
 
 from imago.selection import Difference
 from imago.selection.bootstrap import differences, expanded_tail, intervals, sampler, score, standard_error
+from imago.selection.units import Units
 
 RANDOM = np.random.default_rng(7)
 DAYS = np.repeat([f"2013-09-0{day}" for day in range(1, 9)], [40, 30, 50, 25, 35, 20, 45, 30])
+UNITS = Units.of_days(DAYS)
 TRUTH = RANDOM.integers(0, 2, len(DAYS)).astype(float)
 CLASSES = RANDOM.integers(0, 4, len(DAYS)).astype(float)
 CHANCES = RANDOM.dirichlet([1.0, 1.0, 0.6, 0.1], len(DAYS)) * 0.6 + 0.4 * np.eye(4)[CLASSES.astype(int)]
@@ -77,7 +79,7 @@ def test_a_draw_of_days_gives_the_metric_of_classes_and_numbers_too(metric, trut
     ],
 )
 def test_the_better_of_two_is_surely_better_and_the_draws_are_paired(metric, higher, truth, scores, worse):
-    arguments = {"metric": metric, "higher_is_better": higher, "days": DAYS, "truth": truth, "seed": 1}
+    arguments = {"metric": metric, "higher_is_better": higher, "units": UNITS, "truth": truth, "seed": 1}
     found = differences(**arguments, scores={"a": scores, "b": worse, "c": scores.copy()},
                         pairs=[("a", "b"), ("a", "c")])  # fmt: skip
     assert 0 < found["a", "b"].low < found["a", "b"].estimate < found["a", "b"].high
@@ -96,9 +98,9 @@ def test_an_r2_of_a_draw_whose_truth_does_not_vary_is_no_number():
 def test_the_error_of_a_metric_is_that_of_a_mean_over_days():
     days = np.array([f"d{place}" for place in range(20)])
     errors = RANDOM.random(20)
-    found = standard_error("mae", days, np.zeros(20), errors, seed=1)
+    found = standard_error("mae", Units.of_days(days), np.zeros(20), errors, seed=1)
     assert found == pytest.approx(errors.std(ddof=1) / np.sqrt(20), rel=0.03)
-    assert standard_error("mae", days[:1], np.zeros(1), errors[:1], seed=1) == 0.0
+    assert standard_error("mae", Units.of_days(days[:1]), np.zeros(1), errors[:1], seed=1) == 0.0
 
 
 def test_a_model_against_itself_differs_by_exactly_nothing():
@@ -114,7 +116,7 @@ def test_the_truth_beats_noise_surely():
 def test_a_lower_loss_counts_as_better():
     better = np.where(TRUTH == 1, 0.9, 0.1)
     scores = {"a": better, "b": np.full(len(TRUTH), 0.5)}
-    found = differences(metric="log_loss", higher_is_better=False, days=DAYS, truth=TRUTH, scores=scores,
+    found = differences(metric="log_loss", higher_is_better=False, units=UNITS, truth=TRUTH, scores=scores,
                         pairs=[("a", "b")], seed=1)["a", "b"]  # fmt: skip
     assert found.low > 0
 
@@ -135,8 +137,8 @@ def test_more_challengers_make_the_interval_wider():
 
 
 def test_the_same_seed_gives_the_same_interval():
-    assert intervals(metric="roc_auc", days=DAYS, truth=TRUTH, scores={"a": SCORES}, seed=3) == intervals(
-        metric="roc_auc", days=DAYS, truth=TRUTH, scores={"a": SCORES}, seed=3
+    assert intervals(metric="roc_auc", units=UNITS, truth=TRUTH, scores={"a": SCORES}, seed=3) == intervals(
+        metric="roc_auc", units=UNITS, truth=TRUTH, scores={"a": SCORES}, seed=3
     )
 
 
@@ -147,7 +149,13 @@ def test_an_unknown_metric_is_refused_by_name():
 
 def compare(scores, pairs=(("a", "b"),)):
     return differences(
-        metric="roc_auc", higher_is_better=True, days=DAYS, truth=TRUTH, scores=scores, pairs=pairs, seed=1
+        metric="roc_auc",
+        higher_is_better=True,
+        units=UNITS,
+        truth=TRUTH,
+        scores=scores,
+        pairs=pairs,
+        seed=1,
     )["a", "b"]
 
 
@@ -157,7 +165,7 @@ def compare(scores, pairs=(("a", "b"),)):
 )
 def test_the_estimate_is_the_difference_of_the_two_metrics(metric, higher):
     worse = np.clip(1 - SCORES, 0.01, 0.99)
-    found = differences(metric=metric, higher_is_better=higher, days=DAYS, truth=TRUTH,
+    found = differences(metric=metric, higher_is_better=higher, units=UNITS, truth=TRUTH,
                         scores={"a": SCORES, "b": worse}, pairs=[("a", "b")], seed=1)["a", "b"]  # fmt: skip
     sign = 1 if higher else -1
     assert found.estimate == pytest.approx(sign * (score(metric, TRUTH, SCORES) - score(metric, TRUTH, worse)))
@@ -175,14 +183,14 @@ def test_log_loss_stays_finite_for_a_sure_and_wrong_score():
 @pytest.mark.parametrize("days", [1, 6])
 def test_too_few_days_give_no_interval(days):
     rows = np.isin(DAYS, np.unique(DAYS)[:days])
-    found = differences(metric="roc_auc", higher_is_better=True, days=DAYS[rows], truth=TRUTH[rows],
+    found = differences(metric="roc_auc", higher_is_better=True, units=UNITS.at(rows), truth=TRUTH[rows],
                         scores={"a": TRUTH[rows], "b": SCORES[rows]}, pairs=[("a", "b")], seed=1)  # fmt: skip
     assert found == {("a", "b"): Difference(None, None, None)}
 
 
 def test_seven_days_give_an_interval():
     rows = DAYS < "2013-09-08"
-    found = differences(metric="roc_auc", higher_is_better=True, days=DAYS[rows], truth=TRUTH[rows],
+    found = differences(metric="roc_auc", higher_is_better=True, units=UNITS.at(rows), truth=TRUTH[rows],
                         scores={"a": TRUTH[rows], "b": SCORES[rows]}, pairs=[("a", "b")], seed=1)  # fmt: skip
     assert found["a", "b"].low > 0
 
@@ -190,10 +198,10 @@ def test_seven_days_give_an_interval():
 def test_draws_without_both_classes_count_against_every_claim():
     """All positives lie on one of eight days, so every third draw has none: nothing is sure about an AUC."""
     truth = np.where(DAYS == "2013-09-01", TRUTH, 0.0)
-    found = differences(metric="roc_auc", higher_is_better=True, days=DAYS, truth=truth,
+    found = differences(metric="roc_auc", higher_is_better=True, units=UNITS, truth=truth,
                         scores={"a": truth, "b": SCORES}, pairs=[("a", "b")], seed=1)  # fmt: skip
     assert found["a", "b"] == Difference(None, None, None)
-    assert intervals(metric="roc_auc", days=DAYS, truth=np.zeros(len(DAYS)), scores={"a": SCORES}, seed=1) == {}
+    assert intervals(metric="roc_auc", units=UNITS, truth=np.zeros(len(DAYS)), scores={"a": SCORES}, seed=1) == {}
 
 
 def test_a_contestant_without_scores_gets_no_interval():
@@ -211,7 +219,7 @@ def test_the_standard_error_is_that_of_a_mean_over_days():
     """One row a day and the mean absolute error: the textbook's s / sqrt(n)."""
     days = np.array([f"d{place}" for place in range(20)])
     errors = RANDOM.random(20)
-    found = differences(metric="mae", higher_is_better=False, days=days, truth=np.zeros(20),
+    found = differences(metric="mae", higher_is_better=False, units=Units.of_days(days), truth=np.zeros(20),
                         scores={"a": np.zeros(20), "b": errors}, pairs=[("a", "b")], seed=1,
                         resamples=40_000)["a", "b"]  # fmt: skip
     assert found.error == pytest.approx(errors.std(ddof=1) / np.sqrt(20), rel=0.03)
@@ -223,8 +231,8 @@ def leads(daily, pairs=None, **more):
     """The differences to "king", whose lead over a contestant is `daily[contestant]`, a number for each of 20 days."""
     days = np.array([f"d{place:02}" for place in range(20)])
     scores = {"king": np.full(20, 10.0), **{name: 10.0 - lead for name, lead in daily.items()}}
-    return differences(metric="mae", higher_is_better=False, days=days, truth=np.zeros(20), scores=scores,
-                       pairs=pairs or [(name, "king") for name in daily], seed=1, **more)  # fmt: skip
+    return differences(metric="mae", higher_is_better=False, units=Units.of_days(days), truth=np.zeros(20),
+                       scores=scores, pairs=pairs or [(name, "king") for name in daily], seed=1, **more)  # fmt: skip
 
 
 def bounds_of(lead, low_tail, high_tail):
@@ -304,7 +312,7 @@ def test_a_draw_without_a_metric_counts_against_every_challenger():
     scores = {name: truth + random.normal(0, noise, 480) for name, noise in (("a", 1), ("b", 2), ("c", 1))}
     codes, count, draws = multiplicities(days, 4)
     told = {name: sampler("roc_auc", codes, count, truth, scores[name])(draws) for name in scores}
-    found = differences(metric="roc_auc", higher_is_better=True, days=days, truth=truth, scores=scores,
+    found = differences(metric="roc_auc", higher_is_better=True, units=Units.of_days(days), truth=truth, scores=scores,
                         pairs=[("a", "b"), ("c", "b")], seed=4)  # fmt: skip
     for side, bound in ((1, "low"), (-1, "high")):
         spreads = np.array([np.nan_to_num(side * (told[name] - told["b"]), nan=-np.inf) for name in ("a", "c")])
@@ -325,8 +333,8 @@ def test_the_order_of_the_rows_changes_nothing():
     other = np.round(np.clip(SCORES + RANDOM.normal(0, 0.2, len(SCORES)), 0, 1), 2)
     for metric in ("roc_auc", "average_precision"):
         arguments = {"metric": metric, "higher_is_better": True, "pairs": [("a", "b")], "seed": 1}
-        there = differences(days=DAYS, truth=TRUTH, scores={"a": other, "b": SCORES}, **arguments)
-        back = differences(days=DAYS[order], truth=TRUTH[order], scores={"a": other[order], "b": SCORES[order]},
+        there = differences(units=UNITS, truth=TRUTH, scores={"a": other, "b": SCORES}, **arguments)
+        back = differences(units=UNITS.at(order), truth=TRUTH[order], scores={"a": other[order], "b": SCORES[order]},
                            **arguments)  # fmt: skip
         assert there["a", "b"].low == pytest.approx(back["a", "b"].low, abs=1e-12)
 
@@ -355,7 +363,7 @@ def test_bounds_and_error_are_those_of_the_draws_and_a_draw_without_a_metric_cou
     undefined = np.isnan(spread)
     tail = expanded_tail(0.025, count)
     assert 0 < undefined.sum() < tail * len(spread)
-    found = differences(metric="roc_auc", higher_is_better=True, days=days, truth=truth, scores=scores,
+    found = differences(metric="roc_auc", higher_is_better=True, units=Units.of_days(days), truth=truth, scores=scores,
                         pairs=[("a", "b")], seed=4)["a", "b"]  # fmt: skip
     assert found.low == np.quantile(np.where(undefined, -np.inf, spread), tail, method="lower")
     assert found.high == np.quantile(np.where(undefined, np.inf, spread), 1 - tail, method="higher")
@@ -363,7 +371,7 @@ def test_bounds_and_error_are_those_of_the_draws_and_a_draw_without_a_metric_cou
 
 
 def test_an_interval_holds_the_middle_of_the_draws():
-    found = intervals(metric="roc_auc", days=DAYS, truth=TRUTH, scores={"a": SCORES}, seed=3, confidence=0.9)
+    found = intervals(metric="roc_auc", units=UNITS, truth=TRUTH, scores={"a": SCORES}, seed=3, confidence=0.9)
     codes, count, draws = multiplicities(DAYS, 3)
     expected = np.quantile(sampler("roc_auc", codes, count, TRUTH, SCORES)(draws), [0.05, 0.95])
     assert found == {"a": pytest.approx(tuple(expected), rel=1e-12)}
@@ -371,9 +379,9 @@ def test_an_interval_holds_the_middle_of_the_draws():
 
 def test_whoever_has_no_metric_has_no_interval():
     one_is_missing = np.where(np.arange(len(SCORES)) == 3, np.nan, SCORES)
-    told = intervals(metric="roc_auc", days=DAYS, truth=TRUTH, scores={"a": one_is_missing}, seed=3)
+    told = intervals(metric="roc_auc", units=UNITS, truth=TRUTH, scores={"a": one_is_missing}, seed=3)
     assert told == {}
-    assert intervals(metric="roc_auc", days=DAYS, truth=np.zeros(len(DAYS)), scores={"a": SCORES}, seed=3) == {}
+    assert intervals(metric="roc_auc", units=UNITS, truth=np.zeros(len(DAYS)), scores={"a": SCORES}, seed=3) == {}
 
 
 def test_the_error_of_two_days_and_of_what_cannot_be_told():
@@ -381,9 +389,9 @@ def test_the_error_of_two_days_and_of_what_cannot_be_told():
     truth, scores = np.zeros(10), np.repeat([0.0, 1.0], 5)
     codes, count, draws = multiplicities(days, 2)
     expected = np.std(sampler("mae", codes, count, truth, scores)(draws), ddof=1) * np.sqrt(2)
-    assert standard_error("mae", days, truth, scores, seed=2) == pytest.approx(expected, rel=1e-12)
-    assert standard_error("mae", days[:5], truth[:5], scores[:5], seed=2) == 0.0
-    assert standard_error("roc_auc", days, truth, scores, seed=2) == 0.0
+    assert standard_error("mae", Units.of_days(days), truth, scores, seed=2) == pytest.approx(expected, rel=1e-12)
+    assert standard_error("mae", Units.of_days(days[:5]), truth[:5], scores[:5], seed=2) == 0.0
+    assert standard_error("roc_auc", Units.of_days(days), truth, scores, seed=2) == 0.0
 
 
 @pytest.mark.parametrize("scale", [1e-9, 1.0])

@@ -9,9 +9,11 @@ from sklearn.metrics import roc_auc_score
 from imago.selection import Bar, Check, Contestant, decide
 from imago.selection.bootstrap import differences
 from imago.selection.slices import check_slices
+from imago.selection.units import Units
 
 RANDOM = np.random.default_rng(11)
 DAYS = np.repeat([f"2013-09-{day:02d}" for day in range(1, 11)], 300)
+UNITS = Units.of_days(DAYS)
 ROWS = len(DAYS)
 RISK = RANDOM.normal(size=ROWS)
 TRUTH = (RANDOM.random(ROWS) < 1 / (1 + np.exp(-RISK))).astype(float)
@@ -36,7 +38,14 @@ def fought(*candidates, champion="king", stored=None, rows=slice(None), scores=S
     contestants += [Contestant(champion, "champion", stored)] if champion else []
     held = {name: values[rows] for name, values in scores.items()}
     return decide(
-        contestants, bar=BAR, days=DAYS[rows], truth=TRUTH[rows], scores=held, seed=1, resamples=500, **options
+        contestants,
+        bar=BAR,
+        units=UNITS.at(rows),
+        truth=TRUTH[rows],
+        scores=held,
+        seed=1,
+        resamples=500,
+        **options,
     )
 
 
@@ -53,7 +62,7 @@ def test_the_first_champion_is_measured_against_the_best_baseline():
 @pytest.mark.parametrize(("champion", "opponent", "sure"), [("king", "king", 0.99), (None, "prior", 0.975)])
 def test_a_champion_is_beaten_more_surely_than_a_baseline(champion, opponent, sure):
     verdict = fought("trees", "lopsided", champion=champion)
-    expected = differences(metric="roc_auc", higher_is_better=True, days=DAYS, truth=TRUTH, scores=SCORES, seed=1,
+    expected = differences(metric="roc_auc", higher_is_better=True, units=UNITS, truth=TRUTH, scores=SCORES, seed=1,
                            pairs=[("trees", opponent), ("lopsided", opponent)], resamples=500,
                            confidence=sure)  # fmt: skip
     found = {ruling.name: ruling.difference for ruling in verdict.rulings if ruling.role == "candidate"}
@@ -105,13 +114,13 @@ def test_on_six_days_nobody_wins():
 def test_shuffled_labels_block_and_name_the_baseline():
     shuffled = RANDOM.permutation(TRUTH)
     contestants = [Contestant("prior", "baseline", None), Contestant("trees", "candidate", None)]
-    verdict = decide(contestants, bar=BAR, days=DAYS, truth=shuffled, scores=SCORES, seed=1, resamples=500)
+    verdict = decide(contestants, bar=BAR, units=UNITS, truth=shuffled, scores=SCORES, seed=1, resamples=500)
     assert (verdict.outcome, verdict.gate, verdict.best_baseline) == ("blocked", "tripwire", "prior")
 
 
 def checked(values, *, metric="roc_auc", higher=True, truth=TRUTH, scores=SCORES, names=("lopsided",), loss=0.02):
     return check_slices(
-        metric=metric, higher_is_better=higher, days=DAYS, truth=truth, scores=scores, slices={"gate": values},
+        metric=metric, higher_is_better=higher, units=UNITS, truth=truth, scores=scores, slices={"gate": values},
         candidates=list(names), opponent="king", allowed_loss=loss, seed=1, resamples=500,
     )  # fmt: skip
 
@@ -126,7 +135,7 @@ def test_a_loss_that_may_be_chance_passes():
     tiny = np.where(np.arange(ROWS) % 15 == 4, "S", "L")
     rows = tiny == "S"
     scores = {**SCORES, "other": RISK + 1.2 * RANDOM.normal(size=ROWS)}
-    gap = differences(metric="roc_auc", higher_is_better=True, days=DAYS[rows], truth=TRUTH[rows],
+    gap = differences(metric="roc_auc", higher_is_better=True, units=UNITS.at(rows), truth=TRUTH[rows],
                       scores={name: scores[name][rows] for name in ("other", "king")},
                       pairs=[("other", "king")], seed=1)["other", "king"]  # fmt: skip
     assert gap.low < 0 < gap.high
@@ -151,7 +160,8 @@ def test_what_enough_rows_are(rows, positives, days, judged):
     truth = (np.arange(rows) < positives).astype(float)
     scores = {name: RANDOM.random(rows) for name in ("a", "king")}
     checks, few = check_slices(
-        metric="roc_auc", higher_is_better=True, days=day, truth=truth, scores=scores, slices={"c": np.full(rows, "x")},
+        metric="roc_auc", higher_is_better=True, units=Units.of_days(day), truth=truth, scores=scores,
+        slices={"c": np.full(rows, "x")},
         candidates=["a"], opponent="king", allowed_loss=1.0, seed=1, resamples=50,
     )  # fmt: skip
     assert (not few) is judged
@@ -205,7 +215,7 @@ def test_a_slice_is_judged_as_if_each_candidate_stood_alone():
     for lift in np.arange(0.0, 1.0, 0.01):
         gap = np.repeat(daily + lift, 300) + 5
         found = {
-            many: differences(metric="mae", higher_is_better=False, days=DAYS, truth=np.zeros(ROWS), seed=1,
+            many: differences(metric="mae", higher_is_better=False, units=UNITS, truth=np.zeros(ROWS), seed=1,
                               resamples=500, scores={"king": np.full(ROWS, 5.0), "lopsided": gap},
                               pairs=[("lopsided", "king")],
                               confidence=1 - 0.05 / many)["lopsided", "king"].high

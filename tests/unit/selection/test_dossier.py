@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from imago.selection import Bar, Check, Contestant, Difference, dossier, judge, pictures, words, worth
+from imago.selection.units import Units
 
 BAR = Bar("roc_auc", True, 0.01, floor=0.6, ceiling=0.9)
 
@@ -123,12 +124,12 @@ def test_the_worth_of_decisions_and_where_they_flip_can_be_counted_by_hand():
 
 def test_money_has_an_interval_over_days_and_none_on_few_days():
     days = np.repeat([f"2013-01-{day:02d}" for day in range(1, 15)], 10)
-    sure = worth.difference(days, np.full(140, 2.0), seed=1)
+    sure = worth.difference(Units.of_days(days), np.full(140, 2.0), seed=1)
     assert (sure.estimate, sure.low, sure.high) == (280.0, 280.0, 280.0)
-    mixed = worth.difference(days, np.where(np.arange(140) // 10 % 2 == 0, 5.0, -5.0), seed=1)
+    mixed = worth.difference(Units.of_days(days), np.where(np.arange(140) // 10 % 2 == 0, 5.0, -5.0), seed=1)
     assert mixed.estimate == 0
     assert mixed.low < -100 < 100 < mixed.high
-    assert worth.difference(days[:30], np.ones(30), seed=1) == Difference(30.0, None, None)
+    assert worth.difference(Units.of_days(days[:30]), np.ones(30), seed=1) == Difference(30.0, None, None)
 
 
 def test_strips_share_one_scale_that_holds_zero_and_the_marks():
@@ -161,6 +162,7 @@ def empty(**changes):
         "contestants": [{"name": "<i>t", "role": "candidate", "score": None, "range": None, "standing": "OUT",
                          "why": "a|b", "what": "", "money": None}],
         "parts": [{"part": "holdout", "name": "judged on", "first": "a", "last": "b", "rows": 3, "label_mean": None}],
+        "drawn": "30 days",
         "known_by": "", "outcomes_known_later": 0, "label_delay_days": 1, "snapshot": "", "digest": "",
         "holdout_digest": "", "label": "positive", "address": "/somewhere", "run": "javascript:x", "gates": [],
         **changes,

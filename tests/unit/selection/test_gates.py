@@ -20,10 +20,12 @@ from imago.selection.gates import (
     check_calibration,
     check_inputs,
 )
+from imago.selection.units import Units
 
 OFFERED = {"gate": "varchar", "risk": "double precision", "seats": "integer", "miles": "bigint", "rainy": "boolean"}
 RANDOM = np.random.default_rng(11)
 DAYS = np.repeat([f"2013-02-{day:02d}" for day in range(1, 11)], 100)
+UNITS = Units.of_days(DAYS)
 CHANCE = RANDOM.uniform(0.05, 0.95, 1000)
 TRUTH = (RANDOM.random(1000) < CHANCE).astype(float)
 
@@ -152,7 +154,9 @@ def test_a_calibration_that_cannot_be_told_does_not_pass(problem, truth, scores)
 
 def business(gain, allowed=0.0, days=DAYS):
     theirs = np.full(len(days), 7.0)
-    return check_business(days, theirs + gain, theirs, opponent="champion v1", allowed=allowed, seed=1, resamples=300)
+    return check_business(
+        Units.of_days(days), theirs + gain, theirs, opponent="champion v1", allowed=allowed, seed=1, resamples=300
+    )
 
 
 def test_decisions_that_are_worth_more_pass():
@@ -173,7 +177,9 @@ def test_decisions_that_are_surely_worth_less_than_allowed_do_not_pass():
 def test_an_amount_is_told_with_its_unit():
     days = np.repeat([f"2013-02-0{day}" for day in range(1, 10)], 10)
     theirs = np.zeros(90)
-    found = check_business(days, theirs - 2.0, theirs, opponent="champion v1", allowed=50.0, seed=1, unit="USD")
+    found = check_business(
+        Units.of_days(days), theirs - 2.0, theirs, opponent="champion v1", allowed=50.0, seed=1, unit="USD"
+    )
     said = "its decisions are worth 180 USD less than champion v1 on this holdout, allowed 50 USD less"
     assert found == Check(BUSINESS, False, said)
 
@@ -204,8 +210,8 @@ def test_the_fight_asks_for_the_worth_of_the_decisions():
     scores = {"old": worse, "new": better, "naive": RANDOM.random(1000)}
 
     def fought(worths, **allowed):
-        return decide(contestants, bar=Bar("roc_auc", True, 0.01), days=DAYS, truth=TRUTH, scores=scores, worths=worths,
-                      seed=3, resamples=300, **allowed)  # fmt: skip
+        return decide(contestants, bar=Bar("roc_auc", True, 0.01), units=UNITS, truth=TRUTH, scores=scores,
+                      worths=worths, seed=3, resamples=300, **allowed)  # fmt: skip
 
     fair = {"old": np.zeros(1000), "new": np.ones(1000), "naive": np.zeros(1000)}
     assert fought(None).outcome == "promoted"

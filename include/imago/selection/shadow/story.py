@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from imago.selection.bootstrap import LEAST_DAYS, RESAMPLES, expanded_tail
+from imago.selection.bootstrap import RESAMPLES, expanded_tail
 from imago.selection.shadow.choice import by_number
 from imago.selection.shadow.parts import finish, width
 from imago.selection.shadow.sums import ALL
 from imago.selection.terms import Difference
+from imago.selection.units import LEAST_UNITS, Units
 from imago.selection.words import metric_words, money
 from imago.selection.worth import difference
 from imago.specs import ModelSpec
@@ -147,7 +148,7 @@ def _money(spec: ModelSpec, days: list[dict[str, Any]]) -> dict[str, float | Non
     if spec.business is None or not days:
         return None
     names, gains = np.array([one["ds"] for one in days]), np.array([one["money"] for one in days])
-    return _gap(difference(names, gains, seed=spec.training.seed, confidence=CONFIDENCE))
+    return _gap(difference(_units(spec, names), gains, seed=spec.training.seed, confidence=CONFIDENCE))
 
 
 def _metric(spec: ModelSpec, by_day: Mapping[str, list[Row]]) -> dict[str, Any] | None:
@@ -173,21 +174,26 @@ def _metric(spec: ModelSpec, by_day: Mapping[str, list[Row]]) -> dict[str, Any] 
 def _bounds(spec: ModelSpec, estimate: float, sides: Mapping[str, np.ndarray], sign: float) -> Difference:
     """The same days are drawn for both, so what is hard for both cancels out; a draw that defines no metric counts
     against whatever is claimed."""
-    days = len(sides["champion"])
-    if days < LEAST_DAYS:
+    units = _units(spec, np.arange(len(sides["champion"])))
+    if units.fault:
         return Difference(estimate, None, None)
-    draws = np.random.default_rng(spec.training.seed).multinomial(days, np.full(days, 1 / days), size=RESAMPLES)
+    draws = units.drawn_days(spec.training.seed, RESAMPLES)
     drawn = {
         who: np.concatenate([finish(spec.primary_metric, some @ parts) for some in np.array_split(draws, CHUNKS)])
         for who, parts in sides.items()
     }
     spread = sign * (drawn["shadow"] - drawn["champion"])
-    tail = expanded_tail(1 - CONFIDENCE, days)
+    tail = expanded_tail(1 - CONFIDENCE, units.blocks)
     low = float(np.quantile(np.where(np.isfinite(spread), spread, -np.inf), tail, method="lower"))
     high = float(np.quantile(np.where(np.isfinite(spread), spread, np.inf), 1 - tail, method="higher"))
     if not np.isfinite([low, high]).all():
         return Difference(estimate, None, None)
     return Difference(estimate, low, high)
+
+
+def _units(spec: ModelSpec, days: np.ndarray) -> Units:
+    """A shadow's rows are sums of days, so days are all that can be drawn of them."""
+    return Units(days, horizon=max(1, spec.label_delay_days), by="days")
 
 
 def _parts(spec: ModelSpec, cells: list[Row], who: str) -> np.ndarray:
@@ -205,7 +211,7 @@ def _verdict(spec: ModelSpec, told: Mapping[str, Any]) -> dict[str, str]:
     if gap is None or gap["estimate"] is None:
         word = "no outcome is known yet" if not told["known"] else "too few rows to tell"
     elif gap["low"] is None or gap["high"] is None:
-        word = f"too few days to tell, {LEAST_DAYS} at least"
+        word = f"too few days to tell, {LEAST_UNITS} at least"
     else:
         word = "surely better" if gap["low"] > 0 else "surely worse" if gap["high"] < 0 else "may be chance"
     tone = {"surely better": "passed", "surely worse": "refused"}.get(word, "calm")
