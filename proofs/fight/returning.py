@@ -83,7 +83,7 @@ def _lucks(first: int, count: int) -> Iterator[Luck]:
     for number in range(first, first + count):
         world = drawn(np.random.default_rng([2013, number]), shared=0.5 * (number % 2))
         verdict = fought(world, number)
-        gap = next(one.difference for one in verdict.rulings if one.role == "candidate")
+        gap = next(one.difference for one in verdict.rulings if one.role == "candidate" and one.difference)
         truth, scores = world.truth, world.scores
         money = [worth(scores[name] > 0.8, truth, PRICES) for name in ("challenger", "champion")]
         gain = difference(world.units, money[0] - money[1], seed=number)
@@ -93,8 +93,8 @@ def _lucks(first: int, count: int) -> Iterator[Luck]:
         )["challenger", "champion"]  # fmt: skip
         champion = next(one.score for one in verdict.rulings if one.role == "champion")
         error = standard_error("roc_auc", world.units, truth, scores["champion"], seed=number)
-        values = [gap and gap.estimate, champion, gain.estimate]
-        errors = [gap and gap.error, error, gain.error]
+        values = [gap.estimate, champion, gain.estimate]
+        errors = [gap.error, error, gain.error]
         yield Luck(
             verdict.outcome == "promoted",
             {name: float(value or 0.0) for name, value in zip(QUANTITIES, values, strict=True)},

@@ -45,8 +45,7 @@ class Units:
     def of_rows(cls, spec: ModelSpec, rows: pa.Table) -> Units:
         """The units of rows with the spec's key and day, by its `resample_by`."""
         by: By = "days" if spec.resample_by == "days" else "entities" if spec.resample_by == "entities" else "auto"
-        keys = (spec.entity_key,) if isinstance(spec.entity_key, str) else tuple(spec.entity_key)
-        columns = (spec.resample_by,) if spec.resample_by in keys else keys
+        columns = (spec.resample_by,) if spec.resample_by in spec.entity_keys else spec.entity_keys
         entities = np.zeros(rows.num_rows, dtype=np.int64)
         for name in columns:
             codes = rows.column(name).combine_chunks().dictionary_encode().indices.to_numpy(zero_copy_only=False)

@@ -306,9 +306,9 @@ class ModelSpec(_Part):
         better = (self.guardrails.floor < self.guardrails.ceiling) != self.lower_is_better
         if not better:
             raise ValueError("guardrails: the ceiling must be better than the floor")
-        keys = (self.entity_key,) if isinstance(self.entity_key, str) else self.entity_key
-        if self.resample_by not in ("auto", "days", "entities", *keys):
-            allowed = ", ".join(("auto", "days", "entities", *keys))
+        units = ("auto", "days", "entities", *self.entity_keys)
+        if self.resample_by not in units:
+            allowed = ", ".join(units)
             raise ValueError(f"resample_by: allowed {allowed}, given {self.resample_by}")
         if self.last_day is not None and self.last_day < self.first_day:
             raise ValueError("last_day: it lies before first_day")
