@@ -32,6 +32,14 @@ class Delivery:
         """Where it lies below the storage root."""
         return f"raw/{self.kind}/ds={self.ds}/{self.moment:%Y%m%dT%H%M%SZ}.parquet"
 
+    def write(self, env: Environment) -> None:
+        """Writes the file and its checksum into an environment."""
+        from imago.landing.deliver import write_delivery
+        from imago.storage import Storage
+
+        known = pa.repeat(pa.scalar(self.moment, MOMENT), self.rows.num_rows)
+        write_delivery(Storage(env), self.path, self.rows.append_column("known_at", known))
+
 
 @dataclass(frozen=True, kw_only=True)
 class World:
@@ -63,14 +71,10 @@ class World:
 
     def deliver(self, env: Environment, days: Iterable[str] | None = None, *, kinds: Iterable[str] = ()) -> int:
         """Writes the raw files of these days (all by default), of some `kinds` only where named; how many files."""
-        from imago.landing.deliver import write_delivery
-        from imago.storage import Storage
-
-        storage, chosen = Storage(env), set(kinds)
+        chosen = set(kinds)
         files = [file for ds in days or self.days for file in self.files(ds) if not chosen or file.kind in chosen]
         for file in files:
-            known = pa.repeat(pa.scalar(file.moment, MOMENT), file.rows.num_rows)
-            write_delivery(storage, file.path, file.rows.append_column("known_at", known))
+            file.write(env)
         return len(files)
 
 

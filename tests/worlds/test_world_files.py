@@ -51,7 +51,7 @@ def test_each_contract_is_complete_and_offers_what_the_spec_asks_for(world):
     spec = world.spec
     for model in (spec.feature_model, spec.outcome_model):
         contract = contract_of(model, "dev")
-        check_complete(contract, key=(spec.entity_key, "ds", spec.event_time))
+        check_complete(contract, key=(*spec.entity_keys, "ds", spec.event_time))
     assert set(spec.feature_names) <= set(contract_of(spec.feature_model, "dev").names)
     assert spec.label in contract_of(spec.outcome_model, "dev").names
 

@@ -300,7 +300,7 @@ def _drivers(
 
     from imago.jobs import monitoring
     from imago.measures import decided
-    from imago.scoring.explanation import of_driver
+    from imago.scoring.explanation import of_driver, usual_value
 
     spec = told.spec
     try:
@@ -309,11 +309,11 @@ def _drivers(
         log.info("no drivers: %s", error)
         return [], f"What drove it cannot be told: the reference of version {told.entry.version} cannot be made."
     known = [name for name, _ in scorer.features if name in usual.columns]
+    typical = {name: usual_value(usual.columns[name].typical, row.schema.field(name).type) for name in known}
     variants = []
     for name in known:
-        place = row.schema.get_field_index(name)
-        value = pa.array([usual.columns[name].typical]).cast(row.schema.field(name).type)
-        variants.append(row.set_column(place, row.schema.field(name), value))
+        place, field = row.schema.get_field_index(name), row.schema.field(name)
+        variants.append(row.set_column(place, field, pa.array([typical[name]], field.type)))
     scores = scorer.predict(pa.concat_tables([row, *variants]))
     if scores.ndim == 2:
         scores = scores[:, decided(scores)[0]]
@@ -321,9 +321,9 @@ def _drivers(
     ranked = sorted(zip(known, changes, strict=True), key=lambda pair: -abs(pair[1]))[:DRIVERS]
     drivers = []
     for name, change in ranked:
-        value, typical = row.column(name)[0].as_py(), usual.columns[name].typical
-        words = of_driver(spec, name, value, typical, float(change), rebuilt.get("decision"))
-        drivers.append({"feature": name, "value": value, "usual": typical, "effect": float(change), "words": words})
+        value, other = row.column(name)[0].as_py(), typical[name]
+        words = of_driver(spec, name, value, other, float(change), rebuilt.get("decision"))
+        drivers.append({"feature": name, "value": value, "usual": other, "effect": float(change), "words": words})
     return drivers, ""
 
 

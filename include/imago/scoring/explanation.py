@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from imago.specs import ModelSpec
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _NO_EFFECT = 1e-12
 
@@ -24,6 +27,26 @@ def verdict(key: str, ds: str, differing: Mapping[str, Sequence[Any]]) -> str:
         return f"The prediction of {key} on {ds} was made again from its provenance, and is equal."
     told = ", ".join(f"{name} is {then} and comes out as {now}" for name, (then, now) in differing.items())
     return f"The prediction of {key} on {ds} was made again from its provenance, and is NOT equal: {told}."
+
+
+def usual_value(typical: float | str | None, kind: pa.DataType) -> Any:
+    """A feature's usual value as its column can hold it: of whole numbers the nearest one, of yes and no the more
+    frequent one, since the middle of a training's values lies between two of them.
+
+    >>> usual_value(15280.16, pa.int64())
+    15280
+    """
+    import pyarrow as pa
+
+    if typical is None:
+        return None
+    if isinstance(typical, str):
+        return pa.scalar(typical).cast(kind).as_py()
+    if pa.types.is_boolean(kind):
+        return typical >= 0.5
+    if pa.types.is_integer(kind):
+        return round(typical)
+    return pa.scalar(typical, pa.float64()).cast(kind).as_py()
 
 
 def of_driver(spec: ModelSpec, name: str, value: Any, usual: Any, effect: float, decision: Any) -> str:

@@ -37,8 +37,8 @@ answers as (
 final as (
 
     select
-        subscribers.ds || ' ' || cast(subscribers.store as varchar) || '/' || cast(subscribers.customer as varchar)
-            as visit_key,
+        subscribers.store,
+        subscribers.customer,
         subscribers.ds,
         subscribers.event_time,
         subscribers.tier,
@@ -55,4 +55,4 @@ final as (
 )
 
 select * from final
-order by ds, visit_key
+order by ds, store, customer

@@ -2,13 +2,13 @@ with
 
 predictions as (
 
-    {{ published_rows('predictions', ['visit_key', 'ds', 'decision']) }}
+    {{ published_rows('predictions', ['store', 'customer', 'ds', 'decision']) }}
 
 ),
 
 outcomes as (
 
-    {{ published_rows('outcomes', ['visit_key', 'ds', 'label']) }}
+    {{ published_rows('outcomes', ['store', 'customer', 'ds', 'label']) }}
 
 ),
 
@@ -22,7 +22,8 @@ judged as (
     from predictions
     inner join outcomes
         on predictions.ds = outcomes.ds
-        and predictions.visit_key = outcomes.visit_key
+        and predictions.store = outcomes.store
+        and predictions.customer = outcomes.customer
     where outcomes.label is not null
       and predictions.decision is not null
 

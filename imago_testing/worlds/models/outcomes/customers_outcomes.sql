@@ -3,7 +3,8 @@ with
 final as (
 
     select
-        ds || ' ' || cast(store as varchar) || '/' || cast(customer as varchar) as visit_key,
+        store,
+        customer,
         ds,
         cast(ds as timestamp) + interval '9' hour as event_time,
         cast(case when cancelled then 1 when not cancelled then 0 end as integer) as label,
@@ -15,4 +16,4 @@ final as (
 )
 
 select * from final
-order by ds, visit_key
+order by ds, store, customer
