@@ -44,7 +44,9 @@ def build(environment: str, spec: ModelSpec) -> DAG:
         spec,
         "deployment",
         doc_md=__doc__,
-        schedule=by_asset(spec, asset(environment, spec.name, "training"), spec.schedules.training, days_back=1),
+        schedule=by_asset(
+            spec, asset(environment, spec.name, "training"), spec.schedules.training, days_back=1, closed_too=True
+        ),
         max_active_runs=1,
     ) as dag:
         judge = JudgeOperator(

@@ -32,7 +32,9 @@ def build(environment: str, spec: ModelSpec) -> DAG:
         spec,
         "endpoint_deploy",
         doc_md=__doc__,
-        schedule=by_asset(spec, asset(environment, spec.name, "champion"), spec.schedules.training, days_back=1),
+        schedule=by_asset(
+            spec, asset(environment, spec.name, "champion"), spec.schedules.training, days_back=1, closed_too=True
+        ),
         max_active_runs=1,
     ) as dag:
         DeployEndpointOperator(task_id="deploy", environment=environment, model=spec.name, pool=POOLS["score"])

@@ -35,7 +35,7 @@ def build(environment: str, spec: ModelSpec) -> DAG:
         spec,
         "training",
         doc_md=__doc__,
-        schedule=by_clock(spec, spec.schedules.training, days_back=1),
+        schedule=by_clock(spec, spec.schedules.training, days_back=1, closed_too=True),
         max_active_runs=1,
     ) as dag:
         freeze = FreezeOperator(task_id="freeze", environment=environment, model=spec.name, pool=POOLS["train"])

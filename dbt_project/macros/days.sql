@@ -13,7 +13,7 @@
 
 
 {#
-    The days of the run: `ds`, `day_number` (a count of days; 1 is a Monday), and `predicted_at`, the UTC moment at which
+    The open days of the run: `ds`, `day_number` (a count of days; 1 is a Monday), and `predicted_at`, the UTC moment at which
     the day's predictions are made: 00:00 local time. Computed here because the three databases disagree on time zones.
 #}
 {% macro prediction_days(timezone) %}
@@ -24,10 +24,13 @@
   {%- endif -%}
   {%- set zone = modules.pytz.timezone(timezone) -%}
   {%- set rows = [] -%}
+  {%- set closed = var('closed_days', []) -%}
   {%- for n in range((last - first).days + 1) -%}
     {%- set day = first + modules.datetime.timedelta(days=n) -%}
     {%- set moment = zone.localize(day).astimezone(modules.pytz.utc) -%}
-    {%- do rows.append((day.strftime('%Y-%m-%d'), day.toordinal(), moment.strftime('%Y-%m-%d %H:%M:%S'))) -%}
+    {%- if day.strftime('%Y-%m-%d') not in closed -%}
+      {%- do rows.append((day.strftime('%Y-%m-%d'), day.toordinal(), moment.strftime('%Y-%m-%d %H:%M:%S'))) -%}
+    {%- endif -%}
   {%- endfor -%}
   {{ return(adapter.dispatch('literal_days')(rows)) }}
 {% endmacro %}

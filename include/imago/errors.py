@@ -6,6 +6,7 @@ ImagoError
 │   └── EnvironmentMismatch  the settings belong to another environment
 ├── SpecError                a model spec is not valid
 ├── MissingPartition         an input that a stage needs is not published
+├── ClosedDay                the calendar closes this day: there is nothing to do on it
 ├── DamagedPartition         a stored file does not hold what was published
 ├── RefusedPartition         an audit or a contract turned data down; nothing was published
 ├── Fenced                   a newer attempt owns this partition
@@ -124,6 +125,10 @@ class SpecError(ImagoError):
 
 class MissingPartition(ImagoError):
     """An input partition that a stage needs is not published."""
+
+
+class ClosedDay(ImagoError):
+    """The model's calendar closes this day: it has no partition, and there is nothing to do on it."""
 
 
 class DamagedPartition(ImagoError):

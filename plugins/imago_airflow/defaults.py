@@ -10,7 +10,7 @@ from airflow.sdk import DAG, Param
 
 from imago.days import parse_day
 from imago.names import AS_WAS, CHAMPION_PATTERN, REPROCESS, STAGES, TODAY, dag_id
-from imago.specs import ModelSpec
+from imago.specs import Calendar, ModelSpec
 from imago_airflow.callbacks import attempt_failed, dag_run_failed, task_failed
 from imago_airflow.timetable import DayAssetTimetable, DayPartitionTimetable
 
@@ -88,23 +88,26 @@ def upkeep_dag(environment: str, name: str, *, doc_md: str | None, schedule: str
     )
 
 
-def by_clock(spec: ModelSpec, cron: str, *, days_back: int) -> DayPartitionTimetable:
-    """The spec's `cron`, in its time zone and within its world, for the day `days_back` before each tick."""
-    return DayPartitionTimetable(
-        cron, timezone=spec.timezone, days_back=days_back, first_day=spec.first_day, last_day=spec.last_day
-    )
+def by_clock(spec: ModelSpec, cron: str, *, days_back: int, closed_too: bool = False) -> DayPartitionTimetable:
+    """The spec's `cron`, in its time zone and within its world, for the day `days_back` before each tick. A closed day
+    has no run, unless `closed_too`: a training may look back from any day."""
+    return DayPartitionTimetable(cron, days_back=days_back, **_world(spec, closed_too))
 
 
-def by_asset(spec: ModelSpec, asset: Any, cron: str, *, days_back: int) -> DayAssetTimetable:
-    """Each day that `asset` announces; backfills offer the days of `cron`."""
-    return DayAssetTimetable(
-        asset=asset,
-        cron=cron,
-        timezone=spec.timezone,
-        days_back=days_back,
-        first_day=spec.first_day,
-        last_day=spec.last_day,
-    )
+def by_asset(spec: ModelSpec, asset: Any, cron: str, *, days_back: int, closed_too: bool = False) -> DayAssetTimetable:
+    """Each day that `asset` announces; backfills offer the days of `cron`, closed ones only where `closed_too`."""
+    return DayAssetTimetable(asset=asset, cron=cron, days_back=days_back, **_world(spec, closed_too))
+
+
+def _world(spec: ModelSpec, closed_too: bool) -> dict[str, Any]:
+    calendar = Calendar() if closed_too else spec.calendar
+    return {
+        "timezone": spec.timezone,
+        "first_day": spec.first_day,
+        "last_day": spec.last_day,
+        "closed_weekdays": calendar.closed_weekdays,
+        "closed_days": calendar.closed_days,
+    }
 
 
 def outcome_days_back(spec: ModelSpec) -> int:

@@ -20,6 +20,8 @@ from airflow.timetables.base import DagRunInfo, Timetable
 from airflow.timetables.simple import PartitionedAssetTimetable
 from airflow.timetables.trigger import CronPartitionTimetable
 
+from imago.specs.calendar import Calendar
+
 if TYPE_CHECKING:
     from airflow.timetables.base import DataInterval, TimeRestriction
     from airflow.utils.types import DagRunType
@@ -34,16 +36,26 @@ class DayPartitionTimetable(CronPartitionTimetable):
     Unlike its parent, whose offset counts ticks, the offset counts days, so that a weekly run can work on yesterday;
     and `partition_date` is midnight whatever the hour of the cron, as it is for runs that an asset event starts. Days
     before `first_day` or after `last_day` get no run, neither by the clock nor by a backfill: a world that ended in
-    2013 is quiet today. A DAG's `end_date` would do that too, but it also holds up every manual run for ever.
+    2013 is quiet today. A DAG's `end_date` would do that too, but it also holds up every manual run for ever. Nor do
+    days that `closed_weekdays` and `closed_days` close.
     """
 
     def __init__(
-        self, cron: str, *, timezone: Any, days_back: int = 0, first_day: str | None = None, last_day: str | None = None
+        self,
+        cron: str,
+        *,
+        timezone: Any,
+        days_back: int = 0,
+        first_day: str | None = None,
+        last_day: str | None = None,
+        closed_weekdays: Iterable[str] = (),
+        closed_days: Iterable[str] = (),
     ) -> None:
         super().__init__(cron, timezone=timezone, key_format=KEY_FORMAT)
         self.days_back = days_back
         self.first_day = first_day
         self.last_day = last_day
+        self.calendar = Calendar(closed_weekdays=tuple(closed_weekdays), closed_days=tuple(closed_days))
 
     def serialize(self) -> dict[str, Any]:
         stored = super().serialize()
@@ -53,6 +65,8 @@ class DayPartitionTimetable(CronPartitionTimetable):
             "days_back": self.days_back,
             "first_day": self.first_day,
             "last_day": self.last_day,
+            "closed_weekdays": list(self.calendar.closed_weekdays),
+            "closed_days": list(self.calendar.closed_days),
         }
 
     @classmethod
@@ -77,10 +91,13 @@ class DayPartitionTimetable(CronPartitionTimetable):
         self, *, last_dagrun_info: DagRunInfo | None, restriction: TimeRestriction
     ) -> DagRunInfo | None:
         info = super().next_dagrun_info_v2(last_dagrun_info=last_dagrun_info, restriction=restriction)
-        while info and self.first_day and str(info.partition_key) < self.first_day:
+        while info:
+            key = str(info.partition_key)
+            if self.last_day and key > self.last_day:
+                return None
+            if key >= (self.first_day or key) and self.calendar.is_open(key):
+                break
             info = self._info(self._get_next(info.run_after))
-        if info and self.last_day and str(info.partition_key) > self.last_day:
-            return None
         return info
 
     def iter_partition_dagrun_infos(
@@ -97,7 +114,7 @@ class DayPartitionTimetable(CronPartitionTimetable):
                 return
             key = str(info.partition_key)
             in_world = (self.first_day or key) <= key <= (self.last_day or key)
-            if info.partition_date >= first and in_world:
+            if info.partition_date >= first and in_world and self.calendar.is_open(key):
                 yield info
             run_date = self._get_next(run_date)
 
@@ -121,9 +138,17 @@ class DayAssetTimetable(PartitionedAssetTimetable):
         days_back: int = 0,
         first_day: str | None = None,
         last_day: str | None = None,
+        closed_weekdays: Iterable[str] = (),
+        closed_days: Iterable[str] = (),
     ) -> None:
         self._days = DayPartitionTimetable(
-            cron, timezone=timezone, days_back=days_back, first_day=first_day, last_day=last_day
+            cron,
+            timezone=timezone,
+            days_back=days_back,
+            first_day=first_day,
+            last_day=last_day,
+            closed_weekdays=closed_weekdays,
+            closed_days=closed_days,
         )
         super().__init__(
             assets=ensure_serialized_asset(asset),

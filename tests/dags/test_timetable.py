@@ -95,3 +95,15 @@ def test_a_day_that_an_event_starts_and_the_same_day_of_a_backfill_are_one_parti
     timetable = DayAssetTimetable(asset=Asset(uri="imago://dev/toy/features"), cron="0 6 * * *", timezone=NEW_YORK)
     (info,) = timetable.iter_partition_dagrun_infos(earliest=moment("2013-10-05"), latest=moment("2013-10-05"))
     assert timetable.resolve_partition_date("2013-10-05") == info.partition_date
+
+
+def test_a_closed_day_has_no_run_by_the_clock_or_by_a_backfill_and_a_stored_timetable_remembers_it():
+    shop = DayPartitionTimetable(
+        "0 0 * * *", timezone=NEW_YORK, closed_weekdays=("sunday",), closed_days=("2013-12-25",)
+    )
+    expected = ["2013-12-21", "2013-12-23", "2013-12-24", "2013-12-26"]
+    assert days(shop, "2013-12-21", "2013-12-26") == expected
+    assert days(DayPartitionTimetable.deserialize(shop.serialize()), "2013-12-21", "2013-12-26") == expected
+    every_day_closed_today = DayPartitionTimetable("0 0 * * *", timezone="UTC", closed_weekdays=("sunday", "monday"))
+    info = every_day_closed_today.next_dagrun_info_v2(last_dagrun_info=None, restriction=FOREVER)
+    assert datetime.date.fromisoformat(info.partition_key).isoweekday() not in (7, 1)

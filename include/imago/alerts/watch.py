@@ -29,8 +29,8 @@ def due_partitions(spec: ModelSpec, now: datetime, *, grace: timedelta, look_bac
     """The feature and outcome partitions whose deadline has passed, oldest first, of the last `look_back_days`.
 
     The features of a day are made at the daily cron time of that day, its outcomes when they are complete,
-    `label_delay_days` + 1 days later. Days outside the spec's first and last day are never due, so a world that lies
-    in the past is silent.
+    `label_delay_days` + 1 days later. Closed days, and days outside the spec's first and last day, are never due, so a
+    world that lies in the past is silent.
     """
     today = day_key(now.astimezone(ZoneInfo(spec.timezone)).date())
     expected = []
@@ -41,6 +41,8 @@ def due_partitions(spec: ModelSpec, now: datetime, *, grace: timedelta, look_bac
         for back in range(look_back_days, -1, -1):
             ds = shift(today, -back - delay)
             if ds < spec.first_day or (spec.last_day is not None and ds > spec.last_day):
+                continue
+            if not spec.calendar.is_open(ds):
                 continue
             for fires_at in _fires(spec.schedules.daily, shift(ds, delay), spec.timezone):
                 if fires_at + grace <= now:

@@ -53,7 +53,7 @@ def run(
         summaries = [_refresh(stage, where, spec, days, context)]
     else:
         summaries = []
-        for day in days:
+        for day in _open(spec, stage, days, where, quiet=as_json):
             summaries.append(_stages(champion)[stage](where, spec, day, context))
             if not as_json:
                 console.print(f"[bold]{stage}[/] {day} " + escape(_line(summaries[-1])))
@@ -96,6 +96,21 @@ def _refresh(
     from imago.jobs import outcomes
 
     return outcomes.refresh(env, spec, days[0], days[-1], context)
+
+
+def _open(spec: ModelSpec, stage: str, days: tuple[str, ...], env: Environment, *, quiet: bool) -> tuple[str, ...]:
+    """The days to run a stage for: closed days of a range are passed over, and named."""
+    from imago.specs.calendar import open_days, require_open
+
+    if stage in ("training", "deployment", "endpoint_deploy"):
+        return days
+    require_open(spec, days[0], days[-1], environment=env.name)
+    if not quiet:
+        for day in days:
+            why = spec.calendar.why_closed(day)
+            if why:
+                console.print(f"[bold]{stage}[/] {day} skipped: {escape(why)}")
+    return open_days(spec, days[0], days[-1])
 
 
 Stage = Callable[["Environment", "ModelSpec", str, "RunContext"], dict[str, Any]]

@@ -84,7 +84,7 @@ def changes(env: Environment, spec: ModelSpec, table: Literal["features", "outco
     found = {raw.kind: listing(storage, raw.kind) for raw in contract.raw}
     checksums = {raw.kind: listing(storage, raw.kind, ending=CHECKSUM) for raw in contract.raw}
     touching = {}
-    for ds, remembered in _remembered(env, spec.name, table).items():
+    for ds, (remembered, built_under) in _remembered(env, spec.name, table).items():
         known_by = midnight(ds, spec.timezone) if table == "features" else None
         reasons: list[str] = []
         files: dict[str, Seen] = {}
@@ -92,7 +92,7 @@ def changes(env: Environment, spec: ModelSpec, table: Literal["features", "outco
             then = remembered.get(raw.kind)
             if not is_memory(then):
                 continue
-            days = _days_of_both(raw, ds, then, world_begins=spec.first_day)
+            days = _days_of_both(raw, ds, then, same_window=built_under == contract.digest)
             kept = {name: seen for name, seen in then.items() if days is None or day_of(name) in days}
             now = of_days(found[raw.kind], days)
             reasons += differences(kept, now, known_by=known_by)
@@ -177,23 +177,26 @@ def is_memory(seen: Any) -> TypeGuard[Seen]:
     return isinstance(seen, dict) and all(isinstance(value, list) for value in seen.values())
 
 
-def _remembered(env: Environment, model: str, table: str) -> dict[str, dict[str, Any]]:
-    """What the newest publish of each day was made of, whether or not it changed anything."""
+def _remembered(env: Environment, model: str, table: str) -> dict[str, tuple[dict[str, Any], Any]]:
+    """Of the newest publish of each day, whether or not it changed anything: its raw files, its contract's digest."""
     query = (
-        select(publications.c.ds, publications.c.inputs["raw"])
+        select(publications.c.ds, publications.c.inputs["raw"], publications.c.inputs["contract"])
         .ext(distinct_on(publications.c.ds))
         .where(publications.c.model == model, publications.c.table_name == table)
         .order_by(publications.c.ds, publications.c.fence.desc(), publications.c.id.desc())
     )
     with ledger.connect(env).connect() as connection:
-        return {row[0]: row[1] for row in connection.execute(query) if isinstance(row[1], dict)}
+        return {row[0]: (row[1], row[2]) for row in connection.execute(query) if isinstance(row[1], dict)}
 
 
-def _days_of_both(raw: Raw, ds: str, then: Seen, *, world_begins: str) -> frozenset[str] | None:
-    """The days of files that the contract asks for now and asked for then: another window is not another delivery."""
-    days: Iterable[str] | None = file_days(raw, ds, ds, world_begins=world_begins)
+def _days_of_both(raw: Raw, ds: str, then: Seen, *, same_window: bool) -> frozenset[str] | None:
+    """The days of files that the contract asks for now and asked for then: another window is not another delivery.
+    Under the same contract a file that is older than all of then is a delivery, too: history that came late."""
+    days: Iterable[str] | None = file_days(raw, ds, ds)
     if days is None:
         return None
+    if same_window:
+        return frozenset(days)
     known = sorted(filter(None, map(day_of, then)))
     return frozenset(day for day in days if known and known[0] <= day <= known[-1])
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from imago.contracts import Contract, Raw
 from imago.days import days_between, shift
 from imago.errors import MissingPartition
+from imago.specs import Calendar
 from imago.storage import Storage
 
 # Of one raw kind: each file's path below `raw/`, with its size and, for files of days, when it was written (ns).
@@ -31,25 +32,36 @@ class RawFiles:
 
 
 def raw_files(
-    storage: Storage, contract: Contract, *, first: str, last: str, world_begins: str, where: dict[str, str]
+    storage: Storage,
+    contract: Contract,
+    *,
+    first: str,
+    last: str,
+    world_begins: str,
+    where: dict[str, str],
+    calendar: Calendar | None = None,
 ) -> RawFiles:
     """The files that the days `first` to `last` are made of, as the contract's `raw` says.
 
-    Raises MissingPartition for a day whose file never came; days before `world_begins` have none.
+    Raises MissingPartition for a day whose file never came. A closed day may have a file and need not. So it is before
+    `world_begins`, the first day that is refreshed: its trailing windows look back at what lies there. A kind's history
+    begins with its oldest file, and has no hole.
     """
+    calendar = calendar or Calendar()
     files: dict[str, list[str]] = {}
     provenance: dict[str, dict[str, object]] = {}
     by_day: dict[str, dict[str, Seen]] = {ds: {} for ds in days_between(first, last)}
     for raw in contract.raw:
         found = listing(storage, raw.kind)
-        window = file_days(raw, first, last, world_begins=world_begins)
+        window = file_days(raw, first, last)
         days = ("",) if window is None else window
+        begins = min([world_begins, *filter(None, found)])
         for ds in days:
-            if not found.get(ds):
-                raise _missing(raw, ds or None, first, last, where)
-        chosen = {name: seen for ds in days for name, seen in found[ds].items()}
+            if not found.get(ds) and (not ds or (ds >= begins and calendar.is_open(ds))):
+                raise _missing(raw, ds or None, first, last, where, history_from=begins if ds < world_begins else None)
+        chosen = {name: seen for ds in days for name, seen in found.get(ds, {}).items()}
         for ds, kinds in by_day.items():
-            kinds[raw.kind] = of_days(found, file_days(raw, ds, ds, world_begins=world_begins))
+            kinds[raw.kind] = of_days(found, file_days(raw, ds, ds))
         names = sorted(chosen)
         files[raw.kind] = [storage.uri(f"raw/{name}") for name in names]
         told = "\n".join(f"raw/{name} {chosen[name][0]}" for name in names)
@@ -61,12 +73,11 @@ def raw_files(
     return RawFiles(files=files, provenance=provenance, by_day=by_day)
 
 
-def file_days(raw: Raw, first: str, last: str, *, world_begins: str) -> tuple[str, ...] | None:
+def file_days(raw: Raw, first: str, last: str) -> tuple[str, ...] | None:
     """The days of the files that the days `first` to `last` are made of; None for a register."""
     if raw.days is None:
         return None
-    start, end = max(shift(first, raw.days[0]), world_begins), shift(last, raw.days[1])
-    return days_between(start, end) if start <= end else ()
+    return days_between(shift(first, raw.days[0]), shift(last, raw.days[1]))
 
 
 def made_of(raw: Raw, file_day: str | None, first: str, last: str) -> str:
@@ -106,9 +117,14 @@ def day_of(name: str) -> str | None:
     return name.split("/ds=", 1)[1].split("/", 1)[0] if "/ds=" in name else None
 
 
-def _missing(raw: Raw, ds: str | None, first: str, last: str, where: dict[str, str]) -> MissingPartition:
+def _missing(
+    raw: Raw, ds: str | None, first: str, last: str, where: dict[str, str], *, history_from: str | None = None
+) -> MissingPartition:
+    of_day = f" for {ds}" if ds else ""
+    if ds and history_from:
+        of_day += f", and its history begins on {history_from}: a hole would change trailing windows in silence"
     return MissingPartition(
-        f"the raw file of {raw.kind} has not been delivered" + (f" for {ds}" if ds else ""),
+        f"the raw file of {raw.kind} has not been delivered{of_day}",
         **where,  # type: ignore[arg-type]
         partition=made_of(raw, ds, first, last),
         file=f"raw/{raw.kind}/" + (f"ds={ds}/*.parquet" if ds else "*.parquet"),

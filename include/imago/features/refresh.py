@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from imago.context import RunContext
 from imago.contracts import Contract
 from imago.contracts.contract import check_complete
 from imago.contracts.rules import checks_of
-from imago.days import days_between
 from imago.dbt import DbtResult, build, contract_of
 from imago.dbt.project import project_digest, project_folder
 from imago.environments import Environment
@@ -27,6 +27,7 @@ from imago.features.daily import history
 from imago.features.deliveries import check_deliveries
 from imago.features.raw import RawFiles, raw_files
 from imago.specs import ModelSpec
+from imago.specs.calendar import open_days, require_open
 from imago.storage import Storage
 from imago.tables import Table
 
@@ -41,13 +42,15 @@ def refresh_table(
     last: str,
     context: RunContext,
 ) -> dict[str, Any]:
-    """Builds, audits and publishes the days `first` to `last` of one table; returns the run's summary.
+    """Builds, audits and publishes the open days from `first` to `last` of one table; returns the run's summary.
 
     A refusal (RefusedPartition, MissingPartition, or SpecError for a contract with a hole) publishes nothing, leaves
     the staged rows where they are, and raises one alert; the last good partition stands. What only warns is published,
-    and told. Success removes the staged rows. Equal content makes no new version.
+    and told. Success removes the staged rows. Equal content makes no new version. Closed days are passed over; a range
+    of closed days alone raises ClosedDay.
     """
-    days = days_between(first, last)
+    require_open(spec, first, last, environment=env.name)
+    days = open_days(spec, first, last)
     attempt = _Attempt(env=env, spec=spec, name=name, days=days, context=context)
     try:
         return attempt.run()
@@ -131,6 +134,11 @@ class _Attempt:
         return self.first if self.first == self.last else f"{self.first}..{self.last}"
 
     @property
+    def _closed(self) -> tuple[str, ...]:
+        """The closed days between the days of this attempt."""
+        return self.spec.calendar.closed_between(self.first, self.last)
+
+    @property
     def _staging(self) -> str:
         return f"staging/{self.spec.name}/{self.name}-{self.first}-{self.fence}"
 
@@ -155,8 +163,10 @@ class _Attempt:
 
     def _raw(self, contract: Contract) -> RawFiles:
         raw = raw_files(
-            self.storage, contract, first=self.first, last=self.last, world_begins=self.spec.first_day, where=self.where
-        )
+            self.storage, contract,
+            first=self.first, last=self.last, world_begins=self.spec.first_day, where=self.where,
+            calendar=self.spec.calendar,
+        )  # fmt: skip
         check_deliveries(
             self.storage, contract, raw,
             first=self.first, last=self.last, timezone=self.spec.timezone, where=self.where,
@@ -173,7 +183,7 @@ class _Attempt:
                 first=self.first,
                 last=self.last,
                 staging=self.storage.uri(self._staging),
-                variables={"raw_files": raw.files},
+                variables={"raw_files": raw.files, "closed_days": list(self._closed)},
             )
         except RefusedPartition as refused:
             # dbt's tests stop at a name and a number of rows. Where it wrote rows, the audit says day and values too.
@@ -230,8 +240,25 @@ class _Attempt:
         )
         declared = checks_of(contract, key=self.spec.entity_keys, days=self.days)
         if result.failures or not result.run == result.declared == declared or result.rows is None:
+            self._refuse_closed(result.rows)
             raise result.refusal(self.where, days=self.days)
         return result, result.rows
+
+    def _refuse_closed(self, rows: pa.Table | None) -> None:
+        """Raises RefusedPartition where there are rows of a day that the calendar closes."""
+        for ds in self._closed if rows is not None else ():
+            count = pc.sum(pc.equal(rows.column("ds"), ds)).as_py() or 0
+            if count:
+                raise RefusedPartition(
+                    f"there are rows on a closed day: {self.spec.calendar.why_closed(ds)}",
+                    **{**self.where, "partition": ds},  # type: ignore[arg-type]
+                    column="ds",
+                    rule="no rows on a closed day",
+                    allowed="none",
+                    seen=f"{count} rows",
+                    rows=count,
+                    next_step=f"open the day in `calendar` of the spec, or leave its rows out in {self._model}.sql",
+                )
 
 
 def check_declared(

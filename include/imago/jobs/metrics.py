@@ -11,6 +11,7 @@ from imago.days import days_between, shift
 from imago.environments import Environment
 from imago.errors import MissingPartition
 from imago.specs import ModelSpec
+from imago.specs.calendar import require_open
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -38,6 +39,7 @@ def refresh(env: Environment, spec: ModelSpec, ds: str, context: RunContext) -> 
     from imago.metrics.daily import ALL, BUSINESS, business_value, matured, metrics_of, slices_of, to_rows
     from imago.tables import Table
 
+    require_open(spec, ds, environment=env.name)
     predictions, outcomes = Table(env, spec.name, "predictions"), Table(env, spec.name, "outcomes")
     metrics = Table(env, spec.name, "metrics")
     fence = metrics.draw_fence()

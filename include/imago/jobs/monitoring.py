@@ -10,6 +10,7 @@ from imago.environments import Environment
 from imago.errors import Fenced, MissingPartition
 from imago.jobs.references import reference_of, stored_reference, write_reference
 from imago.specs import Drift, ModelSpec
+from imago.specs.calendar import require_open
 
 if TYPE_CHECKING:
     from imago.monitoring.drift import Finding
@@ -40,6 +41,7 @@ def monitor(env: Environment, spec: ModelSpec, ds: str, context: RunContext) -> 
     """
     from imago import ledger
 
+    require_open(spec, ds, environment=env.name)
     judged = [ds]
     judgement = _judge_and_publish(env, spec, ds, context)
     for later in _judged_without(env, spec, ds):

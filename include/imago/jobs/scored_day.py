@@ -13,6 +13,7 @@ from imago.context import RunContext
 from imago.environments import Environment
 from imago.errors import MissingPartition, RefusedPartition
 from imago.specs import ModelSpec
+from imago.specs.calendar import require_open
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -43,11 +44,12 @@ class Assignment:
 
 
 def assign(env: Environment, spec: ModelSpec, ds: str, choice: str, context: RunContext) -> tuple[Assignment, Champion]:
-    """Binds a scoring of `ds`. Raises MissingPartition, NoChampion."""
+    """Binds a scoring of `ds`. Raises ClosedDay, MissingPartition, NoChampion."""
     from imago import ledger
     from imago.scoring.choice import choose
     from imago.tables import Table
 
+    require_open(spec, ds, environment=env.name)
     predictions = Table(env, spec.name, "predictions")
     # Drawn before anything is read: whoever reads later holds the higher fence, so an attempt that slept cannot win.
     fence = predictions.draw_fence()

@@ -15,6 +15,7 @@ from imago.environments import Environment
 from imago.errors import ImagoError, MissingPartition, ShadowFailed
 from imago.jobs.shadows import RULE, subject_of
 from imago.specs import ModelSpec
+from imago.specs.calendar import require_open
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -38,6 +39,7 @@ def score(env: Environment, spec: ModelSpec, ds: str, context: RunContext) -> di
     from imago.selection.shadow.choice import choose
     from imago.tables import Table
 
+    require_open(spec, ds, environment=env.name)
     table = Table(env, spec.name, "shadow_predictions")
     # Drawn before anything is read: whoever reads later holds the higher fence.
     fence = table.draw_fence()

@@ -217,7 +217,7 @@ def _trained(environment: Environment, spec: ModelSpec) -> Iterator[tuple[str, s
         if not storage.exists(manifest_path(spec.name, ds)):
             continue
         word = json.loads(storage.read_bytes(manifest_path(spec.name, ds)))
-        cut = Cut(**json.loads(storage.read_bytes(f"{word['snapshot']}/manifest.json"))["cut"])
+        cut = Cut.from_dict(json.loads(storage.read_bytes(f"{word['snapshot']}/manifest.json"))["cut"])
         for one in word["contestants"]:
             if one.get("version"):
                 facts = {"run_id": one["run_id"], **one["artifact"]}

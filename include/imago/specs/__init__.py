@@ -1,5 +1,6 @@
 """Model specs: what a data scientist writes, validated, and nothing else."""
 
+from imago.specs.calendar import Calendar
 from imago.specs.fallback import BrokenSpec
 from imago.specs.hosted import broken_specs, check_specs, get_model, hosted_models, refresh_models
 from imago.specs.model import (
@@ -20,6 +21,7 @@ __all__ = [
     "Baseline",
     "BrokenSpec",
     "BusinessMetric",
+    "Calendar",
     "Candidate",
     "Choice",
     "Drift",

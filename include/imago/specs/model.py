@@ -15,6 +15,7 @@ from pydantic import Field, field_validator, model_validator
 from imago.days import parse_day
 from imago.errors import ImagoError
 from imago.names import check_model_name
+from imago.specs.calendar import Calendar
 from imago.specs.part import Part as _Part
 from imago.specs.scoring import Scoring
 from imago.specs.search import Search
@@ -71,9 +72,9 @@ class Baseline(_Part):
 
 
 class Training(_Part):
-    """How a snapshot is cut in time, in days: `warmup_days` at the start of the world are left out (their history is
-    short), at most `window_days` before the holdout train, the last `tuning_days` of these tune, and the last
-    `holdout_days` mature days judge."""
+    """How a snapshot is cut in time. `warmup_days` calendar days at the start of the world are left out (their history
+    is short), at most `window_days` before the holdout train, the last `tuning_days` of these tune, and the last
+    `holdout_days` mature days judge; these three count open days (see `Calendar`)."""
 
     window_days: Annotated[int, Field(ge=7)] = 365
     warmup_days: Annotated[int, Field(ge=0)] = 28
@@ -186,8 +187,9 @@ class ModelSpec(_Part):
     come back on another day.
     `label` is a column of the outcome model, null where the outcome never came: 0/1 for `binary`, one of `classes` for
     `multiclass`, a number for `regression`. `decision_threshold` and `business` are for `binary`. The outcome of day
-    D is complete at the end of day D + `label_delay_days`. `first_day` and `last_day` bound the days that the clock
-    may fire for. `shadows` says which challengers score in the shadow without being asked to: `awaiting`, one that won
+    D is complete at the end of day D + `label_delay_days`. `first_day` and `last_day` bound the days that
+    are refreshed and scored, not the raw history that these may look back at. `calendar` says which days are closed.
+    `shadows` says which challengers score in the shadow without being asked to: `awaiting`, one that won
     and waits for approval, until it is answered; `ties`, also one that a tie kept from reigning, until the next
     verdict; `by_hand`, none. `resample_by` says what is drawn again and again for every interval (see
     `selection.units`): `auto`, blocks of days as long as a label looks ahead, and entities too where some come back;
@@ -206,6 +208,7 @@ class ModelSpec(_Part):
     first_day: str
     last_day: str | None = None
     timezone: str
+    calendar: Calendar = Calendar()
     feature_model: str
     outcome_model: str
     metrics_model: str | None = None

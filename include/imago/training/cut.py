@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, time
 from typing import Any
@@ -9,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from imago.days import days_between, parse_day, shift
 from imago.errors import ImagoError
-from imago.specs import ModelSpec
+from imago.specs import Calendar, ModelSpec
 
 LEAST_TRAINING_DAYS = 14
 
@@ -19,7 +20,8 @@ class Cut:
     """The parts of one training, as first and last day, both included.
 
     Between two parts `label_delay_days` days are left out: their outcome was not known when the later part began.
-    `tuning_first` is None when the spec asks for no tuning days; then `train_last` equals `trained_until`.
+    `tuning_first` is None when the spec asks for no tuning days; then `train_last` equals `trained_until`. Each bound
+    is an open day; `closed` are the closed days between `train_first` and `holdout_last`, which no part has.
     """
 
     training_ds: str
@@ -29,6 +31,7 @@ class Cut:
     trained_until: str  # last day that any contestant may have learned from
     holdout_first: str
     holdout_last: str
+    closed: tuple[str, ...] = ()
 
     @property
     def effective_ds(self) -> str:
@@ -36,19 +39,29 @@ class Cut:
         return shift(self.training_ds, 1)
 
     def days(self, part: str) -> tuple[str, ...]:
-        """The days of `train`, `tuning`, `fit` (both) or `holdout`."""
+        """The open days of `train`, `tuning`, `fit` (both) or `holdout`."""
         if part == "train":
-            return days_between(self.train_first, self.train_last)
+            return self._open(self.train_first, self.train_last)
         if part == "tuning":
-            return days_between(self.tuning_first, self.trained_until) if self.tuning_first else ()
+            return self._open(self.tuning_first, self.trained_until) if self.tuning_first else ()
         if part == "holdout":
-            return days_between(self.holdout_first, self.holdout_last)
+            return self._open(self.holdout_first, self.holdout_last)
         if part == "fit":
-            return days_between(self.train_first, self.trained_until)
+            return self._open(self.train_first, self.trained_until)
         raise ValueError(f"a cut has the parts train, tuning, fit and holdout, not {part!r}")
 
+    def _open(self, first: str, last: str) -> tuple[str, ...]:
+        closed = frozenset(self.closed)
+        return tuple(ds for ds in days_between(first, last) if ds not in closed)
+
     def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        """As JSON-able data; `from_dict` reads it back."""
+        return {**asdict(self), "closed": list(self.closed)}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Cut:
+        """The cut that `as_dict` gave."""
+        return cls(**{**data, "closed": tuple(data["closed"])})
 
 
 def cut(spec: ModelSpec, ds: str) -> Cut:
@@ -57,25 +70,28 @@ def cut(spec: ModelSpec, ds: str) -> Cut:
     With a label delay of 1 day and 30 holdout days, the training of 2013-10-01 judges on 2013-09-01..2013-09-30 and
     learns from days up to 2013-08-30. Raises ImagoError when the model's first day leaves too little to learn from.
     """
-    plan, delay = spec.training, spec.label_delay_days
-    holdout_last = shift(ds, -delay)
-    holdout_first = shift(holdout_last, 1 - plan.holdout_days)
-    trained_until = shift(holdout_first, -1 - delay)
-    earliest = shift(spec.first_day, plan.warmup_days)
-    train_first = max(earliest, shift(trained_until, 1 - plan.window_days))
-    tuning_first = shift(trained_until, 1 - plan.tuning_days) if plan.tuning_days else None
-    train_last = shift(tuning_first, -1 - delay) if tuning_first else trained_until
-    shortest = shift(train_first, LEAST_TRAINING_DAYS - 1)
-    if train_last < shortest:
+    plan, delay, calendar = spec.training, spec.label_delay_days, spec.calendar
+    holdout_last = calendar.latest(shift(ds, -delay))
+    holdout_first = calendar.back(holdout_last, plan.holdout_days)
+    trained_until = calendar.latest(shift(holdout_first, -1 - delay))
+    earliest = calendar.earliest(shift(spec.first_day, plan.warmup_days))
+    train_first = max(earliest, calendar.back(trained_until, plan.window_days))
+    tuning_first = calendar.back(trained_until, plan.tuning_days) if plan.tuning_days else None
+    train_last = calendar.latest(shift(tuning_first, -1 - delay)) if tuning_first else trained_until
+    learned = len(calendar.open_days(train_first, train_last)) if train_first <= train_last else 0
+    if learned < LEAST_TRAINING_DAYS:
         raise ImagoError(
             f"the training of {ds} would learn from {train_first} to {train_last}, fewer than "
-            f"{LEAST_TRAINING_DAYS} days",
+            f"{LEAST_TRAINING_DAYS} {'days' if calendar == Calendar() else 'open days'}",
             model=spec.name,
             partition=ds,
             rule="days to learn from",
+            allowed=f"{LEAST_TRAINING_DAYS} open days and more",
+            seen=f"{learned} open days",
             next_step="train on a later day, or lower warmup_days, tuning_days or holdout_days in the spec",
         )
-    return Cut(ds, train_first, train_last, tuning_first, trained_until, holdout_first, holdout_last)
+    closed = calendar.closed_between(train_first, holdout_last)
+    return Cut(ds, train_first, train_last, tuning_first, trained_until, holdout_first, holdout_last, closed)
 
 
 def training_moment(spec: ModelSpec, ds: str) -> datetime:

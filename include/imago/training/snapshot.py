@@ -27,6 +27,7 @@ import pyarrow.parquet as pq
 from imago import keys
 from imago.contracts import Contract
 from imago.contracts.inputs import check_inputs
+from imago.days import spans
 from imago.environments import Environment
 from imago.errors import ImagoError, MissingPartition
 from imago.labels import truth_of
@@ -38,6 +39,7 @@ from imago.training.cut import Cut, cut, training_moment
 from imago.training.pinning import pin_versions
 
 log = logging.getLogger(__name__)
+_SHOWN = 5
 KNOWN_AT = "known_at"  # of an outcome: when its version was delivered, UTC
 
 
@@ -51,7 +53,7 @@ class Snapshot:
 
     @property
     def cut(self) -> Cut:
-        return Cut(**self.manifest["cut"])
+        return Cut.from_dict(self.manifest["cut"])
 
     @property
     def digest(self) -> str:
@@ -205,14 +207,17 @@ def _published(
     found = {info.ds: info.digest for info in table.partitions()}
     missing = [day for day in wanted if day not in found]
     if missing:
+        ranges = [first if first == last else f"{first} to {last}" for first, last in spans(missing)]
+        shown = ", ".join(ranges[:_SHOWN]) + (f" and {len(ranges) - _SHOWN} more" if len(ranges) > _SHOWN else "")
+        stage = "feature_refresh" if table.name == "features" else "outcome_refresh"
         raise MissingPartition(
-            f"{len(missing)} of the {len(wanted)} days that this training needs are not published: "
-            f"{missing[0]} to {missing[-1]}",
+            f"{len(missing)} of the {len(wanted)} open days that this training needs are not published: {shown}",
             environment=environment.name,
             model=spec.name,
             table=table.name,
             partition=missing[0],
-            next_step=f"load the range {missing[0]} to {missing[-1]} of {table.name}, then train again",
+            next_step=f"`imago run {stage} {spec.name} --ds {missing[0]} --to {missing[-1]} --env {environment.name}`, "
+            "then train again; days on which the world is closed belong into `calendar` of the spec",
         )
     days = "\n".join(f"{day} {found[day]}" for day in wanted)
     return {"days": str(len(wanted)), "digest": hashlib.sha256(days.encode()).hexdigest(), "version": str(version)}

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, DownstreamTasksSkipped
 
-from imago.errors import ImagoError, LedgerUnavailable, MissingPartition
+from imago.errors import ClosedDay, ImagoError, LedgerUnavailable, MissingPartition
 from imago.names import AS_WAS
 from imago_airflow.callbacks import run_succeeded
 from imago_airflow.run import Run, open_run
@@ -38,6 +38,7 @@ class StageOperator(ImagoOperator):
     A subclass writes `work(run, context)`, which imports the job (never at module level: DAG files are executed again
     in each task) and returns its summary. The summary is logged and becomes the task's XCom.
 
+    A day that the calendar closes skips the task, and what follows it, with its reason.
     A refusal (ImagoError) fails the task at once with its full text: the same input would be refused again. A missing
     input is tried again, since it may be on its way, and so is every other error. A failed task has no summary, so the
     refusal's facts stand in its stead: in the log, and as the XCom `refusal`.
@@ -55,6 +56,10 @@ class StageOperator(ImagoOperator):
             run = open_run(context, environment=self.environment, model=self.model)
             self.log.info("%s of %s, day %s, mode %s", self.task_id, self.model, run.ds, run.context.mode)
             summary = self.work(run, context)
+        except ClosedDay as closed:
+            self.tell(context, closed)
+            self.done(context)
+            raise AirflowSkipException(str(closed)) from closed
         except ImagoError as error:
             self.tell(context, error)
             if isinstance(error, MissingPartition | LedgerUnavailable):

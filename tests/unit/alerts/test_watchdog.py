@@ -16,6 +16,7 @@ from imago.jobs.airflow_seen import Attempt, Part, RunFacts
 from imago.jobs.watchdog import check
 from imago.ledger import connect
 from imago.ledger.schema import alerts, champions, failed_attempts, incidents, publications
+from imago.specs import Calendar
 from proofs.monitoring.fake_airflow import FakeAirflow
 
 FEATURES = "dev__m__feature_refresh"
@@ -57,6 +58,7 @@ class Airflow:
 def spec(**changes):
     values = {"name": "m", "timezone": "America/New_York", "label_delay_days": 1, "first_day": "2013-10-05"}
     values |= {"last_day": "2013-12-31", "schedules": SimpleNamespace(daily="0 0 * * *")}
+    values["calendar"] = Calendar()
     return SimpleNamespace(**{**values, **changes})
 
 
