@@ -62,7 +62,8 @@ class Raw:
 
 @dataclass(frozen=True, kw_only=True)
 class Volume:
-    """How many rows a day holds: absolute bounds, and bounds as shares of the median of the same weekday before."""
+    """How many rows a day holds: absolute bounds, and bounds as shares of the median of the same weekday before. With
+    `at_least` 0 a day without rows is published empty, on purpose; the shares are of days that have rows."""
 
     at_least: int
     at_most: int
@@ -90,6 +91,11 @@ class Contract:
     def names(self) -> tuple[str, ...]:
         """The columns' names, in order."""
         return tuple(column.name for column in self.columns)
+
+    @property
+    def allows_empty(self) -> bool:
+        """Whether a day may have no rows at all."""
+        return self.volume is not None and self.volume.at_least == 0
 
     def column(self, name: str) -> Column:
         """The promise of one column; KeyError when there is none."""
@@ -144,9 +150,13 @@ def check_complete(contract: Contract, *, key: tuple[str, ...]) -> None:
         raise _incomplete(contract, "volume", "meta.volume with at_least, at_most, of_weekday, warn_of_weekday")
     low, high = volume.of_weekday
     warn_low, warn_high = volume.warn_of_weekday
-    if not (0 < volume.at_least <= volume.at_most and 0 < low <= warn_low <= 1 <= warn_high <= high < math.inf):
+    if not (
+        0 <= volume.at_least <= volume.at_most
+        and volume.at_most > 0
+        and 0 < low <= warn_low <= 1 <= warn_high <= high < math.inf
+    ):
         raise _incomplete(
-            contract, "volume", "0 < at_least <= at_most, and 0 < low <= warn_low <= 1 <= warn_high <= high"
+            contract, "volume", "0 <= at_least <= at_most, and 0 < low <= warn_low <= 1 <= warn_high <= high"
         )
 
 

@@ -85,7 +85,8 @@ def rules_of(contract: Contract, *, key: tuple[str, ...], days: tuple[str, ...])
             rules.append(Rule(of="row", name="range", column=name, low=column.at_least, high=column.at_most))
         if column.pattern is not None:
             rules.append(Rule(of="row", name="pattern", column=name, pattern=column.pattern))
-    rules.append(Rule(of="day", name="rows > 0", low=1))
+    if not contract.allows_empty:
+        rules.append(Rule(of="day", name="rows > 0", low=1))
     if contract.volume is not None:
         volume = contract.volume
         rules += [

@@ -140,7 +140,7 @@ def _structure(contract: Contract, staged: pa.Table, forbidden: frozenset[str]) 
     strangers = [name for name in sorted(set(names)) if name not in contract.names or names.count(name) > 1]
     found = [
         *((name, "no outcome among the features", "what is known at prediction time") for name in leaks),
-        *(() if staged.num_rows else ((None, "rows > 0", "at least one row"),)),
+        *(() if staged.num_rows or contract.allows_empty else ((None, "rows > 0", "at least one row"),)),
         *((name, "only the contract's columns", "the columns of the contract, each once") for name in strangers),
     ]
     return [

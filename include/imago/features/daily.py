@@ -85,7 +85,9 @@ def days_of(contract: Contract, rows: pa.Table, days: tuple[str, ...], before: H
     counts = {"rows": {ds: told.get(ds, {}).get("rows", 0) for ds in days}}
     numbers: dict[str, dict[str, float | None]] = {"rows": {ds: float(n) for ds, n in counts["rows"].items()}}
     usual = _usual(days, {**before.rows, **counts["rows"]})
-    numbers["of_weekday"] = {ds: counts["rows"][ds] / usual[ds] if ds in usual else None for ds in days}
+    # A day that is empty on purpose is no smaller kind of its weekday.
+    judged = [ds for ds in days if ds in usual and (counts["rows"][ds] or not contract.allows_empty)]
+    numbers["of_weekday"] = {ds: counts["rows"][ds] / usual[ds] if ds in judged else None for ds in days}
     unseen: dict[str, dict[str, tuple[Any, ...]]] = {}
     for column in contract.columns:
         if column.max_missing is not None:

@@ -94,6 +94,7 @@ class _Attempt:
             key=self.spec.entity_keys,
             fence=self.fence,
             context=self.context,
+            allow_empty=contract.allows_empty,
             inputs={
                 "raw": raw.provenance,
                 "range": [self.first, self.last],

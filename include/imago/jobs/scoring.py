@@ -62,6 +62,7 @@ def publish(scorer: DayScorer, account: Account, rows: Iterator[pa.RecordBatch])
         context=scorer.context,
         inputs=inputs,
         optional=(REASON,),
+        allow_empty=not scorer.assignment.features["rows"],
     )
     _publish_profile(scorer, account, published)
     return {
@@ -85,7 +86,7 @@ def publish(scorer: DayScorer, account: Account, rows: Iterator[pa.RecordBatch])
 def _publish_profile(scorer: DayScorer, account: Account, published: Publication) -> None:
     from imago.tables import Table
 
-    assert account.profile is not None  # a day without rows was refused
+    assert account.profile is not None  # also of a day without rows, which is one empty batch
     ds = scorer.assignment.ds
     Table(scorer.env, scorer.spec.name, "profiles").publish(
         account.profile.to_table(ds),

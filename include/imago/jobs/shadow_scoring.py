@@ -51,6 +51,8 @@ def score(env: Environment, spec: ModelSpec, ds: str, context: RunContext) -> di
     if not standing and not recorded:
         return {"ds": ds, "skipped": f"no version of {spec.name} shadows (`imago shadow start` lets one)"}
     champion = _champion(env, spec, ds)
+    if not champion.rows:
+        return {"ds": ds, "skipped": f"{ds} was published empty: there is nothing to score"}
     wanted, passed_over = choose(standing, recorded.values(), ds, champion.inputs["model_version"])
     if not wanted:
         return {"ds": ds, "skipped": "; ".join(passed_over.values())}

@@ -59,7 +59,9 @@ class Predictor:
         checks, broken = self.judge.look(features)
         if self.judge.stops(broken):
             return Answer(features, None, self.judge.verdict(features.num_rows, checks, broken).tally)
-        scores = np.asarray(self.scorer.predict(features), dtype=np.float64)
+        # An estimator refuses no rows, which are right for a day that was published empty.
+        asked = self.scorer.predict(features) if features.num_rows else self._no_scores
+        scores = np.asarray(asked, dtype=np.float64)
         verdict = self.judge.verdict(features.num_rows, checks, [*broken, *not_finite(scores)])
         if verdict.tally.stops:
             return Answer(features, None, verdict.tally)
@@ -68,8 +70,11 @@ class Predictor:
 
     def schema(self, features: pa.Schema) -> pa.Schema:
         """The columns of the answers to such features."""
-        shape = (0, len(self.spec.classes)) if self.spec.problem == "multiclass" else 0
-        return self._rows(empty(features), np.empty(shape), None, None).schema
+        return self._rows(empty(features), self._no_scores, None, None).schema
+
+    @property
+    def _no_scores(self) -> np.ndarray:
+        return np.empty((0, len(self.spec.classes)) if self.spec.problem == "multiclass" else 0)
 
     def _rows(
         self,
