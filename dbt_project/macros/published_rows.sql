@@ -11,7 +11,7 @@
       {%- for file in files %}
       '{{ file | replace("'", "''") }}'{{ ',' if not loop.last }}
       {%- endfor %}
-    ], hive_partitioning = true, hive_types = {'ds': varchar})
+    ], hive_partitioning = true, hive_types = {'ds': varchar}, union_by_name = true)
 {% endmacro %}
 
 

@@ -1,4 +1,5 @@
-"""`imago ddl` and `imago retention`: how tables are read elsewhere, and what of them is kept."""
+"""`imago ddl`, `imago retention` and `imago tables drop`: how tables are read elsewhere, what of them is kept, and how
+one goes."""
 
 from __future__ import annotations
 
@@ -9,11 +10,14 @@ from rich.markup import escape
 
 from imago.cli.output import EnvironmentOption, JsonOption, console, environment, print_json
 
+area = typer.Typer(help="The tables of a model in an environment.", no_args_is_help=True)
+
 
 def register(app: typer.Typer) -> None:
     """Adds the verbs to the command line."""
     app.command()(ddl)
     app.command()(retention)
+    app.add_typer(area, name="tables")
 
 
 def ddl(
@@ -105,3 +109,45 @@ def retention(
             console.print(f"  {escape(table)} {', '.join(map(str, versions))}: {escape(who)}")
     for table, days in done["mended_manifests"].items():
         console.print(f"  manifests of {escape(table)} mended: {len(days):,} days")
+
+
+@area.command()
+def drop(
+    table: Annotated[str, typer.Argument(help="A table of Imago, as features, or `all` of the model.")],
+    model: Annotated[str, typer.Argument(help="The model's name; its spec may be gone.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Also what trainings were made from.")] = False,
+    env: EnvironmentOption = "dev",
+    json: JsonOption = False,
+) -> None:
+    """Drop a table for good, with all of its versions. The next publish makes it anew, with the columns of then."""
+    from imago.context import RunContext
+    from imago.errors import ImagoError
+    from imago.names import TABLE_NAMES
+    from imago.tables import Table
+    from imago.tables.dropping import drop as drop_table
+
+    if table not in (*TABLE_NAMES, "all"):
+        raise ImagoError(
+            f"there is no table {table!r}",
+            model=model,
+            allowed=", ".join((*TABLE_NAMES, "all")),
+            seen=table,
+            next_step="name one of them",
+        )
+    here = environment(env)
+    tables = [Table(here, model, name) for name in (TABLE_NAMES if table == "all" else (table,))]
+    if not yes:
+        told = ", ".join(f"{one.name} ({len(one.published_days()):,} days)" for one in tables)
+        if json or not typer.confirm(f"Drop {told} of {model} in {env}, with all versions, for good?"):
+            raise ImagoError(
+                f"nothing was dropped: {told} of {model}", environment=env, model=model,
+                next_step=f"`imago tables drop {table} {model} --env {env} --yes` drops without asking",
+            )  # fmt: skip
+    done = [drop_table(one, actor=RunContext.local().actor, force=force) for one in tables]
+    if json:
+        print_json(done)
+        return
+    for one in done:
+        gone = f"{one['days']:,} days, {one['files']:,} files" if one["dropped"] else "there was none"
+        console.print(f"[bold]{escape(one['table'])}[/] of {escape(model)} in {env}: {gone}")

@@ -16,6 +16,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from imago.casts import LossyCast, as_type, type_name
 from imago.contracts.contract import NUMERIC, Column, Contract
 from imago.errors import RefusedPartition
 
@@ -112,6 +113,29 @@ def check_inputs(
                 seen = _seen(promised[name], values.filter(mask))
                 broken.append(Broken(column=name, rule=rule, allowed=allowed, seen=seen, rows=count, mask=mask))
     return InputCheck(where=dict(where), rows=rows.num_rows, checks=checks, broken=tuple(broken))
+
+
+def as_promised(contract: Contract, rows: pa.RecordBatch, features: Iterable[str]) -> pa.RecordBatch:
+    """The rows with each number in the type that the contract promises, where every value of it is the same there. A
+    column that changed its type otherwise stays as it is, for `check_inputs` to find."""
+    promised = {column.name: ARROW_TYPES[column.data_type] for column in contract.columns}
+    for name in features:
+        place = rows.schema.get_field_index(name)
+        if place < 0 or name not in promised:
+            continue
+        values = rows.column(place)
+        if type_name(values.type) == type_name(promised[name]) or not _are_numbers(values.type, promised[name]):
+            continue
+        try:
+            cast = as_type(name, pa.chunked_array([values]), promised[name]).combine_chunks()
+        except LossyCast:
+            continue
+        rows = rows.set_column(place, name, cast)
+    return rows
+
+
+def _are_numbers(*kinds: pa.DataType) -> bool:
+    return all(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind) for kind in kinds)
 
 
 def _column_fault(name: str, column: Column | None, rows: pa.Table | pa.RecordBatch) -> Broken | None:

@@ -166,6 +166,7 @@ def version_counts(env: Environment, model: str, table: str) -> dict[str, int]:
     query = (
         select(publications.c.ds, func.count())
         .where(publications.c.model == model, publications.c.table_name == table, publications.c.changed)
+        .where(publishing.standing())
         .group_by(publications.c.ds)
     )
     with ledger.connect(env).connect() as connection:
@@ -182,7 +183,7 @@ def _remembered(env: Environment, model: str, table: str) -> dict[str, tuple[dic
     query = (
         select(publications.c.ds, publications.c.inputs["raw"], publications.c.inputs["contract"])
         .ext(distinct_on(publications.c.ds))
-        .where(publications.c.model == model, publications.c.table_name == table)
+        .where(publications.c.model == model, publications.c.table_name == table, publishing.standing())
         .order_by(publications.c.ds, publications.c.fence.desc(), publications.c.id.desc())
     )
     with ledger.connect(env).connect() as connection:

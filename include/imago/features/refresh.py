@@ -268,7 +268,13 @@ def check_declared(
     """Refuses a feature contract that is not the spec's keys and features, in any order."""
     promised, asked = set(contract.names), {*keys, *declared}
     for column in sorted(promised ^ asked):
-        has, lacks = ("dbt contract", "spec") if column in promised else ("spec", "dbt contract")
+        in_contract = column in promised
+        has, lacks = ("dbt contract", "spec") if in_contract else ("spec", "dbt contract")
+        step = (
+            f"add Feature(name={column!r}, ...) to the spec, or take the column out of {contract.model}.yml and .sql"
+            if in_contract
+            else f"add the column to {contract.model}.yml and .sql, or take the feature out of the spec"
+        )
         raise RefusedPartition(
             f"the column {column} stands in the {has} but not in the {lacks}",
             **where,  # type: ignore[arg-type]
@@ -276,5 +282,5 @@ def check_declared(
             rule="the spec's features are the contract's columns",
             allowed="the spec's keys and features, and no other",
             seen=f"{column} only in the {has}",
-            next_step=f"bring {contract.model}.yml and the spec's features together",
+            next_step=f"{step}; then run feature_refresh of the day again",
         )

@@ -212,7 +212,7 @@ def _features(told: _Told) -> tuple[pa.RecordBatch, int]:
     where: dict[str, Any] = {"environment": env.name, "model": spec.name, "table": "features", "partition": ds}
     version = source["version"]
     try:
-        day = table.read([ds], version=version)
+        day = table.as_published(ds, version)
     except MissingPartition as gone:
         newest = table.partition(ds)
         if newest is None or newest.digest != source["digest"]:
@@ -227,7 +227,7 @@ def _features(told: _Told) -> tuple[pa.RecordBatch, int]:
                 f"--to {ds} --stage batch_scoring`): what it gives can be made again",
             ) from gone
         version = newest.version  # published again since, with the same rows
-        day = table.read([ds], version=version)
+        day = table.as_published(ds, version)
     seen = content_digest(day, key)
     if seen != source["digest"]:
         raise MissingPartition(
@@ -277,7 +277,7 @@ def _again(
     }
     if row["score"] is not None:
         return row, None
-    alone = batch.slice(place, 1)
+    alone = judge.as_trained(batch.slice(place, 1))
     _, broken = judge.look(alone)
     broken = broken or not_finite(scorer.predict(alone))
     first = broken[0]

@@ -4,13 +4,15 @@ nothing."""
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from imago.contracts import Contract
+from imago.contracts.inputs import as_promised
 from imago.days import shift
 from imago.environments import Environment
 from imago.errors import ModelRefused
@@ -68,7 +70,10 @@ def fight(
         try:
             scorer = load_model(environment, artifact)
             check_outputs(spec, scorer.card)
-            predictions[name] = scorer.predict(holdout)
+            lacking = [feature for feature, _ in scorer.features if feature not in holdout.column_names]
+            if lacking:
+                raise ModelRefused(f"it was trained with {', '.join(lacking)}, which the features no longer have")
+            predictions[name] = scorer.predict(as_trained(scorer.contract, holdout, scorer.features))
             scorers[name] = scorer
             fault = _has_seen(spec, cut, str(scorer.card["trained_until"]))
         except ModelRefused as error:
@@ -117,6 +122,15 @@ def fight(
         markdown=page.markdown,
         causes=causes,
     )
+
+
+def as_trained(contract: Contract | None, rows: pa.Table, features: Iterable[tuple[str, Any]]) -> pa.Table:
+    """The holdout in the types that a model was trained with: a column may have changed its type since."""
+    if contract is None:
+        return rows
+    names = [name for name, _ in features]
+    batches = [as_promised(contract, batch, names) for batch in rows.combine_chunks().to_batches()]
+    return pa.Table.from_batches(batches) if batches else rows
 
 
 def bar_of(spec: ModelSpec) -> Bar:

@@ -61,13 +61,17 @@ def refresh(env: Environment, spec: ModelSpec, ds: str, context: RunContext) -> 
     if not rows.num_rows:
         return {"ds": ds, "skipped": f"none of the {told.num_rows} predictions of {ds} has a known outcome"}
     source = scored.inputs["features"]
-    features = Table(env, spec.name, "features").read(
-        [ds], columns=list(dict.fromkeys(("ds", *spec.entity_keys, *spec.slices))), version=source["version"]
+    made_of = Table(env, spec.name, "features")
+    known = made_of.schema(source["version"]).names
+    # A slice may be of a feature that joined after the day was scored.
+    sliced = spec.model_copy(update={"slices": tuple(name for name in spec.slices if name in known)})
+    features = made_of.read(
+        [ds], columns=list(dict.fromkeys(("ds", *spec.entity_keys, *sliced.slices))), version=source["version"]
     )
     version = scored.inputs["model_version"]
     values: dict[str, dict[str, float]] = {}
     sizes: dict[str, int] = {}
-    for name, part in slices_of(spec, rows, features if spec.slices else None):
+    for name, part in slices_of(sliced, rows, features if sliced.slices else None):
         values[name], sizes[name] = metrics_of(spec, part), part.num_rows
         if spec.business is not None and spec.metrics_model is None:
             values[name][BUSINESS] = business_value(

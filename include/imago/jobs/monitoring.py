@@ -31,6 +31,8 @@ class Judgement:
     findings: tuple[Finding, ...]
     estimates: tuple[Estimate, ...]
     inputs: dict[str, Any]
+    new: tuple[str, ...] = ()  # features of the spec that the champion was not trained with: nothing to compare with
+    gone: tuple[str, ...] = ()  # features of the champion that the spec no longer has
 
 
 def monitor(env: Environment, spec: ModelSpec, ds: str, context: RunContext) -> dict[str, Any]:
@@ -54,6 +56,8 @@ def monitor(env: Environment, spec: ModelSpec, ds: str, context: RunContext) -> 
         "ds": ds,
         "days": len(judgement.inputs["profiles"]),
         "judged": judged,
+        "new": list(judgement.new),
+        "gone": list(judgement.gone),
         "checks": len(findings),
         "warnings": sum(finding.level == "warning" for finding in findings),
         "critical": sum(finding.level == "critical" for finding in findings),
@@ -73,7 +77,13 @@ def judgement_of(env: Environment, spec: ModelSpec, ds: str, drift: Drift | None
 
     drift = drift or spec.drift
     inputs, reference, profiles = looked_at(env, spec, ds, drift)
-    return Judgement(judge(ds, profiles, reference, drift), estimates_of(ds, profiles, reference), inputs)
+    return Judgement(
+        judge(ds, profiles, reference, drift),
+        estimates_of(ds, profiles, reference),
+        inputs,
+        new=tuple(name for name in spec.feature_names if name not in reference.features),
+        gone=tuple(name for name in reference.features if name not in spec.feature_names),
+    )
 
 
 def estimate_of(env: Environment, spec: ModelSpec, ds: str) -> float | None:
@@ -178,6 +188,7 @@ def _judge_and_publish(env: Environment, spec: ModelSpec, ds: str, context: RunC
                 fence=fence,
                 context=context,
                 inputs=made.inputs,
+                allow_empty=True,
             )
             estimates.publish(
                 estimate_rows(ds, made.estimates, version),

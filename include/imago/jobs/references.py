@@ -97,10 +97,11 @@ def reference_from(
     rows = pa.concat_tables([frozen.part("fit"), held])
     scores = predict(rows)
     answers = told(spec, scores)
+    kinds = dict(frozen.manifest["features"])  # those of the training: the spec may have others by now
     reference = fit_reference(
         identity=identity,
-        columns=profiled_columns(rows, spec.feature_names, answers),
-        kinds={feature.name: feature.kind for feature in spec.features},
+        columns=profiled_columns(rows, tuple(kinds), answers),
+        kinds=kinds,
         decisions=decisions_of(spec),
         days=rows.column("ds").to_pylist(),
         trained_until=frozen.cut.trained_until,

@@ -143,13 +143,12 @@ class DayScorer:
             yield day
 
     def check(self, day: StoredDay) -> None:
-        """Raises RefusedPartition when a feature of the spec is missing that this champion's contract does not ask for:
-        the day's profile is made of all of them."""
-        from imago.scoring.inputs import check_declared
+        """Raises RefusedPartition when the day was published without a column that the champion was trained with."""
+        from imago.scoring.inputs import check_stored
 
-        judged = self.predictor.judge.features if self.predictor.judge.contract else ()
-        if set(judged) <= set(day.schema.names):
-            check_declared(self.spec, day.schema, self.where)
+        check_stored(
+            self.predictor.judge.features, day.stored, self.where, version=self.champion.version, rows=day.rows
+        )
 
     @cached_property
     def schema(self) -> pa.Schema:
@@ -177,7 +176,7 @@ class DayScorer:
         if answer.rows is None:
             return Scored(None, answer.tally, None, {})
         told = dict(zip(answer.rows.schema.names, answer.rows.columns, strict=True))
-        columns = profiled_columns(features, self.spec.feature_names, told)
+        columns = profiled_columns(answer.features, self.reference.features, told)
         profile = Profile.of(columns, self.reference.profile)
         return Scored(answer.rows, answer.tally, profile, _counted(self.spec, answer.rows))
 

@@ -42,7 +42,6 @@ def score(env: Environment, spec: ModelSpec, ds: str, context: RunContext, champ
 def publish(scorer: DayScorer, account: Account, rows: Iterator[pa.RecordBatch]) -> dict[str, Any]:
     """Publishes the predictions of a day in one commit, once all `rows` have passed and the `account` of them was
     settled; then the day's profile, and live the online table. Returns the summary."""
-    from imago.scoring.predictions import REASON
     from imago.tables import Table
 
     env, spec, ds = scorer.env, scorer.spec, scorer.assignment.ds
@@ -61,7 +60,6 @@ def publish(scorer: DayScorer, account: Account, rows: Iterator[pa.RecordBatch])
         fence=scorer.assignment.fence,
         context=scorer.context,
         inputs=inputs,
-        optional=(REASON,),
         allow_empty=not scorer.assignment.features["rows"],
     )
     _publish_profile(scorer, account, published)

@@ -113,7 +113,7 @@ def online_rows(spec: ModelSpec, scored: pa.Table, features: pa.Table) -> list[d
             "score": row["score"],
             "decision": row["decision"],
             "model_version": row["model_version"],
-            "features": {name: _json(inputs[key][name]) for name in spec.feature_names},
+            "features": {name: _json(inputs[key].get(name)) for name in spec.feature_names},
         }
         for key, row in zip(keys.texts(scored, spec.entity_keys).to_pylist(), scored.to_pylist(), strict=True)
         if row["score"] is not None

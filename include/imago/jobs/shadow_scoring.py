@@ -105,7 +105,7 @@ class _Round:
         newest = table.partition(ds)
         self.digest = source["digest"]
         self.published = newest.inputs if newest is not None and newest.digest == self.digest else {}
-        self.features = table.read([ds], version=source["version"])
+        self.features = table.as_published(ds, source["version"])
         self.rows: dict[str, pa.Table] = {}
         self.facts: dict[str, dict[str, Any]] = {}
         self.broken: dict[str, Exception] = {}

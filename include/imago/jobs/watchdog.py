@@ -307,10 +307,11 @@ class _Watch:
         """The newest publication of a partition."""
         from sqlalchemy import select
 
+        from imago.ledger.publications import standing
         from imago.ledger.schema import publications
 
         query = select(publications).where(
-            publications.c.model == model, publications.c.table_name == table, publications.c.ds == ds
+            publications.c.model == model, publications.c.table_name == table, publications.c.ds == ds, standing()
         )
         return self.connection.execute(query.order_by(publications.c.id.desc()).limit(1)).one_or_none()
 

@@ -47,6 +47,16 @@ def release(connection: Connection, *, model: str, reason: str) -> int:
     return connection.execute(let_go).rowcount
 
 
+def release_table(connection: Connection, model: str, table: str) -> int:
+    """Lets go of every version of a table, which is dropped; how many pins it were."""
+    let_go = (
+        pins.update()
+        .where(pins.c.model == model, pins.c.table_name == table, pins.c.released_at.is_(None))
+        .values(released_at=func.clock_timestamp())
+    )
+    return connection.execute(let_go).rowcount
+
+
 def pinned_versions(connection: Connection, model: str, table: str) -> list[int]:
     """The versions of a table that somebody holds, in order."""
     query = (

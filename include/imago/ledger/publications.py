@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, func, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, func, select
 from sqlalchemy.dialects.postgresql import distinct_on
 
-from imago.ledger.schema import fence_sequence, publications
+from imago.ledger.schema import fence_sequence, publications, table_drops
 
 
 def draw_fence(connection: Connection) -> int:
@@ -21,6 +21,22 @@ def record(connection: Connection, rows: list[dict[str, Any]]) -> None:
     """Writes publication rows."""
     if rows:
         connection.execute(publications.insert(), rows)
+
+
+def record_drop(connection: Connection, *, model: str, table: str, days: int, actor: str, forced: bool) -> int:
+    """Writes down that a table is dropped; returns the fence below which nothing of it stands any more."""
+    fence = draw_fence(connection)
+    values = {"model": model, "table_name": table, "fence": fence, "days": days, "actor": actor, "forced": forced}
+    connection.execute(table_drops.insert().values(**values))
+    return fence
+
+
+def standing() -> ColumnElement[bool]:
+    """The condition of a query over `publications` that leaves out what was published of a table before its drop."""
+    dropped = select(func.max(table_drops.c.fence)).where(
+        table_drops.c.model == publications.c.model, table_drops.c.table_name == publications.c.table_name
+    )
+    return publications.c.fence > func.coalesce(dropped.scalar_subquery(), 0)
 
 
 def latest(
@@ -49,26 +65,31 @@ def _newest(*columns: Any, model: str, table: str) -> Select[Any]:
     return (
         select(*columns)
         .ext(distinct_on(publications.c.ds))
-        .where(publications.c.model == model, publications.c.table_name == table)
+        .where(publications.c.model == model, publications.c.table_name == table, standing())
         .order_by(publications.c.ds, publications.c.fence.desc(), publications.c.id.desc())
     )
 
 
 def highest_fences(connection: Connection, model: str, table: str, days: Iterable[str]) -> dict[str, int]:
-    """The highest fence that published each day, whether it changed something or found it equal."""
+    """The highest fence that published each day, whether it changed something or found it equal; a drop of the table
+    is one, too: an attempt that began before it publishes nothing."""
+    days = list(days)
+    drops = select(func.max(table_drops.c.fence)).where(table_drops.c.model == model, table_drops.c.table_name == table)
+    dropped = connection.execute(drops).scalar_one()
     query = (
         select(publications.c.ds, func.max(publications.c.fence))
-        .where(publications.c.model == model, publications.c.table_name == table, publications.c.ds.in_(list(days)))
+        .where(publications.c.model == model, publications.c.table_name == table, publications.c.ds.in_(days))
         .group_by(publications.c.ds)
     )
-    return {row[0]: row[1] for row in connection.execute(query)}
+    fences = {} if dropped is None else dict.fromkeys(days, int(dropped))
+    return {**fences, **{row[0]: max(row[1], dropped or 0) for row in connection.execute(query)}}
 
 
 def history(connection: Connection, model: str, table: str, ds: str) -> list[RowMapping]:
     """Every publish of one partition, oldest first."""
     query = (
         select(publications)
-        .where(publications.c.model == model, publications.c.table_name == table, publications.c.ds == ds)
+        .where(publications.c.model == model, publications.c.table_name == table, publications.c.ds == ds, standing())
         .order_by(publications.c.id)
     )
     return list(connection.execute(query).mappings())

@@ -147,6 +147,21 @@ Index(
     "publications_by_partition", publications.c.model, publications.c.table_name, publications.c.ds, publications.c.id
 )
 
+# What was published of a table with a lower fence than its last drop stands no more. Append-only.
+table_drops = Table(
+    "table_drops",
+    metadata,
+    _id(),
+    Column("model", Text, nullable=False),
+    Column("table_name", Text, nullable=False),
+    Column("fence", BigInteger, nullable=False),
+    Column("days", BigInteger, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("forced", Boolean, nullable=False),
+    _now("dropped_at"),
+)
+Index("table_drops_by_table", table_drops.c.model, table_drops.c.table_name, table_drops.c.fence)
+
 # Never erased: a release is written beside the pin.
 pins = Table(
     "pins",

@@ -51,6 +51,11 @@ class Reference:
     weights: Mapping[str, float] = field(default_factory=dict)
     estimator: Estimator | None = None
 
+    @property
+    def features(self) -> tuple[str, ...]:
+        """The columns of the training that are compared, beside score and decision."""
+        return tuple(name for name in self.profile.columns if name not in (SCORE, DECISION))
+
     def noise(self, column: str, window: Window, measure: str, confirm: int) -> Noise | None:
         """How that measure varied in the past; None where it was never taken."""
         found = self.past.get(column, {}).get((window, measure))

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
-
-import pyarrow as pa
 
 from imago.contracts.inputs import Broken, InputCheck
 from imago.errors import RefusedPartition
@@ -61,17 +59,26 @@ def settle(
         )
 
 
-def check_declared(spec: ModelSpec, features: pa.Schema, where: Mapping[str, str]) -> None:
-    """Raises RefusedPartition when a feature of the spec is missing that this champion does not read: the day's profile
-    is made of all of them."""
-    missing = [name for name in spec.feature_names if name not in features.names]
-    if missing:
+def check_stored(
+    features: Iterable[str], stored: Collection[str], where: Mapping[str, str], *, version: str, rows: int
+) -> None:
+    """Raises RefusedPartition when a day was published without a column that version `version` was trained with: it had
+    not joined the table yet, or it has left. The model would take it for missing in every row. Columns that the
+    champion does not know are not looked at."""
+    lacking = [name for name in features if name not in stored]
+    if lacking:
+        others = f" (and {len(lacking) - 1} more)" if len(lacking) > 1 else ""
+        model, ds, env = where["model"], where["partition"], where["environment"]
         raise RefusedPartition(
-            f"the published features lack {', '.join(missing)}",
+            f"version {version} was trained with {lacking[0]}{others}, which the features of {ds} do not have",
             **where,  # type: ignore[arg-type]
-            column=missing[0],
-            rule="the spec's features",
-            next_step="run feature_refresh for that day with the dbt model of today",
+            column=lacking[0],
+            rule="all of the contract's columns",
+            allowed=", ".join(lacking),
+            seen="no such column",
+            rows=rows,
+            next_step=f"bring the column back and run `imago run feature_refresh {model} --ds {ds} --env {env}`; where "
+            f"it left for good, train a champion without it: `imago run training {model} --ds {ds} --env {env}`",
         )
 
 

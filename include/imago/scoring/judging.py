@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from imago.contracts import Contract
-from imago.contracts.inputs import Broken, check_inputs, not_among
+from imago.contracts.inputs import Broken, as_promised, check_inputs, not_among
 from imago.specs import Scoring
 from imago.specs.scoring import Policy
 
@@ -111,6 +111,10 @@ class Judge:
     contract: Contract | None
     features: tuple[str, ...]
     categories: Mapping[str, Collection[str]] = field(default_factory=dict)
+
+    def as_trained(self, rows: pa.RecordBatch) -> pa.RecordBatch:
+        """The rows with each input in the type that the champion was trained with, where its values are the same."""
+        return rows if self.contract is None else as_promised(self.contract, rows, self.features)
 
     def look(self, rows: pa.RecordBatch) -> tuple[int, list[Broken]]:
         """(how many rules of the contract were looked at, the rules that rows break before they are scored)."""

@@ -30,7 +30,8 @@ class Scores(Protocol):
 
 @dataclass(frozen=True)
 class Answer:
-    """What became of one batch: its predictions (None when the day is refused for it), and what was found."""
+    """What became of one batch: its features in the types of the champion's training, its predictions (None when the
+    day is refused for it), and what was found."""
 
     features: pa.RecordBatch
     rows: pa.RecordBatch | None
@@ -56,6 +57,7 @@ class Predictor:
 
     def answer(self, features: pa.RecordBatch) -> Answer:
         """The predictions of one batch, in its order."""
+        features = self.judge.as_trained(features)
         checks, broken = self.judge.look(features)
         if self.judge.stops(broken):
             return Answer(features, None, self.judge.verdict(features.num_rows, checks, broken).tally)

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from imago.registry import Scorer
-from imago.scoring.inputs import check_declared, judge_of, no_scores, settle
+from imago.scoring.inputs import check_stored, judge_of, no_scores, settle
 from imago.scoring.judging import Judge, Tally
 from imago.scoring.predictions import BATCH_ROWS, Predictor, Scores, empty
 from imago.specs import ModelSpec, Scoring
@@ -39,7 +39,7 @@ def predict_day(
 ) -> pa.Table:
     """The predictions of a day as scoring would publish them.
 
-    Raises as `settle` and `check_declared` do, and ModelRefused when the model's problem or classes are not the spec's.
+    Raises as `settle` and `check_stored` do, and ModelRefused when the model's problem or classes are not the spec's.
     """
     return judge_day(spec, scorer, features, where=where, published=published, version=version)[0]
 
@@ -54,9 +54,11 @@ def judge_day(
     version: str,
 ) -> tuple[pa.Table, Tally]:
     """The same with what was found in the rows."""
+    check_stored(
+        [name for name, _ in scorer.features], features.schema.names, where, version=version, rows=features.num_rows
+    )
     rows, tally = _answers(Predictor(spec, scorer, judge_of(spec, scorer, version), version), features)
     settle(spec, scorer, tally, where=where, published=published, version=version)
-    check_declared(spec, features.schema, where)
     return rows, tally
 
 

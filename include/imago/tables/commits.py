@@ -10,16 +10,15 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import pyarrow as pa
-from deltalake import CommitProperties, DeltaTable, Field, Transaction
+from deltalake import CommitProperties, DeltaTable, Field, Schema, Transaction
 from deltalake.exceptions import CommitFailedError
 from deltalake.transaction import AddAction
 
 from imago.storage import Storage
-from imago.tables.digest import type_name
 from imago.tables.files import DataFile
 
 PROVENANCE = "imago"
@@ -57,29 +56,6 @@ def schema_of(table: DeltaTable) -> pa.Schema:
     return pa.schema(table.schema().to_arrow())
 
 
-def other_column(table: DeltaTable, given: pa.Schema, *, besides: Collection[str] = ()) -> tuple[str, str, str] | None:
-    """The first column in which rows differ from the table: its name, the table's type, the given one. Those in
-    `besides` may be absent on either side."""
-    kept = {field.name: type_name(field.type) for field in schema_of(table)}
-    new = {field.name: type_name(field.type) for field in given}
-    for name in sorted(kept.keys() | new.keys()):
-        if name in besides and not (name in kept and name in new):
-            continue
-        if kept.get(name) != new.get(name):
-            return name, kept.get(name, "no such column"), new.get(name, "no such column")
-    return None
-
-
-def add_columns(table: DeltaTable, columns: Iterable[pa.Field]) -> bool:
-    """Gives the table these columns, null in all rows of before, in a commit of its own, after which the handle is
-    stale; False when it has them already."""
-    known = schema_of(table).names
-    new = [Field.from_arrow(pa.field(one.name, one.type, nullable=True)) for one in columns if one.name not in known]
-    if new:
-        table.alter.add_columns(new)
-    return bool(new)
-
-
 def exchange(
     table: DeltaTable,
     name: str,
@@ -88,10 +64,12 @@ def exchange(
     *,
     fence: int,
     provenance: dict[str, Any],
+    columns: pa.Schema | None = None,
 ) -> None:
-    """Makes `files` the whole content of `days` in one commit. Raises CommitFailedError. Its version is told by
-    `version_of`: a handle does not know which commits came between."""
+    """Makes `files` the whole content of `days` in one commit, and `columns` those of the table where they are given.
+    Raises CommitFailedError. Its version is told by `version_of`: a handle does not know which commits came between."""
     days = list(days)
+    schema = table.schema() if columns is None else Schema([Field.from_arrow(field) for field in columns])
     now = int(time.time() * 1000)
     table.create_write_transaction(
         [
@@ -106,7 +84,7 @@ def exchange(
             for file in files
         ],
         mode="overwrite",
-        schema=table.schema(),
+        schema=schema,
         partition_by=["ds"],
         partition_filters=[("ds", "in", days)],
         commit_properties=CommitProperties(

@@ -11,11 +11,13 @@ import pyarrow.parquet as pq
 
 
 class StoredDay(Protocol):
-    """`rows` of one day; `batches` gives those from `start` to before `stop`, in batches of `size`; only the last one
-    may be smaller."""
+    """`rows` of one day, published with the columns `stored`; `batches` gives those from `start` to before `stop`, in
+    batches of `size`; only the last one may be smaller."""
 
     @property
     def rows(self) -> int: ...
+    @property
+    def stored(self) -> Collection[str]: ...
     @property
     def schema(self) -> pa.Schema: ...
     def batches(self, size: int, *, start: int = 0, stop: int | None = None) -> Iterator[pa.RecordBatch]: ...
@@ -33,6 +35,10 @@ class DayInFile:
     @property
     def rows(self) -> int:
         return int(self._parquet.metadata.num_rows)
+
+    @property
+    def stored(self) -> Collection[str]:
+        return frozenset(self._parquet.schema_arrow.names)
 
     @property
     def _parquet(self) -> pq.ParquetFile:
@@ -60,7 +66,7 @@ class DayInFile:
             yield self._shaped(batch)
 
     def _shaped(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """The table's columns in its order: with the day, and null where the table was given a column later."""
+        """The table's columns in its order: with the day, and null where a column joined later or has left."""
         columns, fields = [], []
         for field in self.schema:
             if field.name == "ds":
@@ -81,6 +87,7 @@ class DayInMemory:
     """A day that has to be held as a whole: stored by another writer."""
 
     table: pa.Table
+    stored: Collection[str] = ()
 
     @property
     def rows(self) -> int:

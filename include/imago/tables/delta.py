@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
-from imago import ledger
+from imago import casts, ledger
 from imago.context import RunContext
 from imago.days import parse_day
 from imago.environments import Environment
@@ -139,11 +139,11 @@ class Table:
         columns: list[str] | None = None,
         version: int | None = None,
     ) -> pa.Table:
-        """The rows of a handle's files for these days, each file proved."""
+        """The rows of a handle's files for these days, each file proved, in the columns of the handle's version."""
         schema = commits.schema_of(table)
         wanted = columns or schema.names
         target = pa.schema([schema.field(name) for name in wanted])
-        parts = []
+        parts, lossy = [], {}
         for uri in self.live(table, days):
             with self._refusing(uri, version):
                 data = files.proved_bytes(self.storage, uri)
@@ -153,10 +153,41 @@ class Table:
             for name in wanted:
                 if name == "ds":
                     rows = rows.append_column("ds", pa.repeat(files.day_of(uri), rows.num_rows))
-                elif name not in rows.column_names:  # the table was given this column later
+                elif name not in rows.column_names:  # it joined later, or has left
                     rows = rows.append_column(name, pa.nulls(rows.num_rows, target.field(name).type))
-            parts.append(rows.select(wanted).cast(target))
+            try:
+                parts.append(casts.retyped(rows.select(wanted), target))
+            except casts.LossyCast as lost:
+                lossy[files.day_of(uri)] = lost
+        if lossy:
+            raise self.refusals.lossy(lossy)
         return pa.concat_tables(parts) if parts else target.empty_table()
+
+    def as_published(self, ds: str, version: int | None = None) -> pa.Table:
+        """The rows of one day in the columns that it was published with, whatever others the table had or was given.
+        Raises as `read` does."""
+        table = self.open(version)
+        if table is None:
+            raise self.refusals.missing("the table has no version yet", None)
+        self._agreed(table, [ds])
+        return self.own_rows(table, ds, version)
+
+    def own_rows(self, table: DeltaTable, ds: str, version: int | None = None) -> pa.Table:
+        """The same of a handle."""
+        rows = self.rows(table, [ds], version=version)  # proves the files, which are only looked into after it
+        own = self.columns_of(table, [ds], version).get(ds, frozenset(rows.column_names))
+        return rows.select([name for name in rows.column_names if name == "ds" or name in own])
+
+    def columns_of(
+        self, table: DeltaTable, days: Iterable[str] | None, version: int | None = None
+    ) -> dict[str, frozenset[str]]:
+        """The columns that the files of each day hold, without `ds`; a day without rows has no file."""
+        found: dict[str, frozenset[str]] = {}
+        for uri in self.live(table, days):
+            with self._refusing(uri, version), files.opened(self.storage, uri) as file:
+                names = frozenset(pq.read_schema(file).names) - {"ds"}
+            found[files.day_of(uri)] = found.get(files.day_of(uri), names) | names
+        return found
 
     @contextmanager
     def stream(
@@ -172,7 +203,7 @@ class Table:
 
         The columns in `dictionaries` may come dictionary-encoded. `known` is what the ledger holds of the day at
         `version` (`digest`, `rows`), for workers that cannot ask it. Memory is flat for a day as `publish` stored it;
-        one of another writer is held as a whole. Raises as `read` does.
+        one of another writer, or of other types than the table's, is held as a whole. Raises as `read` does.
         """
         table = self.open(version)
         if table is None:
@@ -180,13 +211,24 @@ class Table:
         witness = None if known is None else {ds: {**known, "fence": math.inf}}
         schema, uris = commits.schema_of(table), self.live(table, self._agreed(table, [ds], witness))
         if len(uris) != 1 or files.digest_of(uris[0]) is None:
-            yield DayInMemory(in_order(self.rows(table, [ds], version=version), key))
+            yield self._in_memory(table, ds, key, version)
             return
         with ExitStack() as opened:
             with self._refusing(uris[0], version):
                 file = opened.enter_context(files.proved_file(self.storage, uris[0]))
-            self._check_columns(pq.ParquetFile(file), schema, uris[0])
+            held = pq.ParquetFile(file)
+            self._check_columns(held, schema, uris[0])
+            if any(
+                casts.type_name(field.type) != casts.type_name(schema.field(field.name).type)
+                for field in held.schema_arrow
+            ):
+                yield self._in_memory(table, ds, key, version)
+                return
             yield DayInFile(file, ds, schema, [name for name in dictionaries if name in schema.names])
+
+    def _in_memory(self, table: DeltaTable, ds: str, key: tuple[str, ...], version: int | None) -> StoredDay:
+        rows = in_order(self.rows(table, [ds], version=version), key)
+        return DayInMemory(rows, self.columns_of(table, [ds], version).get(ds, frozenset(rows.column_names)))
 
     def require(self, ds: str, columns: list[str] | None = None) -> pa.Table:
         """The rows of one published day. Raises MissingPartition when it is not published (no other day stands in),
@@ -297,8 +339,8 @@ class Table:
 
         `key` names the columns that order the rows (unique within a day). `inputs` is provenance of all days;
         `day_inputs` adds to it in the ledger row of each day. Raises Fenced when a later attempt published one of the
-        days, RefusedPartition for rows outside of `days`, a repeated key, other columns than the table's, or a day
-        without rows unless `allow_empty`.
+        days, RefusedPartition for rows outside of `days`, a repeated key, columns that no table can have, or a day
+        without rows unless `allow_empty`. Columns may join, leave and change their type (see `evolution`).
         """
         from imago.tables.publish import Attempt
 
@@ -315,19 +357,17 @@ class Table:
         fence: int,
         context: RunContext,
         inputs: dict[str, Any] | None = None,
-        optional: tuple[str, ...] = (),
         allow_empty: bool = False,
     ) -> Publication:
         """Like `publish`, of one day whose rows come in batches of `schema`, in key order: memory stays flat.
 
-        `inputs` is asked for after the last batch, so that it may be filled while they come. The columns in `optional`
-        may be absent from the rows, and are added to a table that lacks them. Raises RefusedPartition also when a key
-        does not rise above the one before it.
+        `inputs` is asked for after the last batch, so that it may be filled while they come. Raises RefusedPartition
+        also when a key does not rise above the one before it.
         """
         from imago.tables.publish import Attempt
 
         given = {} if inputs is None else inputs
-        attempt = Attempt(self, key=key, fence=fence, context=context, inputs=given, optional=optional)
+        attempt = Attempt(self, key=key, fence=fence, context=context, inputs=given)
         return self._told(attempt.publish_stream(batches, schema, ds, allow_empty=allow_empty))
 
     def _told(self, done: Publication) -> Publication:

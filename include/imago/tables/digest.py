@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from imago.casts import type_name
 from imago.tables.order import in_order
 
 
@@ -52,16 +53,6 @@ class ContentDigest:
         return whole.hexdigest()
 
 
-def type_name(kind: pa.DataType) -> str:
-    """The name of a type; Delta gives strings back as large or view strings, depending on the reader, and the values
-    are the same."""
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
-        return "string"
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
-        return f"list<{type_name(kind.value_type)}>"
-    return str(kind)
-
-
 class _Column:
     """The hashes of one column: at which places it is null; the lengths of its texts or lists; its values, where a null
     counts as 0 or as empty."""
@@ -81,7 +72,7 @@ class _Column:
             lengths = pc.fill_null(pc.list_value_length(array), 0)
             self._lengths.update(lengths.to_numpy(zero_copy_only=False).astype("<i8").data)
             self.items.update(pc.list_flatten(array))
-        elif self.type == "string":
+        elif self.type == "string" or pa.types.is_decimal(array.type):
             lengths, texts = _texts(array)
             self._lengths.update(lengths.data)
             self._values.update(texts)

@@ -84,7 +84,7 @@ def digest_of(uri: str) -> str | None:
 
 def proved_bytes(storage: Storage, uri: str) -> pa.Buffer:
     """The bytes of a file. Raises ChangedBytes when they are not those of its name, FileNotFoundError."""
-    with _opened(storage, uri) as file:
+    with opened(storage, uri) as file:
         data: pa.Buffer = file.read_buffer()
     _compare(uri, hashlib.sha256(data).hexdigest())
     return data
@@ -92,7 +92,7 @@ def proved_bytes(storage: Storage, uri: str) -> pa.Buffer:
 
 def prove(storage: Storage, uri: str) -> None:
     """Reads a file once, piece by piece. Raises as `proved_bytes` does."""
-    with _opened(storage, uri) as file:
+    with opened(storage, uri) as file:
         _compare(uri, _sha256(file))
 
 
@@ -103,7 +103,7 @@ def proved_file(storage: Storage, uri: str) -> Iterator[pa.NativeFile]:
     Memory stays flat. What is read is what was proved: the same open file in a folder, a copy on this machine's disk
     from S3.
     """
-    with _opened(storage, uri) as file:
+    with opened(storage, uri) as file:
         if not storage.environment.on_s3:
             _compare(uri, _sha256(file))
             file.seek(0)
@@ -118,7 +118,7 @@ def proved_file(storage: Storage, uri: str) -> Iterator[pa.NativeFile]:
                     yield local
 
 
-def _opened(storage: Storage, uri: str) -> pa.NativeFile:
+def opened(storage: Storage, uri: str) -> pa.NativeFile:
     return storage.filesystem.open_input_file(uri.removeprefix("s3://"))
 
 

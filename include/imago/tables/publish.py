@@ -21,11 +21,12 @@ from sqlalchemy import Connection
 
 from imago import ledger
 from imago.context import RunContext
-from imago.errors import DamagedPartition, Fenced, RefusedPartition
+from imago.errors import DamagedPartition, Fenced
 from imago.ledger import publications
 from imago.storage import Storage
 from imago.tables import commits, files
 from imago.tables.digest import content_digest
+from imago.tables.evolution import check_columns, evolved
 from imago.tables.infos import Publication
 from imago.tables.parts import by_day, in_turn, no_rows
 from imago.tables.spool import Spool
@@ -73,11 +74,11 @@ class Attempt:
     context: RunContext
     inputs: Mapping[str, Any]
     day_inputs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    optional: tuple[str, ...] = ()
     written: dict[str, files.DataFile] = field(default_factory=dict)
 
     def publish(self, data: pa.Table, days: tuple[str, ...], *, allow_empty: bool) -> Publication:
         """See `Table.publish`."""
+        check_columns(data.schema, self.key, self.table.where)
         parts = by_day(data, days, self.key, allow_empty=allow_empty, where=self.table.where)
         storage = self.table.storage
         contents = {ds: InMemory(storage, part, content_digest(part, self.key)) for ds, part in parts.items()}
@@ -87,6 +88,7 @@ class Attempt:
         self, batches: Iterable[pa.RecordBatch], schema: pa.Schema, ds: str, *, allow_empty: bool
     ) -> Publication:
         """See `Table.publish_stream`."""
+        check_columns(schema, self.key, self.table.where)
         with Spool(self.table.storage, schema) as spool:
             spool.fill(in_turn(batches, ds, self.key, self.table.where))
             if not spool.rows and not allow_empty:
@@ -114,9 +116,7 @@ class Attempt:
                 self._check_fences(connection, handle, changed)
                 if not changed:
                     return handle.version(), ()
-                if self._adds_columns(handle, schema):
-                    continue  # on a fresh handle, where the fences are judged again
-                return self._commit(handle, {ds: contents[ds] for ds in changed}), changed
+                return self._commit(handle, {ds: contents[ds] for ds in changed}, schema), changed
             except DeltaError as error:
                 # Another writer came first: look again at what stands now, and let the fences decide.
                 if again == _ROUNDS - 1 or not commits.is_conflict(error):
@@ -138,7 +138,7 @@ class Attempt:
                 files.prove(self.table.storage, stored[0])
                 return True
             # Nothing is stored (an empty day), or another writer's files: only the rows can tell.
-            return content_digest(self.table.rows(handle, [ds]), self.key) == digest
+            return content_digest(self.table.own_rows(handle, ds), self.key) == digest
         except (files.ChangedBytes, FileNotFoundError, DamagedPartition):
             return False
 
@@ -162,24 +162,7 @@ class Attempt:
                     next_step="nothing: the newer attempt's partition stands",
                 )
 
-    def _adds_columns(self, handle: DeltaTable, schema: pa.Schema) -> bool:
-        """Refuses rows with other columns than the table's; but those that are `optional` may be absent from the rows,
-        and are given to the table when it lacks them."""
-        other = commits.other_column(handle, schema, besides=self.optional)
-        if other is not None:
-            name, kept, given = other
-            raise RefusedPartition(
-                f"the column {name} is not as the table has it",
-                **self.table.where,  # type: ignore[arg-type]
-                column=name,
-                rule="a table keeps its columns and their types",
-                allowed=kept,
-                seen=given,
-                next_step="publish the columns that the table has, or give the changed model a new name",
-            )
-        return commits.add_columns(handle, [schema.field(name) for name in self.optional if name in schema.names])
-
-    def _commit(self, handle: DeltaTable, contents: Mapping[str, Content]) -> int:
+    def _commit(self, handle: DeltaTable, contents: Mapping[str, Content], schema: pa.Schema) -> int:
         for ds, content in contents.items():
             if content.rows and ds not in self.written:
                 self.written[ds] = content.store(self.table.relative, ds=ds, fence=self.fence)
@@ -201,7 +184,11 @@ class Attempt:
             "inputs": self.inputs,
         }
         before = handle.version()
-        commits.exchange(handle, self.table.name, contents, mine.values(), fence=self.fence, provenance=provenance)
+        columns = evolved(commits.schema_of(handle), schema)
+        commits.exchange(
+            handle, self.table.name, contents, mine.values(),
+            fence=self.fence, provenance=provenance, columns=columns,
+        )  # fmt: skip
         return commits.version_of(self.table.storage, self.table.relative, provenance, after=before)
 
     def _record(

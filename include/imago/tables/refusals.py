@@ -6,10 +6,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from imago.errors import DamagedPartition, MissingPartition
+from imago.casts import LossyCast
+from imago.errors import DamagedPartition, MissingPartition, RefusedPartition
 from imago.storage import Storage
 
-_WRITTEN_BY = {"features": "feature_refresh", "outcomes": "outcome_refresh", "predictions": "batch_scoring"}
+_WRITTEN_BY = {
+    "features": "feature_refresh",
+    "outcomes": "outcome_refresh",
+    "predictions": "batch_scoring",
+    "profiles": "batch_scoring",
+    "shadow_predictions": "shadow_scoring",
+    "drift": "monitoring",
+    "metrics": "metric_refresh",
+}
 
 
 @dataclass(frozen=True)
@@ -49,6 +58,26 @@ class Refusals:
             rule="the sha256 in a file's name is that of its bytes",
             file=self.storage.relative(uri),
             next_step=f"run {self._stage} for that day: it writes the partition anew, from the same inputs",
+        )
+
+    def lossy(self, days: Mapping[str, LossyCast]) -> RefusedPartition:
+        """Days from before a column changed its type, with values that the new type cannot hold."""
+        first, last = min(days), max(days)
+        lost = days[first]
+        again = (
+            f"imago run {self._stage} {self.where['model']} --ds {first} --to {last} --env {self.where['environment']}"
+        )
+        return RefusedPartition(
+            f"{self._name}: {lost.column} was {lost.before} when {first} was published, and {lost.rows} of its values "
+            f"are no {lost.after}",
+            **self.where,
+            partition=first if first == last else f"{first}..{last}",
+            column=lost.column,
+            rule="a column that changes its type keeps each value",
+            allowed=lost.after,
+            seen=f"{lost.example!r:.60} ({lost.before})",
+            rows=sum(one.rows for one in days.values()),
+            next_step=f"publish these days anew, in the type of now: `{again}`",
         )
 
     def log(self, seen: str, ds: str | None) -> DamagedPartition:

@@ -38,9 +38,10 @@ def vacuum(table: Table, *, older_than: timedelta, keep: Collection[int] = ()) -
 def _rule(table: Table, older_than: timedelta, keep: Collection[int]) -> dict[str, Any]:
     with ledger.connect(table.environment).connect() as connection:
         pinned = pins.pinned_versions(connection, table.model, table.name)
+    newest = table.version() or 0  # a version of before the table was dropped is no version of it
     return {
         "retention_hours": int(older_than.total_seconds() // 3600),
         "enforce_retention_duration": False,
         "full": True,
-        "keep_versions": sorted({*pinned, *keep}),
+        "keep_versions": sorted(version for version in {*pinned, *keep} if version <= newest),
     }

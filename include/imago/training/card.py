@@ -96,6 +96,8 @@ def markdown(
         f"{spec.label_delay_days}. Outcomes count that were known by {manifest['known_by']} UTC; "
         f"{manifest['outcomes_known_later']} came in later and take no part. Features: {len(spec.features)}, of "
         f"`{spec.feature_model}`.",
+        *(f"- `{name}` exists since {since or 'no day of this training'}; it is null in the rows of days without it."
+          for name, since in sorted(manifest["joined"].items())),
         "## Metrics",
         *_metrics(spec, fitted),
         *(f"- {part}: {told}." for part, told in _PARTS.items() if f"{part}_{spec.primary_metric}" in fitted.metrics),

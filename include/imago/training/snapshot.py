@@ -14,7 +14,7 @@ import hashlib
 import io
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -29,7 +29,7 @@ from imago.contracts import Contract
 from imago.contracts.inputs import check_inputs
 from imago.days import spans
 from imago.environments import Environment
-from imago.errors import ImagoError, MissingPartition
+from imago.errors import ImagoError, MissingPartition, RefusedPartition
 from imago.labels import truth_of
 from imago.specs import ModelSpec
 from imago.storage import Storage
@@ -106,7 +106,8 @@ def freeze(environment: Environment, spec: ModelSpec, ds: str, *, contract: Cont
     if later:
         log.warning("%s outcomes became known after %s UTC, the training moment: left out", later, moment)
     _check_parts(rows, where, spec)
-    _check_contract(environment, spec, contract, rows)
+    joined = absent_days(tables["features"], versions["features"], rows, spec.feature_names)
+    _check_contract(environment, spec, contract, rows, joined)
     digest = content_digest(rows, ("ds", *spec.entity_keys))
     storage, folder = Storage(environment), f"snapshots/{spec.name}/{ds}/{digest[:32]}"
     manifest = {
@@ -122,6 +123,7 @@ def freeze(environment: Environment, spec: ModelSpec, ds: str, *, contract: Cont
         "parts": {name: _describe(part_of(rows, where, name), spec) for name in ("train", "tuning", "holdout")},
         "rows": rows.num_rows,
         "features": [[feature.name, feature.kind] for feature in spec.features],
+        "joined": {name: _since(days, where) for name, days in joined.items()},
         "contract": contract.as_dict(),
     }
     # The manifest comes last: a snapshot without one does not exist.
@@ -139,8 +141,62 @@ def rows_of(
     features, outcomes = (
         Table(environment, spec.name, name).read(wanted, version=versions[name]) for name in ("features", "outcomes")
     )
+    for name, rows, columns in (
+        ("features", features, (*spec.entity_keys, spec.event_time, *spec.feature_names)),
+        ("outcomes", outcomes, (*spec.entity_keys, spec.label)),
+    ):
+        _check_columns(environment, spec, name, rows, columns)
     told = told_by(outcomes, training_moment(spec, ds), spec)
     return join(features, told, spec), outcomes.num_rows - told.num_rows
+
+
+def absent_days(
+    table: Table, version: int | None, rows: pa.Table, features: Iterable[str]
+) -> dict[str, tuple[str, ...]]:
+    """The days of `rows` that were published without a feature, which is null there: it joined later, or had left.
+    Only the files of days on which all of it is null are asked."""
+    days = pc.unique(rows.column("ds")).to_pylist()
+    counted = rows.group_by("ds", use_threads=False).aggregate([(name, "count") for name in features])
+    void = {name: counted["ds"].filter(pc.equal(counted[f"{name}_count"], 0)).to_pylist() for name in features}
+    asked = sorted({ds for held in void.values() for ds in held})
+    handle = table.open(version)
+    if not asked or handle is None or not days:
+        return {}
+    stored = table.columns_of(handle, asked, version)
+    absent = {
+        name: tuple(ds for ds in sorted(held) if name not in stored.get(ds, (name,))) for name, held in void.items()
+    }
+    return {name: held for name, held in absent.items() if held}
+
+
+def _since(absent: tuple[str, ...], where: Cut) -> str | None:
+    """The first open day of the cut that has a feature which was absent on these days before it."""
+    days = (*where.days("fit"), *where.days("holdout"))
+    return next((ds for ds in sorted(set(days)) if ds not in absent), None)
+
+
+def _check_columns(
+    environment: Environment, spec: ModelSpec, table: str, rows: pa.Table, columns: Iterable[str]
+) -> None:
+    """Refuses a table without a column that the spec names: no published day has it."""
+    lacking = [name for name in columns if name not in rows.column_names]
+    if not lacking:
+        return
+    stage, model = (
+        ("feature_refresh", spec.feature_model) if table == "features" else ("outcome_refresh", spec.outcome_model)
+    )
+    raise RefusedPartition(
+        f"the spec names {', '.join(lacking)}, which no published day of {table} has",
+        environment=environment.name,
+        model=spec.name,
+        table=table,
+        column=lacking[0],
+        rule="the spec's columns are the table's",
+        allowed=", ".join(rows.column_names),
+        seen="in the spec, not in the table",
+        next_step=f"give {model} the column and run `imago run {stage} {spec.name} --ds DAY --to DAY --env "
+        f"{environment.name}`, or take it out of the spec",
+    )
 
 
 def load(environment: Environment, folder: str) -> Snapshot:
@@ -223,9 +279,26 @@ def _published(
     return {"days": str(len(wanted)), "digest": hashlib.sha256(days.encode()).hexdigest(), "version": str(version)}
 
 
-def _check_contract(environment: Environment, spec: ModelSpec, contract: Contract, rows: pa.Table) -> None:
+def _check_contract(
+    environment: Environment,
+    spec: ModelSpec,
+    contract: Contract,
+    rows: pa.Table,
+    absent: Mapping[str, tuple[str, ...]],
+) -> None:
+    """Refuses rows outside of the contract. A feature is judged on the days that have it."""
+    _check_kept(environment, spec, contract, rows, [name for name in spec.feature_names if name not in absent])
+    for name, days in absent.items():
+        having = rows.filter(pc.invert(pc.is_in(rows.column("ds"), pa.array(days))))
+        if having.num_rows:
+            _check_kept(environment, spec, contract, having, [name])
+
+
+def _check_kept(
+    environment: Environment, spec: ModelSpec, contract: Contract, rows: pa.Table, features: list[str]
+) -> None:
     where = {"environment": environment.name, "model": spec.name, "table": "features"}
-    found = check_inputs(contract, rows, spec.feature_names, where)
+    found = check_inputs(contract, rows, features, where)
     if not found.broken:
         return
     days = pc.unique(rows.column("ds").filter(found.mask)).to_pylist()

@@ -39,7 +39,7 @@ def sabotages() -> Iterable[Sabotage]:
     yield of("a range is gone", lambda yml: _meta(yml, "block_minutes").pop("at_most"))
     yield of("the allowed values are none", lambda yml: _meta(yml, "origin").update(values=[]))
     yield of("the volume is gone", lambda yml: _config(yml)["meta"].pop("volume"))
-    yield of("the volume begins at nothing", lambda yml: _config(yml)["meta"]["volume"].update(at_least=0))
+    yield of("the volume begins below nothing", lambda yml: _config(yml)["meta"]["volume"].update(at_least=-1))
     yield of("a key may be null", lambda yml: _meta(yml, "flight_key").pop("nullable"))
     yield of("the dbt test of the contract is removed", lambda yml: yml["data_tests"].remove("within_contract"))
     yield of("all dbt tests of the model are removed", _without_tests)

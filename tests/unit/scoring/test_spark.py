@@ -142,9 +142,11 @@ def test_what_a_worker_refuses_is_raised_as_it_was_and_told_once(reign, on_spark
     assert damage.value.facts["partition"] == FIRST
     publish(reign, "features", rows, [FIRST])
 
-    lacking = on_spark.model_copy(update={"features": (*on_spark.features, _feature("strange"))})
-    with pytest.raises(RefusedPartition, match="lack strange"):
-        scoring.score(reign, lacking, FIRST, LIVE)
+    with_another = on_spark.model_copy(update={"features": (*on_spark.features, _feature("joins_later"))})
+    assert scoring.score(reign, with_another, FIRST, LIVE)["rows"] == 40
+    publish(reign, "features", rows.drop_columns(["risk"]), [FIRST])
+    with pytest.raises(RefusedPartition, match="version 1 was trained with risk"):
+        scoring.score(reign, on_spark, FIRST, LIVE)
     with ledger.connect(reign).connect() as connection:
         rules = connection.execute(select(alerts.c.rule).where(alerts.c.model == "toy")).scalars().all()
     assert rules == ["prediction_refused"]

@@ -157,12 +157,20 @@ def test_a_commit_carries_its_provenance_and_the_sha256_of_each_file(table: Tabl
     assert f".{sha256}." in path
 
 
-def test_other_columns_than_the_tables_are_refused_by_name(table: Table) -> None:
+@pytest.mark.parametrize(
+    ("change", "column", "rule"),
+    [
+        (lambda rows: rows.drop_columns(["flight_key"]), "flight_key", "the key is among the columns"),
+        (lambda rows: rows.append_column("VALUE", pa.array(["a"])), "value", "each column once, whatever its case"),
+        (lambda rows: rows.append_column("seats", pa.nulls(1)), "seats", "each column has a type"),
+    ],
+)
+def test_columns_that_no_table_can_have_are_refused_by_name(table: Table, change, column, rule) -> None:
     publish(table, rows(("a", "2013-01-01", 1.0)), ["2013-01-01"])
-    changed = rows(("a", "2013-01-02", 1.0)).append_column("seats", pa.array([1.0]))
     with pytest.raises(RefusedPartition) as refusal:
-        publish(table, changed, ["2013-01-02"])
-    assert (refusal.value.facts["column"], refusal.value.facts["allowed"]) == ("seats", "no such column")
+        publish(table, change(rows(("a", "2013-01-02", 1.0))), ["2013-01-02"])
+    assert (refusal.value.facts["column"], refusal.value.facts["rule"]) == (column, rule)
+    assert refusal.value.next_step
     assert table.published_days() == ("2013-01-01",)
 
 

@@ -113,21 +113,22 @@ def test_a_stream_that_was_overtaken_is_fenced_and_says_by_whom(table):
         stream(table, cut(rows_of(50), 50), fence=early)
 
 
-def test_an_optional_column_is_given_to_the_table_and_may_be_left_out_again(table):
+def test_a_column_may_join_and_leave_again_and_each_version_keeps_its_own(table):
     rows = rows_of()
     plain = stream(table, cut(rows, 100))
     told = rows.append_column("reason", pa.array(["odd", *[None] * 99], pa.string()))
-    options = {"ds": DAY, "key": KEY, "context": RUN, "optional": ("reason",)}
-    table.publish_stream(cut(told, 100), told.schema, fence=table.draw_fence(), **options)
+    options = {"ds": DAY, "key": KEY, "context": RUN}
+    joined = table.publish_stream(cut(told, 100), told.schema, fence=table.draw_fence(), **options)
     assert table.require(DAY).column("reason").to_pylist()[:2] == ["odd", None]
-    assert table.read([DAY], version=plain.version).num_rows == 100
+    assert "reason" not in table.read([DAY], version=plain.version).column_names
 
-    back = stream(table, cut(rows, 100), optional=("reason",))
+    back = stream(table, cut(rows, 100))
     assert back.digests == plain.digests
     assert table.require(DAY).column("reason").null_count == 100
-    stranger = rows.append_column("surprise", pa.nulls(100, pa.string()))
-    with pytest.raises(RefusedPartition, match="surprise"):
-        table.publish_stream(cut(stranger, 100), stranger.schema, fence=table.draw_fence(), **options)
+    assert table.read([DAY], version=joined.version).column("reason").to_pylist()[0] == "odd"
+    with table.stream(DAY, key=KEY) as day:
+        assert "reason" in day.schema.names
+        assert "reason" not in day.stored
 
 
 @pytest.mark.parametrize(("start", "stop"), [(0, 100), (0, 30), (30, 100), (45, 46), (10, 10)])
