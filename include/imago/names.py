@@ -29,6 +29,9 @@ STAGES = (
     "shadow_scoring",
 )
 
+# What works on days of the calendar; a training, and what follows from it, may look back from a closed day.
+DAILY_STAGES = tuple(stage for stage in STAGES if stage not in ("training", "deployment", "endpoint_deploy"))
+
 # Which champion scores a day: who scored it or reigned then, who reigns now, or the number of a version.
 AS_WAS, TODAY = "as-was", "today"
 CHAMPION_PATTERN = r"^(as-was|today|[1-9][0-9]*)$"

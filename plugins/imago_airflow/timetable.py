@@ -55,7 +55,8 @@ class DayPartitionTimetable(CronPartitionTimetable):
         self.days_back = days_back
         self.first_day = first_day
         self.last_day = last_day
-        self.calendar = Calendar(closed_weekdays=tuple(closed_weekdays), closed_days=tuple(closed_days))
+        closed: dict[str, Any] = {"closed_weekdays": tuple(closed_weekdays), "closed_days": tuple(closed_days)}
+        self.calendar = Calendar(**closed)
 
     def serialize(self) -> dict[str, Any]:
         stored = super().serialize()

@@ -33,7 +33,8 @@ def cases(workplace: Workplace, count: int, seed: int) -> Iterator[Case]:
 def _calendar(draw: random.Random) -> Calendar:
     weekdays = draw.sample(WEEKDAYS, draw.choice((0, 0, 1, 1, 2, 3, 6)))
     days = {str(_day(draw)) for _ in range(draw.choice((0, 0, 1, 5, 40)))}
-    return Calendar(closed_weekdays=tuple(weekdays), closed_days=tuple(sorted(days)))
+    values: dict[str, Any] = {"closed_weekdays": tuple(weekdays), "closed_days": tuple(sorted(days))}
+    return Calendar(**values)
 
 
 def _day(draw: random.Random) -> date:

@@ -70,13 +70,14 @@ class Model:
 
     def read(self, days: list[str], names: list[str]) -> object:
         """The rows of these days, or which days cannot be read because of which column."""
-        found, lost = [], {}
+        found: list[object] = []
+        lost: dict[str, str] = {}
         for ds in sorted(set(days) & set(self.days)):
             kinds, rows = self.days[ds]
             for name in names:
                 if name in kinds and any(not holds(row[name], kinds[name], self.columns[name]) for row in rows):
                     lost.setdefault(ds, name)
-            for row in rows:
+            for row in rows if ds not in lost else ():
                 cells = {name: converted(row.get(name), kinds.get(name), self.columns[name]) for name in names}
                 found.append((ds, row["customer"], tuple(map(_plain, cells.values()))))
         if lost:
@@ -151,11 +152,12 @@ def _value(draw: random.Random, kind: str) -> Any:
 
 def _life(workplace: Workplace, draw: random.Random, name: str) -> Callable[[], tuple[object, object]]:
     def run() -> tuple[object, object]:
-        table, model, versions = Table(workplace.environment, name, "features"), Model(), {}
+        table, model = Table(workplace.environment, name, "features"), Model()
+        versions: dict[int | None, Model] = {}
         kinds: dict[str, str] = {}
         actual: list[object] = []
         expected: list[object] = []
-        for _ in range(draw.randrange(3, 8)):
+        for _ in range(draw.randrange(2, 6)):
             if model.days and draw.random() < 0.06:
                 drop(table, actor="strangers")
                 model, versions = Model(), {}

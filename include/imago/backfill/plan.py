@@ -70,6 +70,7 @@ class Plan:
     stages: tuple[Stage, ...]
     judged_again: tuple[str, ...]
     estimate: Estimate | None
+    closed: tuple[str, ...] = ()
 
     @property
     def fingerprint(self) -> str:
@@ -108,6 +109,7 @@ class Plan:
             ],
             "leaking": list(self.leaking),
             "judged_again": list(self.judged_again),
+            "closed": list(self.closed),
             "estimate": None if self.estimate is None else asdict(self.estimate),
             "fingerprint": self.fingerprint,
         }
@@ -161,6 +163,7 @@ def make(facts: Facts) -> Plan:
         stages=stages,
         judged_again=_judged_again(facts, told),
         estimate=estimate(stages, facts.past, facts.wish.max_active_runs),
+        closed=facts.closed,
     )
 
 

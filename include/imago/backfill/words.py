@@ -61,8 +61,8 @@ def notes(plan: Plan) -> list[str]:
             "completed": "These days lie outside of the model's world.",
         }[plan.wish.reprocess]
         again = "" if plan.wish.reprocess == "completed" else " Choose the reprocess `completed` to run them again."
-        return [told + again]
-    said = []
+        return [told + again, *_closed(plan)]
+    said = _closed(plan)
     if plan.leaking:
         said.append(
             f"Leaking: {_days(plan.leaking)} would be scored by a model whose training saw these days, or later ones. "
@@ -79,6 +79,10 @@ def notes(plan: Plan) -> list[str]:
         "store is not touched; one digest at the end says what was done."
     )
     return said
+
+
+def _closed(plan: Plan) -> list[str]:
+    return [f"Closed by the calendar, and without a run: {_days(plan.closed)}."] if plan.closed else []
 
 
 def markdown(plan: Plan) -> str:

@@ -10,7 +10,7 @@ from rich.markup import escape
 
 from imago.cli.output import EnvironmentOption, JsonOption, console, environment, print_json
 from imago.errors import ImagoError
-from imago.names import STAGES
+from imago.names import DAILY_STAGES, STAGES
 from imago.specs import get_model
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def _open(spec: ModelSpec, stage: str, days: tuple[str, ...], env: Environment, 
     """The days to run a stage for: closed days of a range are passed over, and named."""
     from imago.specs.calendar import open_days, require_open
 
-    if stage in ("training", "deployment", "endpoint_deploy"):
+    if stage not in DAILY_STAGES:
         return days
     require_open(spec, days[0], days[-1], environment=env.name)
     if not quiet:

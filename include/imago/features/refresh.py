@@ -247,12 +247,14 @@ class _Attempt:
 
     def _refuse_closed(self, rows: pa.Table | None) -> None:
         """Raises RefusedPartition where there are rows of a day that the calendar closes."""
-        for ds in self._closed if rows is not None else ():
+        if rows is None:
+            return
+        for ds in self._closed:
             count = pc.sum(pc.equal(rows.column("ds"), ds)).as_py() or 0
             if count:
                 raise RefusedPartition(
                     f"there are rows on a closed day: {self.spec.calendar.why_closed(ds)}",
-                    **{**self.where, "partition": ds},  # type: ignore[arg-type]
+                    **{**self.where, "partition": ds},
                     column="ds",
                     rule="no rows on a closed day",
                     allowed="none",

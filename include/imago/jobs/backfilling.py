@@ -12,7 +12,7 @@ from imago.backfill.stages import TABLES, cascade
 from imago.days import days_between
 from imago.environments import Environment
 from imago.errors import ImagoError, ModelRefused, NoChampion
-from imago.names import AS_WAS, REPROCESS, STAGES, dag_id
+from imago.names import AS_WAS, DAILY_STAGES, REPROCESS, STAGES, dag_id
 from imago.specs import ModelSpec
 
 if TYPE_CHECKING:
@@ -114,6 +114,7 @@ def facts(env: Environment, spec: ModelSpec, wish: Wish, runs: Iterable[str], pa
         shadows=_shadows(env, spec, runs) if "shadow_scoring" in stages else (),
         window=lambda days, ds: looked_at(days, ds, spec.drift.confirm),
         past=past,
+        closed=spec.calendar.closed_between(wish.first, wish.last) if wish.stage in DAILY_STAGES else (),
     )
 
 

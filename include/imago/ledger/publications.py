@@ -75,13 +75,13 @@ def highest_fences(connection: Connection, model: str, table: str, days: Iterabl
     is one, too: an attempt that began before it publishes nothing."""
     days = list(days)
     drops = select(func.max(table_drops.c.fence)).where(table_drops.c.model == model, table_drops.c.table_name == table)
-    dropped = connection.execute(drops).scalar_one()
+    dropped: int | None = connection.execute(drops).scalar_one()
     query = (
         select(publications.c.ds, func.max(publications.c.fence))
         .where(publications.c.model == model, publications.c.table_name == table, publications.c.ds.in_(days))
         .group_by(publications.c.ds)
     )
-    fences = {} if dropped is None else dict.fromkeys(days, int(dropped))
+    fences = {} if dropped is None else dict.fromkeys(days, dropped)
     return {**fences, **{row[0]: max(row[1], dropped or 0) for row in connection.execute(query)}}
 
 

@@ -71,7 +71,7 @@ def check_stored(
         model, ds, env = where["model"], where["partition"], where["environment"]
         raise RefusedPartition(
             f"version {version} was trained with {lacking[0]}{others}, which the features of {ds} do not have",
-            **where,  # type: ignore[arg-type]
+            **where,
             column=lacking[0],
             rule="all of the contract's columns",
             allowed=", ".join(lacking),

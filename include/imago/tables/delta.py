@@ -142,6 +142,9 @@ class Table:
         """The rows of a handle's files for these days, each file proved, in the columns of the handle's version."""
         schema = commits.schema_of(table)
         wanted = columns or schema.names
+        lacking = [name for name in wanted if name not in schema.names]
+        if lacking:
+            raise self.refusals.no_column(lacking[0], schema.names, table.version())
         target = pa.schema([schema.field(name) for name in wanted])
         parts, lossy = [], {}
         for uri in self.live(table, days):

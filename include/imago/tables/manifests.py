@@ -137,6 +137,9 @@ def _entry(table: Table) -> dict[str, str]:
 
 def _register(table: Table, days: tuple[str, ...]) -> None:
     client = aws.client(table.environment, "glue")
+    readers: tuple[Reader, ...] = ("athena", "redshift")
+    for reader in readers:
+        glue.follow(client, external(table, reader))
     present = set(_wanted(table, days))
     gone = set(days) - present
     glue.register_days(client, **_entry(table), present=sorted(present), gone=sorted(gone))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,6 +58,18 @@ class Refusals:
             rule="the sha256 in a file's name is that of its bytes",
             file=self.storage.relative(uri),
             next_step=f"run {self._stage} for that day: it writes the partition anew, from the same inputs",
+        )
+
+    def no_column(self, column: str, columns: Sequence[str], version: int) -> MissingPartition:
+        """A column that the table has not at the version that is read: it joined later."""
+        return MissingPartition(
+            f"{self._name}: version {version} has no column {column}",
+            **self.where,
+            column=column,
+            rule="a version keeps the columns of its time",
+            allowed=", ".join(columns),
+            seen=column,
+            next_step=f"read a newer version, or run {self._stage} for days that have the column",
         )
 
     def lossy(self, days: Mapping[str, LossyCast]) -> RefusedPartition:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 from imago.context import RunContext
@@ -38,7 +38,7 @@ class RefreshOperator(StageOperator):
             self.finish_here(context, summary)
         first, last = chosen
         # Checked before the work, so that a slip in the form does not cost a year's load.
-        selected = selected_days(params.get("announce") or "none", first=first, last=last)
+        selected = open_among(run, selected_days(params.get("announce") or "none", first=first, last=last))
         summary = refresh(run.environment, run.spec, first, last, range_context(run, params))
         self.keep_quiet(context)
         if not selected:
@@ -55,7 +55,7 @@ class AnnounceOperator(StageOperator):
         if chosen is None:
             raise ImagoError("this run loaded no range", next_step="give `from_day` and `to_day` in the trigger form")
         first, last = chosen
-        days = selected_days(params.get("announce") or "none", first=first, last=last)
+        days = open_among(run, selected_days(params.get("announce") or "none", first=first, last=last))
         told = Run(environment=run.environment, spec=run.spec, ds=None, context=range_context(run, params))
         self.announce(told, context, days)
         return {"announced": len(days), "first": days[0], "last": days[-1], "mode": told.context.mode}
@@ -104,6 +104,11 @@ def selected_days(text: str, *, first: str, last: str) -> tuple[str, ...]:
             next_step="name days of the range, `all` or `none`",
         )
     return tuple(sorted(days))
+
+
+def open_among(run: Run, days: Iterable[str]) -> tuple[str, ...]:
+    """The open days among those: a closed day was not published, and nothing listens for it."""
+    return tuple(ds for ds in days if run.spec.calendar.is_open(ds))
 
 
 def range_context(run: Run, params: Mapping[str, Any]) -> RunContext:

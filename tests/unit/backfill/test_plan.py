@@ -249,3 +249,10 @@ def test_a_narrow_terminal_keeps_names_and_numbers_whole(monkeypatch, capsys):
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
     assert "DAG writes runs created rewritten as is skipped rows" in lines
     assert "batch_scoring predictions 2 1 1 10" in lines
+
+
+def test_a_plan_names_the_days_of_its_range_that_the_calendar_closes():
+    plan = make(replace(facts(days=(D1, D3)), closed=(D2, D4)))
+    assert notes(plan)[0] == f"Closed by the calendar, and without a run: {D2}, {D4} (2 days)."
+    assert plan.as_dict()["closed"] == [D2, D4]
+    assert all("Closed" not in note for note in notes(make(facts(days=(D1,)))))

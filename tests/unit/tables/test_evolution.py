@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from imago.casts import LossyCast, retyped
 from imago.context import RunContext
-from imago.errors import RefusedPartition
+from imago.errors import MissingPartition, RefusedPartition
 from imago.tables import Table
 from imago.tables.evolution import evolved
 
@@ -47,6 +47,8 @@ def test_a_column_joins_and_leaves_and_a_range_of_days_reads_null_where_it_is_no
     assert found.column("spent").to_pylist() == [1.0, 2.0, 3.0, 4.0, None, None]
     assert found.column("visits").to_pylist() == [None, None, 7, None, 8, 9]
     assert table.read([D1], version=first.version).column_names == ["customer", "ds", "spent"]
+    with pytest.raises(MissingPartition, match=f"version {first.version} has no column visits"):
+        table.read([D1], columns=["visits"], version=first.version)
     handle = table.require_open()
     assert {ds: set(names) for ds, names in table.columns_of(handle, None).items()} == {
         D1: {"customer", "spent"}, D2: {"customer", "spent", "visits"}, D3: {"customer", "visits"},

@@ -219,6 +219,19 @@ def test_the_entries_carry_the_columns_of_the_stored_table(env, table, glue):
     )
 
 
+def test_a_column_that_joins_or_widens_is_in_the_entries_of_both_readers_with_the_next_publish(make_on_s3, glue):
+    env = make_on_s3("dev", redshift_manifests=True, glue_database="imago_dev")
+    table = Table(env, SPEC.name, "predictions")
+    publish(table, DAY, 1.0)
+    for reader in ("athena", "redshift"):
+        warehouse_tables.apply(env, SPEC, "predictions", reader)
+    wider = rows(OTHER, 2.0).append_column("reason", pa.array(["odd"]))
+    table.publish(wider, days=[OTHER], key=("key",), fence=table.draw_fence(), context=RunContext(run_id="run"))
+    for database in ("imago_dev_flight_delays", "imago_dev_flight_delays_redshift"):
+        held = glue.get_table(DatabaseName=database, Name="predictions")["Table"]["StorageDescriptor"]["Columns"]
+        assert "reason" in {one["Name"] for one in held}
+
+
 def test_redshift_is_not_told_of_tables_whose_manifests_nobody_keeps(make_on_s3, glue):
     env = make_on_s3("dev")
     publish(Table(env, SPEC.name, "predictions"), DAY, 1.0)
