@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from imago.context import RunContext
-from imago.days import days_between, shift, spans
+from imago.days import days_between, shift
 from imago.environments import Environment
 from imago.specs import ModelSpec
 from imago.tables import Table
@@ -68,16 +68,15 @@ class Built:
         job = {"features": features.refresh, "outcomes": outcomes.refresh}[name]
         return self._said(name, job(self.env, self.spec, first, last, context))
 
-    def refresh_open(self, name: TableName, days: Iterable[str], context: RunContext = LIVE) -> None:
-        """The days of the world that are open, each unbroken range in one run."""
-        open_days = set(self.world.open_days)
-        for first, last in spans([ds for ds in days if ds in open_days]):
-            self.refresh(name, first, last, context)
+    def refresh_range(self, name: TableName, days: Iterable[str], context: RunContext = LIVE) -> None:
+        """One run over these days, closed ones in between included."""
+        days = sorted(days)
+        self.refresh(name, days[0], days[-1], context)
 
     def refresh_all(self) -> None:
         """Both tables, all days."""
-        self.refresh_open("features", self.world.days)
-        self.refresh_open("outcomes", self.world.days)
+        self.refresh_range("features", self.world.days)
+        self.refresh_range("outcomes", self.world.days)
 
     def train(self, ds: str, context: RunContext = LIVE) -> dict[str, Any]:
         """Freezes a snapshot, fits every contestant, and reports."""

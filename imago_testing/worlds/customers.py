@@ -13,10 +13,11 @@ from functools import cache
 import numpy as np
 import pyarrow as pa
 
-from imago.days import days_between, parse_day
+from imago.days import days_between
 from imago.specs import (
     Baseline,
     BusinessMetric,
+    Calendar,
     Candidate,
     Feature,
     Guardrails,
@@ -27,7 +28,6 @@ from imago_testing.worlds.pipelines import boosting, linear, rule
 from imago_testing.worlds.world import MOMENT, Delivery, World, moment, table
 
 FIRST, LAST, ZONE = "2024-01-08", "2024-05-05", "Europe/London"
-CLOSED_WEEKDAYS: tuple[int, ...] = ()
 STORES, CUSTOMERS_EACH, HORIZON = (1, 2, 12), 60, 30
 BEGIN = 2**53 + 1
 TIERS = ("bronze", "silver", "gold")
@@ -43,6 +43,7 @@ SPEC = ModelSpec(
     first_day=FIRST,
     last_day=LAST,
     timezone=ZONE,
+    calendar=Calendar(closed_weekdays=("sunday",)),
     feature_model="customers_features",
     outcome_model="customers_outcomes",
     metrics_model="customers_daily_metrics",
@@ -105,7 +106,7 @@ def _people() -> tuple[_Person, ...]:
 
 def files(ds: str) -> tuple[Delivery, ...]:
     """The day's subscribers, delivered the evening before, and who of them cancelled, 30 days later."""
-    if parse_day(ds).weekday() in CLOSED_WEEKDAYS:
+    if not SPEC.calendar.is_open(ds):
         return ()
     place = days_between(FIRST, max(ds, FIRST)).index(ds)
     random = np.random.default_rng([7, place])

@@ -35,6 +35,7 @@ BEFORE = ModelSpec(
     timezone=ZONE,
     feature_model="parcels_features",
     outcome_model="parcels_outcomes",
+    metrics_model="parcels_daily_metrics",
     features=(
         Feature(name="depot", kind="categorical"),
         Feature(name="express", kind="categorical"),

@@ -36,6 +36,7 @@ SPEC = ModelSpec(
     timezone=ZONE,
     feature_model="tickets_features",
     outcome_model="tickets_outcomes",
+    metrics_model="tickets_daily_metrics",
     features=(
         Feature(name="product", kind="categorical"),
         Feature(name="channel", kind="categorical"),

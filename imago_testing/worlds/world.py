@@ -44,7 +44,7 @@ class Delivery:
 @dataclass(frozen=True, kw_only=True)
 class World:
     """`files` gives the raw files of a day, closed days none. `trainings` are days on which there is enough to train
-    on, in order. `money` is the metrics model's column in the spec's own currency. `joining` is the feature that the
+    on, in order. `money` is the name of the metric in the world's own currency. `joining` is the feature that the
     spec `before` does not know yet."""
 
     spec: ModelSpec
@@ -67,7 +67,7 @@ class World:
     @property
     def open_days(self) -> tuple[str, ...]:
         """The days that have rows."""
-        return tuple(ds for ds in self.days if self.files(ds))
+        return self.spec.calendar.open_days(self.days[0], self.days[-1])
 
     def deliver(self, env: Environment, days: Iterable[str] | None = None, *, kinds: Iterable[str] = ()) -> int:
         """Writes the raw files of these days (all by default), of some `kinds` only where named; how many files."""

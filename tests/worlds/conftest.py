@@ -29,20 +29,26 @@ def _hosted(world_project: Path) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def build_once(
-    postgres_url: str, world_project: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Callable[[str], Built]:
-    """`build_once("parcels")`: the world in an environment of its own, refreshed, trained, scored, monitored and
-    measured. What a test changes in it stays changed: each test has days of its own."""
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An MLflow store without runs. Making its tables takes seconds, so each environment gets a copy."""
     from mlflow.tracking import MlflowClient
 
     store = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
     MlflowClient(tracking_uri=f"sqlite:///{store}").search_experiments()
+    return store
+
+
+@pytest.fixture(scope="session")
+def build_once(
+    postgres_url: str, world_project: Path, tmp_path_factory: pytest.TempPathFactory, empty_store: Path
+) -> Callable[[str], Built]:
+    """`build_once("parcels")`: the world in an environment of its own, refreshed, trained, scored, monitored and
+    measured. What a test changes in it stays changed: each test has days of its own."""
 
     @cache
     def once(name: str) -> Built:
         folder = tmp_path_factory.mktemp(name)
-        shutil.copy(store, folder / "mlflow.db")
+        shutil.copy(empty_store, folder / "mlflow.db")
         with hosting(HOSTED, world_project):
             return build(WORLDS[name], new_environment(postgres_url, folder), "monitored")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import io
 import uuid
 
@@ -77,6 +78,15 @@ def test_customers_come_back_under_two_numbers_and_few_of_them_cancel():
     cancelled = pa.chunked_array([day.column("cancelled") for day in of_kind(WORLDS["customers"], "cancellations")])
     assert 0.03 <= pc.mean(cancelled.cast(pa.int8())).as_py() <= 0.05
     assert WORLDS["customers"].spec.business.unit == "GBP"
+
+
+def test_customers_have_no_rows_on_a_sunday():
+    world = WORLDS["customers"]
+    closed = [ds for ds in world.days if datetime.date.fromisoformat(ds).weekday() == 6]
+
+    assert [ds for ds in world.days if not world.files(ds)] == closed
+    assert len(closed) == 17
+    assert not set(closed) & set(world.open_days)
 
 
 def test_parcels_are_named_by_uuids_and_their_whole_numbers_may_be_missing():
