@@ -103,6 +103,8 @@ def _publish_profile(scorer: DayScorer, account: Account, published: Publication
 def _refresh_online(scorer: DayScorer) -> str:
     if scorer.context.mode != "live" or scorer.assignment.choice != "as-was":
         return "untouched"
+    if not scorer.assignment.features["rows"]:
+        return "untouched"  # a day without rows has no newer scores than those that are served
     from imago.jobs import serving
 
     return serving.refresh(scorer.env, scorer.spec, scorer.assignment.ds, scorer.champion)
