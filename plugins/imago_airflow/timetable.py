@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pendulum import DateTime
 
 KEY_FORMAT = "%Y-%m-%d"
+_CLOSED_AT_MOST = 24 * 7  # ticks in a row on closed weekdays: more than a week of them, hour by hour
 
 
 class DayPartitionTimetable(CronPartitionTimetable):
@@ -92,14 +93,20 @@ class DayPartitionTimetable(CronPartitionTimetable):
         self, *, last_dagrun_info: DagRunInfo | None, restriction: TimeRestriction
     ) -> DagRunInfo | None:
         info = super().next_dagrun_info_v2(last_dagrun_info=last_dagrun_info, restriction=restriction)
-        while info:
+        # A cron whose ticks all fall on closed weekdays never gives a day; it is not looked for without an end.
+        closed_in_a_row = 0
+        while info and closed_in_a_row <= _CLOSED_AT_MOST + len(self.calendar.closed_days):
             key = str(info.partition_key)
             if self.last_day and key > self.last_day:
                 return None
-            if key >= (self.first_day or key) and self.calendar.is_open(key):
-                break
+            if self.calendar.is_open(key):
+                if key >= (self.first_day or key):
+                    return info
+                closed_in_a_row = 0
+            else:
+                closed_in_a_row += 1
             info = self._info(self._get_next(info.run_after))
-        return info
+        return None
 
     def iter_partition_dagrun_infos(
         self, *, earliest: datetime.datetime, latest: datetime.datetime

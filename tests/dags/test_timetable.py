@@ -107,3 +107,9 @@ def test_a_closed_day_has_no_run_by_the_clock_or_by_a_backfill_and_a_stored_time
     every_day_closed_today = DayPartitionTimetable("0 0 * * *", timezone="UTC", closed_weekdays=("sunday", "monday"))
     info = every_day_closed_today.next_dagrun_info_v2(last_dagrun_info=None, restriction=FOREVER)
     assert datetime.date.fromisoformat(info.partition_key).isoweekday() not in (7, 1)
+
+
+def test_a_cron_that_meets_closed_days_alone_gives_no_run_and_ends():
+    never = DayPartitionTimetable("0 0 * * 0", timezone="UTC", closed_weekdays=("sunday",))
+    assert never.next_dagrun_info_v2(last_dagrun_info=None, restriction=FOREVER) is None
+    assert days(never, "2013-12-01", "2013-12-31") == []

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from imago.specs import Baseline, Candidate, ModelSpec
+from imago.training.cut import Cut
 from imago.training.evaluation import METRICS
 from imago.training.fitting import Fitted, libraries, role_of
 from imago.training.snapshot import Snapshot, label_words
@@ -86,10 +87,9 @@ def markdown(
         *_table(
             ("part", "days", "rows", "label"),
             [
-                ("train", f"{where.train_first} to {where.train_last}", *_size(manifest, "train")),
-                *([("tuning", f"{where.tuning_first} to {where.trained_until}", *_size(manifest, "tuning"))]
-                  if where.tuning_first else []),
-                ("holdout", f"{where.holdout_first} to {where.holdout_last}", *_size(manifest, "holdout")),
+                (part, _days(where, part), *_size(manifest, part))
+                for part in ("train", "tuning", "holdout")
+                if part != "tuning" or where.tuning_first
             ],
         ),
         f"Label: `{spec.label}`. Days from a prediction until its outcome is known, left out between two parts: "
@@ -121,6 +121,12 @@ def markdown(
         ),
     ]  # fmt: skip
     return _paragraphs(lines)
+
+
+def _days(where: Cut, part: str) -> str:
+    """The days of a part, and how many of them are open where the calendar closes some."""
+    days = where.days(part)
+    return f"{days[0]} to {days[-1]}" + (f", {len(days)} open days" if where.closed else "")
 
 
 def _size(manifest: Mapping[str, Any], part: str) -> tuple[str, str]:

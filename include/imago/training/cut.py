@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from imago.days import days_between, parse_day, shift
 from imago.errors import ImagoError
 from imago.specs import Calendar, ModelSpec
+from imago.specs.calendar import counted
 
 LEAST_TRAINING_DAYS = 14
 
@@ -80,8 +81,9 @@ def cut(spec: ModelSpec, ds: str) -> Cut:
     train_last = calendar.latest(shift(tuning_first, -1 - delay)) if tuning_first else trained_until
     learned = len(calendar.open_days(train_first, train_last)) if train_first <= train_last else 0
     if learned < LEAST_TRAINING_DAYS:
+        open_of = f" ({counted(spec, train_first, train_last)})" if train_first <= train_last else ""
         raise ImagoError(
-            f"the training of {ds} would learn from {train_first} to {train_last}, fewer than "
+            f"the training of {ds} would learn from {train_first} to {train_last}{open_of}, fewer than "
             f"{LEAST_TRAINING_DAYS} {'days' if calendar == Calendar() else 'open days'}",
             model=spec.name,
             partition=ds,
