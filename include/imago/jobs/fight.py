@@ -56,7 +56,7 @@ def fight(
     environment: Environment, spec: ModelSpec, ds: str, word: dict[str, Any], incumbent: Champion | None
 ) -> Fought:
     """Fights out the training that left `word` (see `training.report`) against the reigning champion."""
-    frozen = snapshot.load(environment, word["snapshot"])
+    frozen = snapshot.load(environment, word["snapshot"]).of(spec)
     holdout, cut = frozen.part("holdout"), frozen.cut
     truth = snapshot.labels(holdout, spec)
     bar = bar_of(spec)

@@ -137,7 +137,7 @@ def _newest(env: Environment, spec: ModelSpec, champion: Champion) -> tuple[str,
             next_step="run feature_refresh, then endpoint_deploy again",
         )
     newest = days[-1]
-    features = table.read([newest.ds], version=newest.version)
+    features = table.as_published(newest.ds, newest.version)
     predictions = Table(env, spec.name, "predictions")
     stored = predictions.partition(newest.ds)
     if (

@@ -116,9 +116,13 @@ def _sums(
     theirs = rows("predictions", champion.version)
     truth = rows("outcomes", outcomes.version, [*spec.entity_keys, spec.label]) if outcomes else None
     features = None
+    # A slice may be of a feature that joined after the day was scored.
+    version_of_features = champion.inputs["features"]["version"]
+    known = Table(env, spec.name, "features").schema(version_of_features).names if spec.slices else ()
+    spec = spec.model_copy(update={"slices": tuple(name for name in spec.slices if name in known)})
     if spec.slices:
         columns = list(dict.fromkeys((*spec.entity_keys, *spec.slices)))
-        features = rows("features", champion.inputs["features"]["version"], columns)
+        features = rows("features", version_of_features, columns)
     against = champion.inputs["model_version"]
     made = []
     for version in versions:

@@ -55,7 +55,7 @@ def fit(
 
     one = fitting.contestant(spec, contestant)
     role = fitting.role_of(one)
-    frozen = snapshots.load(environment, snapshot)
+    frozen = snapshots.load(environment, snapshot).of(spec)
     tracker = Tracker(environment, spec.name)
     identity = fitting.identity(spec, frozen, one, context.code_commit)
     known = tracker.finished_run(identity)
@@ -184,7 +184,7 @@ def report(
             rule="every contestant of the spec takes part",
             next_step="clear the failed fit tasks of this run; those that finished are reused",
         )
-    frozen = snapshots.load(environment, snapshot)
+    frozen = snapshots.load(environment, snapshot).of(spec)
     ordered = [results[name] for name in fitting.contestants(spec)]
     tracker = Tracker(environment, spec.name)
     identity = comparison.identity(ordered)

@@ -59,6 +59,23 @@ class Snapshot:
     def digest(self) -> str:
         return str(self.manifest["digest"])
 
+    def of(self, spec: ModelSpec) -> Snapshot:
+        """The snapshot back, when it holds the columns that the spec has by now. Raises ImagoError."""
+        lacking = [name for name in (*spec.feature_names, spec.label) if name not in self.rows.column_names]
+        if lacking:
+            raise ImagoError(
+                f"the training snapshot of {self.cut.training_ds} was frozen before {', '.join(lacking)} stood in the "
+                "spec",
+                model=spec.name,
+                partition=self.cut.training_ds,
+                column=lacking[0],
+                rule="a training is of one set of features",
+                allowed=", ".join(self.rows.column_names),
+                seen=self.folder,
+                next_step="clear the training run from its first task, so that it freezes a snapshot with them",
+            )
+        return self
+
     def part(self, name: str) -> pa.Table:
         """The rows of `train`, `tuning`, `fit` (train, tuning and the days between) or `holdout`."""
         return part_of(self.rows, self.cut, name)

@@ -9,8 +9,8 @@ from champion_world import CONTRACT, DAYS, FIRST, LIVE, SPEC, TRAINED, crown, pu
 
 from imago.contracts import Column, Contract
 from imago.days import shift
-from imago.errors import RefusedPartition
-from imago.jobs import metrics, monitoring, scoring
+from imago.errors import ImagoError, RefusedPartition
+from imago.jobs import metrics, monitoring, scoring, serving
 from imago.jobs.explaining import explain
 from imago.specs import Feature
 from imago.tables import Table
@@ -120,6 +120,9 @@ def test_the_next_training_learns_the_new_feature_and_says_since_when_it_exists(
     again = snapshot.load(reign, old.folder)
     assert (again.digest, again.rows.column_names) == (old.digest, old.rows.column_names)
     assert old.manifest["joined"] == {}
+    assert again.of(SPEC) is again
+    with pytest.raises(ImagoError, match=f"snapshot of {TRAINED} was frozen before visits stood in the spec"):
+        again.of(WIDER)
 
 
 def test_a_feature_of_the_spec_that_no_day_has_is_named_with_the_side_that_lacks_it(reign):
@@ -133,3 +136,13 @@ def test_the_reference_of_a_champion_is_of_the_features_that_it_was_trained_with
     publish(dev, "outcomes", outcomes, DAYS)
     champion = crown(dev)
     assert set(monitoring.reference_of(dev, WIDER, champion, LIVE).features) == {"gate", "risk", "noise"}
+
+
+def test_an_endpoint_is_not_deployed_on_a_day_that_lacks_a_feature_of_its_champion(reign):
+    features, _ = world_rows()
+    last = DAYS[-1]
+    publish(reign, "features", features.filter(pc.equal(features["ds"], last)).drop_columns(["noise"]), [last])
+    with pytest.raises(RefusedPartition, match="version 1 was trained with noise"):
+        serving.deploy(reign, SPEC, LIVE)
+    publish(reign, "features", visits(features.filter(pc.equal(features["ds"], last))), [last])
+    assert serving.deploy(reign, WIDER, LIVE)["ds"] == last
