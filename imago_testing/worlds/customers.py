@@ -71,7 +71,13 @@ SPEC = ModelSpec(
     training=Training(window_days=365, warmup_days=0, tuning_days=0, holdout_days=10, seed=7),
     decision_threshold=0.2,
     business=BusinessMetric(
-        name="revenue kept by calling", unit="GBP", caught=30.0, false_alarm=-4.0, missed=0.0, quiet=0.0
+        name="revenue kept by calling",
+        unit="GBP",
+        caught=30.0,
+        false_alarm=-4.0,
+        missed=0.0,
+        quiet=0.0,
+        column="value_gbp",
     ),
 )
 

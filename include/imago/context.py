@@ -8,7 +8,7 @@ import os
 import subprocess
 import uuid
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,11 +29,16 @@ class RunContext:
     actor: str = "airflow"
     code_commit: str = "unknown"
     task_id: str | None = None  # of Airflow, for links to its log
+    # Of a run by hand, whose troubles page nobody: the alerts that it would have raised.
+    unsent: list[Any] | None = field(default=None, compare=False)
 
     @classmethod
-    def local(cls, *, mode: Mode = "live") -> RunContext:
-        """The context of a job that a person runs without Airflow."""
-        return cls(run_id=f"local__{uuid.uuid4().hex[:12]}", mode=mode, actor=_user_name(), code_commit=code_commit())
+    def local(cls, *, mode: Mode = "live", by_hand: bool = False) -> RunContext:
+        """The context of a job that a person runs without Airflow. `by_hand`, that person reads its warnings and
+        nobody else does."""
+        unsent: list[Any] | None = [] if by_hand else None
+        run_id = f"local__{uuid.uuid4().hex[:12]}"
+        return cls(run_id=run_id, mode=mode, actor=_user_name(), code_commit=code_commit(), unsent=unsent)
 
 
 def mode_of(

@@ -48,7 +48,7 @@ def check_model_name(name: str) -> str:
             rule="model name",
             allowed="lower snake case without double underscores, at most 40 characters",
             seen=name,
-            next_step="choose a name like flight_delays",
+            next_step="choose a name like late_orders",
         )
     return name
 

@@ -114,6 +114,7 @@ def _page(
     if model not in known or environment not in hosted_environments():
         raise HTTPException(404, f"no model {model!r} in environment {environment!r} is hosted here")
     try:
-        return HTMLResponse(render(environment_for(environment), get_model(model)), headers=headers)
+        spec = get_model(model)
+        return HTMLResponse(render(environment_for(environment), spec), headers=headers)
     except ImagoError as error:
         return HTMLResponse(f"<!doctype html><title>Imago</title><p>{escape(str(error))}</p>", status_code=503)

@@ -42,7 +42,8 @@ def test_money_saved_is_counted_from_published_files(dev, tmp_path):
     rows = pq.read_table(staging / "flight_delays_daily_metrics.parquet").to_pylist()
     everything = next(row for row in rows if row["slice"] == "all")
     assert everything == {
-        "ds": DS, "slice": "all", "rows": 3, "caught": 1, "false_alarms": 1, "missed": 1, "quiet": 0, "value_usd": 45.0,
+        "ds": DS, "slice": "all", "rows": 3, "caught": 1, "false_alarms": 1, "missed": 1, "quiet": 0,
+        "business_value": 45.0,
     }  # fmt: skip
     assert [row["slice"] for row in rows] == ["all", "carrier=UA", "origin=EWR"]
     assert done.tests_run == done.tests_declared > 0

@@ -25,8 +25,12 @@ REOPENS_WITHIN = timedelta(hours=6)
 def raise_alert(connection: Connection, alert: Alert, context: RunContext) -> int | None:
     """Writes the alert in the caller's transaction; the id of its row, or None when the same was already said.
 
-    Sends nothing and waits for nobody but another transaction that raises the same incident at this moment.
+    Sends nothing and waits for nobody but another transaction that raises the same incident at this moment. A warning
+    or worse of a run by hand is handed to the person who runs it (`context.unsent`) and not written; news is.
     """
+    if context.unsent is not None and alert.severity != "info":
+        context.unsent.append(alert)
+        return None
     rule = get_rule(alert.rule)
     key = _lock_key(connection, alert.model, alert.rule, alert.subject)
     if context.mode != "live" and alert.model is not None:  # an alert of the platform has no model's digest to wait for

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from imago.cli.output import EnvironmentOption, JsonOption, console, environment, print_json
+from imago.cli.output import EnvironmentOption, JsonOption, console, environment, errors, print_json
 from imago.errors import ImagoError
 from imago.names import DAILY_STAGES, STAGES
 from imago.specs import get_model
@@ -39,7 +39,8 @@ def run(
     env: EnvironmentOption = "dev",
     as_json: JsonOption = False,
 ) -> None:
-    """Runs one stage here and now: the same function that the Airflow task calls, in mode live."""
+    """Runs one stage here and now: the same function that the Airflow task calls, in mode live. What it would have
+    alerted is printed here, and pages nobody."""
     from imago.context import RunContext
     from imago.days import days_between
 
@@ -47,8 +48,24 @@ def run(
         raise ImagoError(
             f"{stage!r} is not a stage", allowed=", ".join(STAGES), seen=stage, next_step="name one of them"
         )
-    spec, where, context = get_model(model), environment(env), RunContext.local()
+    spec, where, context = get_model(model), environment(env), RunContext.local(by_hand=True)
     days = days_between(ds, to or ds)
+    try:
+        _run(stage, where, spec, days, context, champion=champion, as_json=as_json)
+    finally:
+        _say_unsent(context)
+
+
+def _run(
+    stage: str,
+    where: Environment,
+    spec: ModelSpec,
+    days: tuple[str, ...],
+    context: RunContext,
+    *,
+    champion: str,
+    as_json: bool,
+) -> None:
     if stage in ("feature_refresh", "outcome_refresh"):
         summaries = [_refresh(stage, where, spec, days, context)]
     else:
@@ -67,22 +84,42 @@ def run(
             console.print(f"  [dim]audit:[/] {escape(page)}", soft_wrap=True)
 
 
+def _say_unsent(context: RunContext) -> None:
+    """The alerts that the same run in Airflow would have raised, each once, beside the output."""
+    said = {(alert.severity, alert.rule, alert.title, alert.next_step): None for alert in context.unsent or ()}
+    for severity, rule, title, next_step in said:
+        errors.print(f"[yellow]![/] not sent, since you run it by hand: {severity} {rule}", soft_wrap=True)
+        errors.print(f"  {escape(title)}", soft_wrap=True)
+        errors.print(f"  [bold]Next:[/] {escape(next_step)}", soft_wrap=True)
+
+
 def serve(
-    model: ModelArgument,
+    models: Annotated[
+        list[str] | None, typer.Argument(help="The models; all that are hosted when left out.", show_default=False)
+    ] = None,
     port: Annotated[int, typer.Option(help="The port; 0 lets the system choose.")] = 8001,
     host: Annotated[str, typer.Option(help="The address to listen on. The endpoint asks for no login.")] = LOOPBACK,
     env: EnvironmentOption = "dev",
 ) -> None:
-    """Serves the newest scores by key, until it is stopped."""
+    """Serves the newest scores of all hosted models by key, until it is stopped."""
     import uvicorn
 
     from imago.serving.app import create
+    from imago.specs import hosted_models, refresh_models
 
-    spec = get_model(model)
-    application = create(environment(env), spec)
-    console.print(
-        f"Serving [bold]{spec.name}[/] ({env}): http://{host}:{port}/v1/{spec.name}/{{{','.join(spec.entity_keys)}}}"
-    )
+    names = [get_model(name).name for name in models or ()]
+
+    def served() -> list[ModelSpec]:
+        """A spec that is new or changed is served without a restart."""
+        refresh_models()
+        return [spec for spec in hosted_models() if not names or spec.name in names]
+
+    application = create(environment(env), served)
+    for spec in served():
+        address = f"http://{host}:{port}/v1/{spec.name}/{{{','.join(spec.entity_keys)}}}"
+        console.print(f"Serving [bold]{spec.name}[/] ({env}): {address}", soft_wrap=True)
+    if not served():
+        console.print(f"Serving no model ({env}): none is hosted yet. http://{host}:{port}/health", soft_wrap=True)
     uvicorn.run(application, host=host, port=port, log_level="warning")
 
 

@@ -8,6 +8,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from imago.amounts import amount, figure
 from imago.cli.output import EnvironmentOption, JsonOption, console, environment, print_json
 from imago.specs import get_model
 
@@ -126,21 +127,23 @@ def _print(one: dict[str, Any]) -> None:
     console.print(f"  {told['first']} to {told['last']}, against version {', '.join(map(escape, told['against']))}")
     console.print(f"  {escape(told['sentence'])} [bold]{escape(told['verdict'])}[/]", soft_wrap=True)
     for label, gap, number in (
-        (told["unit"], told["money"], "{:+,.0f}"),
-        (told["metric"]["name"] if told["metric"] else "", told["metric"], "{:+.4f}"),
+        (told["unit"], told["money"], amount),
+        (told["metric"]["name"] if told["metric"] else "", told["metric"], figure),
     ):
         if gap and gap["estimate"] is not None:
             around = (
-                "no interval yet" if gap["low"] is None else " to ".join(number.format(gap[e]) for e in ("low", "high"))
+                "no interval yet"
+                if gap["low"] is None
+                else " to ".join(number(gap[e], sign=True) for e in ("low", "high"))
             )
-            console.print(f"  [dim]{label:<8}[/] {number.format(gap['estimate'])} ({around})")
+            console.print(f"  [dim]{label:<8}[/] {number(gap['estimate'], sign=True)} ({around})")
     flips = told["flips"]
     if flips and flips["rows"]:
         table = Table(box=None, header_style="bold", pad_edge=False)
         for name in ("flips", "rows", "known", "it was right", "champion was", told["unit"] or "-"):
             table.add_column(name, justify="left" if name == "flips" else "right")
         for row in [*flips["directions"], *flips["where"][:8]]:
-            money = "" if row["money"] is None else f"{row['money']:+,.0f}"
+            money = "" if row["money"] is None else amount(row["money"], sign=True)
             table.add_row(
                 escape(row.get("words") or row["slice"]), f"{row['rows']:,}", f"{row['known']:,}",
                 f"{row['shadow_right']:,}", f"{row['champion_right']:,}", money,

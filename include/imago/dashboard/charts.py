@@ -14,6 +14,7 @@ from imago.pages import round_ticks
 
 NARROW, WIDE, HEIGHT = 560, 1140, 220
 LEFT, RIGHT, TOP, BOTTOM = 56, 14, 14, 30
+CHARACTER = 6.6  # the widest of a number at the style's 11 px, in pixels
 
 Format = Callable[[float], str]
 
@@ -38,35 +39,42 @@ class Mark:
 
 @dataclass(frozen=True)
 class Frame:
-    """Where days and values lie in the picture. `ticks` are round; the first and the last are the ends of the axis."""
+    """Where days and values lie in the picture. `ticks` are round; the first and the last are the ends of the axis.
+    `tick` is how they are written: the longest has room at the left."""
 
     days: Sequence[str]
     ticks: Sequence[float]
     width: int
+    tick: Format
+
+    @property
+    def left(self) -> float:
+        return max(LEFT, 12 + CHARACTER * max(len(self.tick(value)) for value in self.ticks))
 
     @property
     def step(self) -> float:
-        return (self.width - LEFT - RIGHT) / len(self.days)
+        return (self.width - self.left - RIGHT) / len(self.days)
 
     @property
     def end(self) -> int:
         return self.width - RIGHT
 
     def x(self, place: float) -> float:
-        return LEFT + place * self.step
+        return self.left + place * self.step
 
     def y(self, value: float) -> float:
         low, high = self.ticks[0], self.ticks[-1]
         return TOP + (HEIGHT - TOP - BOTTOM) * (1 - (value - low) / (high - low))
 
-    def picture(self, parts: Sequence[str], label: str, shown: Format, *, named: bool = True) -> str:
-        inside = "".join([*self._grid(shown), *(self._day_names() if named else ()), *parts])
+    def picture(self, parts: Sequence[str], label: str, *, named: bool = True) -> str:
+        inside = "".join([*self._grid(), *(self._day_names() if named else ()), *parts])
         return f'<svg viewBox="0 0 {self.width} {HEIGHT}" role="img" aria-label="{escape(label)}">{inside}</svg>'
 
-    def _grid(self, shown: Format) -> list[str]:
+    def _grid(self) -> list[str]:
+        left = self.left
         return [
-            f'<line class="grid" x1="{LEFT}" x2="{self.end}" y1="{self.y(tick):.1f}" y2="{self.y(tick):.1f}"/>'
-            f'<text x="{LEFT - 8}" y="{self.y(tick) + 4:.1f}" text-anchor="end">{escape(shown(tick))}</text>'
+            f'<line class="grid" x1="{left:.1f}" x2="{self.end}" y1="{self.y(tick):.1f}" y2="{self.y(tick):.1f}"/>'
+            f'<text x="{left - 8:.1f}" y="{self.y(tick) + 4:.1f}" text-anchor="end">{escape(self.tick(tick))}</text>'
             for tick in self.ticks
         ]
 
@@ -79,12 +87,15 @@ class Frame:
         ]
 
 
-def bars(days: Sequence[str], values: Sequence[float | None], *, label: str, shown: Format) -> str:
-    """One bar a day; bars below zero hang from the zero line in the colour of a loss."""
+def bars(
+    days: Sequence[str], values: Sequence[float | None], *, label: str, shown: Format, tick: Format | None = None
+) -> str:
+    """One bar a day; bars below zero hang from the zero line in the colour of a loss. `tick` writes the axis, `shown`
+    each bar's own value."""
     known = [value for value in values if value is not None]
     if not known:
         return empty("No day's outcome is known yet.")
-    frame = Frame(days, round_ticks(min(0.0, *known), max(0.0, *known)), WIDE)
+    frame = Frame(days, round_ticks(min(0.0, *known), max(0.0, *known)), WIDE, tick or shown)
     parts = []
     for place, (day, value) in enumerate(zip(days, values, strict=True)):
         if value is None:
@@ -96,8 +107,8 @@ def bars(days: Sequence[str], values: Sequence[float | None], *, label: str, sho
             f"<title>{escape(day)}: {escape(shown(value))}</title></rect>"
         )
     zero = frame.y(0.0)
-    parts.append(f'<line class="axis" x1="{LEFT}" x2="{frame.end}" y1="{zero:.1f}" y2="{zero:.1f}"/>')
-    return frame.picture(parts, label, shown)
+    parts.append(f'<line class="axis" x1="{frame.left:.1f}" x2="{frame.end}" y1="{zero:.1f}" y2="{zero:.1f}"/>')
+    return frame.picture(parts, label)
 
 
 def lines(
@@ -114,7 +125,7 @@ def lines(
     if not known:
         return empty("Nothing to draw yet.")
     bounds = [*known, *(mark.value for mark in marks)]
-    frame = Frame(days, round_ticks(0.0 if zero else min(bounds), max(bounds)), NARROW)
+    frame = Frame(days, round_ticks(0.0 if zero else min(bounds), max(bounds)), NARROW, shown)
     parts = [_mark(frame, mark) for mark in marks]
     for line in series:
         points = [
@@ -129,14 +140,14 @@ def lines(
             f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"><title>{escape(said)}</title></circle>'
             for x, y, said in points
         )
-    return frame.picture(parts, label, shown) + legend(series)
+    return frame.picture(parts, label) + legend(series)
 
 
 def pairs(
     names: Sequence[str], before: Sequence[float], after: Sequence[float], *, label: str, sides: tuple[str, str]
 ) -> str:
     """Two shares for each name, side by side: the first pale, the second in full colour."""
-    frame = Frame(names, round_ticks(0.0, max(*before, *after)), NARROW)
+    frame = Frame(names, round_ticks(0.0, max(*before, *after)), NARROW, lambda value: f"{value:.0%}")
     parts = []
     for place, (name, *shares) in enumerate(zip(names, before, after, strict=True)):
         for side, share in enumerate(shares):
@@ -148,7 +159,7 @@ def pairs(
             )
     words = f'<p class="dim">Pale: {escape(sides[0])}. Full: {escape(sides[1])}. Groups from left to right: '
     words += f"{escape(', '.join(names))}</p>"
-    return frame.picture(parts, label, lambda value: f"{value:.0%}", named=False) + words
+    return frame.picture(parts, label, named=False) + words
 
 
 def legend(series: Sequence[Series]) -> str:
@@ -167,8 +178,8 @@ def empty(message: str) -> str:
 
 
 def _mark(frame: Frame, mark: Mark) -> str:
-    y, colour = frame.y(mark.value), f"var(--{mark.colour})"
+    y, left, colour = frame.y(mark.value), frame.left, f"var(--{mark.colour})"
     return (
-        f'<line x1="{LEFT}" x2="{frame.end}" y1="{y:.1f}" y2="{y:.1f}" stroke="{colour}" stroke-dasharray="5 4"/>'
-        f'<text x="{LEFT + 6}" y="{y - 5:.1f}" style="fill:{colour}">{escape(mark.name)}</text>'
+        f'<line x1="{left:.1f}" x2="{frame.end}" y1="{y:.1f}" y2="{y:.1f}" stroke="{colour}" stroke-dasharray="5 4"/>'
+        f'<text x="{left + 6:.1f}" y="{y - 5:.1f}" style="fill:{colour}">{escape(mark.name)}</text>'
     )

@@ -7,6 +7,7 @@ from html import escape
 from typing import Any
 from urllib.parse import quote
 
+from imago.amounts import amount, figure, short
 from imago.dashboard import charts
 from imago.dashboard.charts import Mark, Series
 from imago.dashboard.facts import Facts
@@ -48,7 +49,7 @@ def model_page(facts: Facts) -> str:
         _card(
             spec.business.name.capitalize(),
             _money(facts),
-            note="Per day, once its outcome is known; against deciding nothing.",
+            note=f"In {spec.business.unit} per day, once its outcome is known; against deciding nothing.",
         )
         if spec.business
         else "",
@@ -86,9 +87,9 @@ def _tiles(facts: Facts) -> str:
     tiles = []
     if spec.business is not None:
         total = sum(day.get(BUSINESS, 0.0) for day in metrics.values())
-        tiles.append((_amount(total, spec.business.unit), f"{spec.business.name}, {len(metrics)} days"))
+        tiles.append((_total(total, spec.business.unit), f"{spec.business.name}, {len(metrics)} days"))
     known = [day[spec.primary_metric] for day in metrics.values() if spec.primary_metric in day]
-    tiles.append((f"{sum(known) / len(known):.3f}" if known else "–", f"mean daily {_title(spec.primary_metric)}"))
+    tiles.append((figure(sum(known) / len(known), 3) if known else "–", f"mean daily {_title(spec.primary_metric)}"))
     tiles.append((f"{len(facts.scored):,}", f"days scored, {sum(info.rows for info in facts.scored):,} predictions"))
     opened = sum(incident["status"] == "open" for incident in facts.incidents)
     tiles.append((str(opened), "open incident" if opened == 1 else "open incidents"))
@@ -110,11 +111,18 @@ def _champion(facts: Facts) -> str:
         ("Learned until", champion.trained_until),
         ("Training", champion.training_ds),
         ("Decided", f"{champion.decided_at:%Y-%m-%d %H:%M} UTC by {champion.decided_by}"),
-        ("Served online", f"{facts.online['ds']}, {facts.online['rows']:,} keys" if facts.online else "not deployed"),
+        ("Served online", _online(facts)),
         ("Entries in the ledger", str(facts.reigns)),
     ]
     reason = f'<p class="reason">{escape(champion.reason)}</p>'
     return reason + _facts(rows) + _rulings(facts.verdict, facts.spec.primary_metric)
+
+
+def _online(facts: Facts) -> str:
+    if facts.online is None:
+        return "no: endpoint_deploy has not run"
+    ours = facts.champion is not None and facts.online["champion_id"] == facts.champion.id
+    return f"{facts.online['ds']}, {facts.online['rows']:,} keys" + ("" if ours else ", by an earlier champion")
 
 
 def _rulings(verdict: Mapping[str, Any] | None, metric: str) -> str:
@@ -123,7 +131,7 @@ def _rulings(verdict: Mapping[str, Any] | None, metric: str) -> str:
         return ""
     rows = "".join(
         f"<tr><td>{escape(str(one['name']))}</td><td class='dim'>{escape(str(one['role']))}</td>"
-        f"<td class='number'>{float(one['score']):.4f}</td><td>{escape(str(one['standing']))}</td></tr>"
+        f"<td class='number'>{figure(float(one['score']))}</td><td>{escape(str(one['standing']))}</td></tr>"
         for one in rulings
     )
     head = (
@@ -152,7 +160,11 @@ def _money(facts: Facts) -> str:
     days = tuple(facts.metrics)[-SHOWN_DAYS:]
     values = [facts.metrics[day].get(BUSINESS) for day in days]
     return charts.bars(
-        days, values, label=f"{business.name} per day", shown=lambda value: _amount(value, business.unit)
+        days,
+        values,
+        label=f"{business.name} per day, in {business.unit}",
+        shown=lambda value: amount(value, business.unit),
+        tick=short,
     )
 
 
@@ -165,7 +177,7 @@ def _quality(facts: Facts) -> str:
         [Series(name, [facts.metrics[day].get(spec.primary_metric) for day in days], "accent")],
         marks=[Mark("floor", spec.guardrails.floor, "bad")],
         label=f"{name} per day",
-        shown=lambda value: f"{value:.2f}",
+        shown=lambda value: figure(value, 2),
     )
 
 
@@ -180,13 +192,13 @@ def _estimated(facts: Facts) -> str:
     estimated, true, usual = zip(*(found[ds] for ds in days), strict=True)
 
     def off(said: Sequence[float]) -> str:
-        return f"{sum(abs(one - seen) for one, seen in zip(said, true, strict=True)) / len(days):.3f}"
+        return figure(sum(abs(one - seen) for one, seen in zip(said, true, strict=True)) / len(days), 3)
 
     return charts.lines(
         days,
         [Series("estimate", estimated, "second"), Series("truth", true, "accent")],
         label=f"{_title(metric)} per day, estimated and true",
-        shown=lambda value: f"{value:.2f}",
+        shown=lambda value: figure(value, 2),
     ) + _facts(
         [
             ("Mature days", str(len(days))),
@@ -225,7 +237,8 @@ def _worst(facts: Facts) -> str:
     rows = "".join(
         f"<tr><td><span class='dot {escape(_dot(row['level']))}'></span>{escape(row['column'])}</td>"
         f"<td class='dim'>{escape(row['measure'].replace('_', ' '))}, {escape(row['window'])}</td>"
-        f"<td class='number'>{row['value']:.3f}</td><td class='number dim'>{row['threshold']:.3f}</td></tr>"
+        f"<td class='number'>{figure(row['value'], 3)}</td>"
+        f"<td class='number dim'>{figure(row['threshold'], 3)}</td></tr>"
         for row in ranked
     )
     head = f"<tr><th>{escape(day)}</th><th></th><th class='number'>value</th><th class='number'>threshold</th></tr>"
@@ -238,7 +251,7 @@ def _slices(facts: Facts) -> str:
     if not rows:
         return charts.empty("No slice has enough rows yet.")
     cells = "".join(
-        f"<tr><td>{escape(row['slice'])}</td><td class='number'>{row['value']:.3f}</td><td class='number dim'>"
+        f"<tr><td>{escape(row['slice'])}</td><td class='number'>{figure(row['value'], 3)}</td><td class='number dim'>"
         f"{row['rows']:,} rows</td></tr>"
         for row in rows
     )
@@ -259,7 +272,7 @@ def _shadows(facts: Facts) -> str:
         + (f"<td class='number'>{one.flips:,}</td>" if decides else "")
         + f"<td class='number'>{one.shadow_right:,} : {one.champion_right:,}</td>"
         + ("" if one.money is None or spec.business is None
-           else f"<td class='number'>{escape(_amount(one.money, spec.business.unit))}</td>")
+           else f"<td class='number'>{escape(amount(one.money, spec.business.unit))}</td>")
         + "</tr>"
         for one in facts.shadows
     )  # fmt: skip
@@ -303,11 +316,9 @@ def _title(metric: str) -> str:
     return {"roc_auc": "AUC", "log_loss": "log loss", "average_precision": "average precision"}.get(metric, metric)
 
 
-def _amount(value: float, unit: str) -> str:
-    sign = "-" if round(value) < 0 else ""
-    size = abs(value)
-    text = f"{size / 1e6:.2f}M" if size >= 1e6 else f"{round(size / 1e3, 1):g}k" if size >= 10_000 else f"{size:,.0f}"
-    return f"{sign}${text}" if unit == "USD" else f"{sign}{text} {unit}"
+def _total(value: float, unit: str) -> str:
+    """A large figure of a tile: short, with its unit."""
+    return f"{short(value) if abs(value) >= 10_000 else amount(value)} {unit}"
 
 
 def _document(title: str, body: str) -> str:

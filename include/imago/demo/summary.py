@@ -13,6 +13,7 @@ from rich.text import Text
 from sqlalchemy import func, select
 
 from imago import ledger
+from imago.amounts import amount
 from imago.environments import Environment
 from imago.ledger import champions, decisions
 from imago.ledger.schema import alerts
@@ -38,6 +39,7 @@ class Summary:
     matured_days: int = 0
     money: float | None = None
     money_name: str = ""
+    money_unit: str = ""
     auc: float | None = None
     alerts: dict[str, int] = field(default_factory=dict)
     waiting: int = 0
@@ -99,6 +101,7 @@ def collect(environment: Environment, spec: ModelSpec) -> Summary:
         matured_days=matured,
         money=money,
         money_name=spec.business.name if spec.business else "",
+        money_unit=spec.business.unit if spec.business else "",
         auc=auc,
         alerts=delivered,
         waiting=counts.get("pending", 0),
@@ -136,7 +139,11 @@ def draw(
     facts.add_row("Drift", _drift(summary))
     if summary.matured_days:
         seen = f", mean daily {summary.metric} {summary.auc:.3f}" if summary.auc is not None else ""
-        money = f"${summary.money:,.0f} {summary.money_name}" if summary.money is not None else "no business metric"
+        money = (
+            f"{summary.money_name}: {amount(summary.money, summary.money_unit)}"
+            if summary.money is not None
+            else "no business metric"
+        )
         facts.add_row("Truth", f"{summary.matured_days} days matured{seen}")
         facts.add_row("Money", money)
     if answer:

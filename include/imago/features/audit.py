@@ -26,6 +26,8 @@ from imago.features.findings import COUNTED, SHOWN, Finding, found, worst_first
 
 log = logging.getLogger(__name__)
 
+OUTCOME_AMONG_FEATURES = "no outcome among the features"
+
 
 @dataclass(frozen=True, kw_only=True)
 class AuditResult:
@@ -57,9 +59,7 @@ class AuditResult:
             allowed=worst.allowed,
             seen=worst.seen,
             rows=worst.rows,
-            next_step="bring the gate back into order: nothing is published unchecked"
-            if worst.rule == COUNTED
-            else "look at the audit's page and the raw files of the day; the last good partition still stands",
+            next_step=_next_step(worst),
         )
 
 
@@ -126,6 +126,17 @@ def audit(
     )
 
 
+def _next_step(worst: Finding) -> str:
+    if worst.rule == COUNTED:
+        return "bring the gate back into order: nothing is published unchecked"
+    if worst.rule == OUTCOME_AMONG_FEATURES:
+        return (
+            f"take {worst.column} out of the feature model's .sql and .yml: it is known only afterwards; if it is "
+            "known at prediction time and has this name by chance, rename it in the outcome model"
+        )
+    return "look at the audit's page and the raw files of the day; the last good partition still stands"
+
+
 def _without_stand_in(staged: pa.Table) -> pa.Table:
     # What dbt-duckdb writes for a model without rows: one row of nulls.
     if staged.num_rows == 1 and all(column.null_count for column in staged.columns):
@@ -139,7 +150,7 @@ def _structure(contract: Contract, staged: pa.Table, forbidden: frozenset[str]) 
     leaks = [name for name in names if name in forbidden]
     strangers = [name for name in sorted(set(names)) if name not in contract.names or names.count(name) > 1]
     found = [
-        *((name, "no outcome among the features", "what is known at prediction time") for name in leaks),
+        *((name, OUTCOME_AMONG_FEATURES, "what is known at prediction time") for name in leaks),
         *(() if staged.num_rows or contract.allows_empty else ((None, "rows > 0", "at least one row"),)),
         *((name, "only the contract's columns", "the columns of the contract, each once") for name in strangers),
     ]

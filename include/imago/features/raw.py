@@ -131,5 +131,5 @@ def _missing(
         rule="every raw file is there",
         allowed="at least one file",
         seen="none",
-        next_step="land it (`imago land --from DAY --to DAY`), or ask the one who delivers it; then run this again",
+        next_step="have it delivered to that place, then run this again",
     )

@@ -17,7 +17,7 @@ from imago.context import RunContext
 from imago.contracts import Contract
 from imago.contracts.contract import check_complete
 from imago.contracts.rules import checks_of
-from imago.dbt import DbtResult, build, contract_of
+from imago.dbt import DbtResult, build, contract_of, declared
 from imago.dbt.project import project_digest, project_folder
 from imago.environments import Environment
 from imago.errors import MissingPartition, RefusedPartition, SpecError, shown
@@ -151,9 +151,15 @@ class _Attempt:
         """The table's contract; one with a hole, or that is not the spec's keys and features, is refused."""
         contract = contract_of(self._model, self.env.dbt_target)
         check_complete(contract, key=self.keys)
-        # A leak is told by the audit, which looks at the rows themselves.
-        if self.name == "features" and not self._forbidden().intersection((*contract.names, *self.spec.feature_names)):
-            check_declared(contract, declared=self.spec.feature_names, keys=self.keys, where=self.where)
+        if self.name == "outcomes":
+            declared.check_outcomes(self.env, self.spec, contract)
+        else:
+            outcomes = contract_of(self.spec.outcome_model, self.env.dbt_target)
+            declared.check_apart(self.env, self.spec, contract, outcomes)
+            # A column of the outcome that is no declared feature is named by the audit, which looks at the rows.
+            if not self._forbidden().intersection((*contract.names, *self.spec.feature_names)):
+                declared.check_features(self.env, self.spec, contract)
+        declared.check_metrics(self.env, self.spec)
         return contract
 
     def _forbidden(self) -> frozenset[str]:
@@ -239,8 +245,8 @@ class _Attempt:
         self.docs = audit_docs.write(
             self.storage, self.env, self.spec, self.name, self.days, self.fence, result, refused=refused
         )
-        declared = checks_of(contract, key=self.spec.entity_keys, days=self.days)
-        if result.failures or not result.run == result.declared == declared or result.rows is None:
+        asked = checks_of(contract, key=self.spec.entity_keys, days=self.days)
+        if result.failures or not result.run == result.declared == asked or result.rows is None:
             self._refuse_closed(result.rows)
             raise result.refusal(self.where, days=self.days)
         return result, result.rows
@@ -262,27 +268,3 @@ class _Attempt:
                     rows=count,
                     next_step=f"open the day in `calendar` of the spec, or leave its rows out in {self._model}.sql",
                 )
-
-
-def check_declared(
-    contract: Contract, *, declared: tuple[str, ...], keys: tuple[str, ...], where: dict[str, str]
-) -> None:
-    """Refuses a feature contract that is not the spec's keys and features, in any order."""
-    promised, asked = set(contract.names), {*keys, *declared}
-    for column in sorted(promised ^ asked):
-        in_contract = column in promised
-        has, lacks = ("dbt contract", "spec") if in_contract else ("spec", "dbt contract")
-        step = (
-            f"add Feature(name={column!r}, ...) to the spec, or take the column out of {contract.model}.yml and .sql"
-            if in_contract
-            else f"add the column to {contract.model}.yml and .sql, or take the feature out of the spec"
-        )
-        raise RefusedPartition(
-            f"the column {column} stands in the {has} but not in the {lacks}",
-            **where,  # type: ignore[arg-type]
-            column=column,
-            rule="the spec's features are the contract's columns",
-            allowed="the spec's keys and features, and no other",
-            seen=f"{column} only in the {has}",
-            next_step=f"{step}; then run feature_refresh of the day again",
-        )

@@ -173,7 +173,7 @@ def routing(env: Environment) -> Routing:
 
 def _stakes(env: Environment, model: str | None) -> str:
     """What a model's decisions are worth, as a sentence; nothing where nobody knows."""
-    from imago.alerts.rendering import number
+    from imago.amounts import amount
     from imago.ledger import connect, worth
 
     if model is None:
@@ -183,10 +183,10 @@ def _stakes(env: Environment, model: str | None) -> str:
     if usual is None:
         return ""
     days = f"the {usual.days} days known last" if usual.days > 1 else "the one day that is known"
-    words = f"{model} decides about {round(usual.decisions):,} cases a day"
+    words = f"{model} scores about {round(usual.decisions):,} rows a day"
     if usual.value is None:
         return f"{words} (mean of {days})."
-    return f"{words}, worth about {number(_round(usual.value))} {usual.unit} a day (mean of {days})."
+    return f"{words}, worth about {amount(_round(usual.value), usual.unit or '')} a day (mean of {days})."
 
 
 def _round(value: float) -> int | float:

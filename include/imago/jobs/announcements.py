@@ -51,7 +51,7 @@ def announce_promotion(
         title=f"{spec.name}: version {entry.version} reigns from {entry.effective_ds}",
         why=entry.reason,
         did=f"{approved_by} approved, and the champion was moved",
-        next_step="nothing; `imago champion rollback` returns to the one before",
+        next_step=f"nothing; `imago champion rollback --model {spec.name}` returns to the one before",
     )
     raise_alert(connection, alert, context)
     resolve(connection, spec.name, "approval_awaited", SUBJECT, context, ds=entry.training_ds)
@@ -109,7 +109,7 @@ def _words(spec: ModelSpec, outcome: str, verdict: Verdict) -> tuple[str, str, s
     if outcome == "promoted":
         return (
             "champion_promoted", f"{spec.name}: {verdict.challenger} is the new champion", "the champion was moved",
-            "nothing; `imago champion rollback` returns to the one before",
+            f"nothing; `imago champion rollback --model {spec.name}` returns to the one before",
         )  # fmt: skip
     if outcome == "awaiting":
         return (
@@ -118,7 +118,7 @@ def _words(spec: ModelSpec, outcome: str, verdict: Verdict) -> tuple[str, str, s
         )  # fmt: skip
     if outcome == "kept":
         return (
-            "champion_kept", f"{spec.name}: the champion {verdict.incumbent or ''} stays".replace("  ", " "),
+            "champion_kept", f"{spec.name}: {verdict.incumbent or 'the champion'} stays",
             "nothing was moved", "nothing",
         )  # fmt: skip
     if outcome == "blocked":

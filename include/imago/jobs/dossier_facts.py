@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from imago.amounts import amount, figure
 from imago.environments import Environment
 from imago.measures import calibration_curve, calibration_error
 from imago.registry.tracking import Tracker
@@ -71,7 +72,7 @@ def gather(
     said["slice_forest"] = pictures.strips([one for one in said["slices"] if one["estimate"] is not None])
     said["money_forest"] = pictures.strips(
         [{"name": one["name"], "tone": one["role"], **one["money_gap"]} for one in said["contestants"]
-         if one["money_gap"]], number="{:+,.0f}", tick="{:+,.0f}",
+         if one["money_gap"]], number=lambda value: amount(value, sign=True),
     )  # fmt: skip
     said["tiles"] = _tiles(said)
     return json.loads(json.dumps(said, default=str), parse_constant=lambda _: None)
@@ -233,9 +234,7 @@ def _money_words(spec: ModelSpec, gain: Difference | None) -> str:
     if gain is None or gain.estimate is None or spec.business is None:
         return ""
     side = "more" if gain.estimate >= 0 else "less"
-    said = (
-        f", and its decisions would have been worth {words.money(abs(gain.estimate), spec.business.unit)} {side} there"
-    )
+    said = f", and its decisions would have been worth {amount(abs(gain.estimate), spec.business.unit)} {side} there"
     unsure = gain.low is None or gain.high is None or gain.low <= 0 <= gain.high
     return said + (" (which may be chance)" if unsure else "")
 
@@ -274,11 +273,11 @@ def _tiles(said: Mapping[str, Any]) -> list[dict[str, str]]:
     found = next((one for one in said["contestants"] if one["name"] == said["challenger"]), None)
     tiles = []
     if found is not None and found["score"] is not None:
-        tiles.append({"value": f"{found['score']:.4f}", "label": f"{said['metric']} of {found['name']}"})
+        tiles.append({"value": figure(found["score"]), "label": f"{said['metric']} of {found['name']}"})
     if found is not None and found["gap"] and found["gap"]["estimate"] is not None:
-        tiles.append({"value": f"{found['gap']['estimate']:+.4f}", "label": f"against {said['against']}"})
+        tiles.append({"value": figure(found["gap"]["estimate"], sign=True), "label": f"against {said['against']}"})
     if said["money"] and said["money"]["estimate"] is not None:
-        value = words.money(said["money"]["estimate"], said["unit"], sign=True)
+        value = amount(said["money"]["estimate"], said["unit"], sign=True)
         tiles.append({"value": value, "label": f"on the holdout, against {said['against']}"})
     if said["flips"]:
         tiles.append({"value": f"{said['flips']['rows']:,}", "label": f"of {said['flips']['of']:,} decisions change"})

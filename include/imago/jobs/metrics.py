@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from imago.context import RunContext
 from imago.days import days_between, shift
 from imago.environments import Environment
-from imago.errors import MissingPartition
+from imago.errors import MissingPartition, RefusedPartition
 from imago.specs import ModelSpec
 from imago.specs.calendar import require_open
 
@@ -32,6 +33,7 @@ def refresh(env: Environment, spec: ModelSpec, ds: str, context: RunContext) -> 
     MissingPartition when the outcomes are not published.
     """
     from imago import ledger
+    from imago.dbt.declared import check_metrics
     from imago.jobs.monitoring import estimate_of
     from imago.jobs.shadow_metrics import compare_quietly
     from imago.ledger import worth
@@ -40,6 +42,7 @@ def refresh(env: Environment, spec: ModelSpec, ds: str, context: RunContext) -> 
     from imago.tables import Table
 
     require_open(spec, ds, environment=env.name)
+    check_metrics(env, spec)
     predictions, outcomes = Table(env, spec.name, "predictions"), Table(env, spec.name, "outcomes")
     metrics = Table(env, spec.name, "metrics")
     fence = metrics.draw_fence()
@@ -77,17 +80,18 @@ def refresh(env: Environment, spec: ModelSpec, ds: str, context: RunContext) -> 
             values[name][BUSINESS] = business_value(
                 spec.business, part.column(spec.label).to_numpy(), part.column("decision").to_numpy().astype(bool)
             )
-    if spec.business is not None and spec.metrics_model is not None:
+    if spec.metrics_model is not None:
         files = {
             "predictions_files": predictions.files([ds], version=scored.version),
             "outcomes_files": outcomes.files([ds], version=truth.version),
         }
-        for row in _business(env, spec, ds, files, fence):
-            if row["slice"] in values:
-                values[row["slice"]] |= {
-                    BUSINESS: row["value_usd"],
-                    **{name: float(row[name]) for name in ("caught", "false_alarms", "missed")},
-                }
+        for name, numbers in read_metrics(env, spec, ds, _built(env, spec, ds, files, fence)).items():
+            if name not in values:
+                continue
+            for twice in sorted(numbers.keys() & values[name].keys()):
+                rule = "a name that no model metric has"
+                raise _unfit(env, spec, ds, twice, rule, "another name", f"{twice} is a metric of Imago's own")
+            values[name] |= numbers
     values[ALL][LABELLED] = rows.num_rows / told.num_rows
     early = immature_of(env, spec, ds, values[ALL][LABELLED])
     estimate = estimate_of(env, spec, ds)
@@ -182,7 +186,56 @@ def _last_told(env: Environment, spec: ModelSpec, days: Sequence[str]) -> dict[s
         return publications.last_told(connection, spec.name, "outcomes", days)
 
 
-def _business(
+def read_metrics(env: Environment, spec: ModelSpec, ds: str, rows: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
+    """Slice to metric to value, of the rows that the spec's dbt metrics model made: its column of the business value,
+    and each other column that is a number. Raises RefusedPartition for rows of another day, a slice twice, a day
+    without the slice `all`, and a business value that is no finite number."""
+    from imago.dbt import contract_of
+    from imago.dbt.declared import metric_columns
+    from imago.metrics.daily import ALL, BUSINESS
+
+    assert spec.metrics_model is not None
+    names = [name for name in metric_columns(contract_of(spec.metrics_model, env.dbt_target)) if name != "rows"]
+    column = spec.business.column if spec.business is not None else None
+    metrics: dict[str, dict[str, float]] = {}
+    for row in rows:
+        part, numbers = row["slice"], {name: float(row[name]) for name in names if row[name] is not None}
+        if str(row["ds"])[:10] != ds:
+            raise _unfit(env, spec, ds, "ds", "only the asked day", ds, str(row["ds"]))
+        if part in metrics:
+            raise _unfit(env, spec, ds, "slice", "a row for each slice", "each slice once", f"{part} again")
+        if column is not None:
+            value = numbers.pop(column, math.nan)
+            if not math.isfinite(value):
+                seen = f"{row[column]} for the slice {part}"
+                raise _unfit(env, spec, ds, column, "the business value is a finite number", "a number", seen)
+            numbers[BUSINESS] = value
+        metrics[part] = {name: value for name, value in numbers.items() if math.isfinite(value)}
+    if ALL not in metrics:
+        seen = ", ".join(sorted(map(str, metrics))) or "no rows"
+        raise _unfit(env, spec, ds, "slice", "a row for all rows together", f"a row with slice = '{ALL}'", seen)
+    return metrics
+
+
+def _unfit(
+    env: Environment, spec: ModelSpec, ds: str, column: str, rule: str, allowed: str, seen: str
+) -> RefusedPartition:
+    return RefusedPartition(
+        f"the rows of the metrics model {spec.metrics_model} cannot be read: {rule} does not hold",
+        environment=env.name,
+        model=spec.name,
+        table="metrics",
+        partition=ds,
+        column=column,
+        rule=rule,
+        allowed=allowed,
+        seen=seen,
+        next_step=f"correct {spec.metrics_model}.sql, then run metric_refresh again: "
+        f"imago run metric_refresh {spec.name} --ds {ds} --env {env.name}",
+    )
+
+
+def _built(
     env: Environment, spec: ModelSpec, ds: str, files: dict[str, list[str]], attempt: int
 ) -> list[dict[str, Any]]:
     """The rows of the spec's dbt metrics model for one day, built in a staging place of this attempt's own."""
@@ -190,15 +243,16 @@ def _business(
     from imago.storage import Storage
 
     business, model = spec.business, spec.metrics_model
-    assert business is not None
     assert model is not None
     storage, folder = Storage(env), f"staging/{spec.name}/metrics/{ds}/{attempt}"
-    prices = {
-        "price_caught": business.caught,
-        "price_false_alarm": business.false_alarm,
-        "price_missed": business.missed,
-        "price_quiet": business.quiet,
-    }
+    prices = {}
+    if business is not None:
+        prices = {
+            "price_caught": business.caught,
+            "price_false_alarm": business.false_alarm,
+            "price_missed": business.missed,
+            "price_quiet": business.quiet,
+        }
     if not env.on_s3:
         storage.filesystem.create_dir(storage.path(folder), recursive=True)
     try:
@@ -319,7 +373,7 @@ def _tell(
             why="The champion tells good from bad less well than the spec demands of a model that serves.",
             did="Predictions go on as usual; the champion stays.",
             next_step="Look at drift and slices on the dashboard; run training for the last closed day, "
-            "or roll back with `imago champion rollback`.",
+            f"or roll back with `imago champion rollback --model {spec.name}`.",
             ds=ds,
             facts={"value": value, "threshold": floor, "rows": window["rows"], "window_days": window["days"]},
             links=links,
@@ -333,7 +387,8 @@ def _tell(
             why="All outcomes of the day are known, and single days of the holdout did not differ by as much.",
             did="Predictions go on as usual; the champion stays.",
             next_step="Look at the day's slices and drift on the dashboard. One day with a plain cause: watch. "
-            "Else run training for the last closed day, or roll back with `imago champion rollback`.",
+            "Else run training for the last closed day, or roll back with "
+            f"`imago champion rollback --model {spec.name}`.",
             ds=ds,
             facts={"value": drop.value, "threshold": drop.bound, "rows": drop.rows},
             links=links,

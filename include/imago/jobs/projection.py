@@ -200,7 +200,8 @@ def _moved(spec: ModelSpec, alias: str, seen: str | None, wanted: str | None) ->
         title=f"{spec.name}: MLflow's alias {alias} was moved by hand",
         why="people who read the alias were misled; scoring follows the ledger and was not touched",
         did=f"put it back to version {wanted}" if wanted else "took the alias away, since its version is gone",
-        next_step="find out who moved it; a champion is changed by a fair fight or `imago champion rollback`",
+        next_step="find out who moved it; a champion is changed by a fair fight or "
+        f"`imago champion rollback --model {spec.name}`",
         facts={"alias": alias, "seen": seen or "nothing", "ledger": wanted or "nothing"},
     )
 
@@ -212,7 +213,7 @@ def _lost(spec: ModelSpec, version: str, files: list[str], in_mlflow: bool, reig
     if files:
         why = "nothing can be scored with it" if reigns else "a rollback cannot return to it"
         step = "put the files back from a backup, at the same place: their digests are in the ledger; "
-        step += "else `imago champion rollback`" if reigns else "else train again"
+        step += f"else `imago champion rollback --model {spec.name}`" if reigns else "else train again"
     else:
         why = "its page, metrics and alias in MLflow are gone; scoring and rollback go on, from the files"
         step = "find out who deleted it; nothing has to be done for scoring"

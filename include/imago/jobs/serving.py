@@ -111,7 +111,8 @@ def online_rows(spec: ModelSpec, scored: pa.Table, features: pa.Table) -> list[d
             "ds": row["ds"],
             "event_time": row["event_time"],
             "score": row["score"],
-            "decision": row["decision"],
+            "decision": row.get("decision"),
+            "probabilities": {name: row[f"score_{name}"] for name in spec.classes} or None,
             "model_version": row["model_version"],
             "features": {name: _json(inputs[key].get(name)) for name in spec.feature_names},
         }
@@ -163,7 +164,9 @@ def _prove(
         yield connection
 
     key = quote(row["key"], safe="")
-    health, response = asyncio.run(_asked(create(env, spec, reader=reader), "/health", f"/v1/{spec.name}/{key}"))
+    health, response = asyncio.run(
+        _asked(create(env, lambda: (spec,), reader=reader), f"/health/{spec.name}", f"/v1/{spec.name}/{key}")
+    )
     answer = response.json()
     good = (
         health.status_code == 200
@@ -171,7 +174,8 @@ def _prove(
         and response.status_code == 200
         and answer["model_version"] == row["model_version"]
         and answer["score"] == row["score"]
-        and answer["decision"] == row["decision"]
+        and answer.get("decision") == row["decision"]
+        and answer.get("probabilities") == row["probabilities"]
     )
     if not good:
         raise ImagoError(
@@ -183,7 +187,12 @@ def _prove(
             seen=f"status {response.status_code}: {str(answer)[:200]}",
             next_step="run endpoint_deploy again; if it fails again, look at its task log",
         )
-    return {"key": row["key"], "status": response.status_code, "score": answer["score"], "decision": answer["decision"]}
+    return {
+        "key": row["key"],
+        "status": response.status_code,
+        "score": answer["score"],
+        "decision": answer.get("decision"),
+    }
 
 
 async def _asked(app: FastAPI, *paths: str) -> list[httpx.Response]:

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from imago import pages
-from imago.selection.words import TONES, money
+from imago.amounts import amount as money
+from imago.selection.words import TONES
 
 HERE = Path(__file__).parent
 _STANDINGS = {"WIN": "won", "TIE": "not proved", "LOSE": "lost", "OUT": "not admitted"}
@@ -20,7 +21,7 @@ _WORST_SLICES = 5
 def html(said: Mapping[str, Any]) -> str:
     """The page: one file, without scripts, and without anything from another host."""
     page: str = pages.template(HERE, "dossier_page.html").render(
-        said=said, tone=TONES[said["outcome"]], standings=_STANDINGS, money=money
+        said=said, tone=TONES[said["outcome"]], standings=_STANDINGS
     )
     return page
 
@@ -67,7 +68,7 @@ def _contestants(said: Mapping[str, Any]) -> list[str]:
         around = "none" if one["range"] is None else "{:.4f} to {:.4f}".format(*one["range"])
         cells = [one["name"], score, around, _STANDINGS[one["standing"]], one["why"]]
         if unit:
-            cells.append("" if one["money"] is None else f"{one['money']:,.0f}")
+            cells.append("" if one["money"] is None else money(one["money"]))
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return lines
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from imago.amounts import amount
 from imago.measures import calibration_error
 from imago.selection.bootstrap import RESAMPLES
 from imago.selection.terms import Check
@@ -95,6 +96,6 @@ def check_business(
     if gap.estimate is None or gap.high is None or not math.isfinite(gap.estimate):
         return Check(BUSINESS, False, f"no difference in worth to {opponent} could be told")
     lost = gap.estimate < -allowed and gap.high < 0
-    seen, bound = (f"{amount:,.0f} {unit}".rstrip() for amount in (abs(gap.estimate), allowed))
+    seen, bound = amount(abs(gap.estimate), unit), amount(allowed, unit)
     said = f"{seen} {'more' if gap.estimate >= 0 else 'less'} than {opponent} on this holdout"
     return Check(BUSINESS, not lost, f"its decisions are worth {said}, allowed {bound} less")

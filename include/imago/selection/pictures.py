@@ -6,12 +6,13 @@ the width that it gets while its words stay as large as the page's.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from typing import Any
 
 import numpy as np
 
+from imago.amounts import figure, short
 from imago.pages import round_ticks
 
 SQUARE, EDGE, RIGHT = 360, 58, 18  # of the calibration picture, in pixels: its side, and what its edges take
@@ -21,12 +22,11 @@ def strips(
     rows: Sequence[Mapping[str, Any]],
     *,
     marks: Mapping[str, float] | None = None,
-    number: str = "{:+.4f}",
-    tick: str = "{:+g}",
+    number: Callable[[float], str] | None = None,
 ) -> dict[str, Any] | None:
     """Rows with `estimate`, `low`, `high` (None where there is none) on one scale that holds 0 and all `marks` (name to
-    value); `number` and `tick` are how values are written. None when no row has an estimate."""
-    marks = marks or {}
+    value); `number` is how values are written, as a metric where it is left out. None when no row has an estimate."""
+    marks, number = marks or {}, number or (lambda value: figure(value, sign=True))
     known = [value for row in rows for value in (row.get("estimate"), row.get("low"), row.get("high"))
              if value is not None]  # fmt: skip
     if not known:
@@ -40,14 +40,18 @@ def strips(
     return {
         "rows": [
             {**row, "at": at(row.get("estimate")), "from": at(row.get("low")), "to": at(row.get("high")),
-             **{name: "" if row.get(key) is None else number.format(row[key])
+             **{name: "" if row.get(key) is None else number(row[key])
                 for name, key in (("shown", "estimate"), ("shown_low", "low"), ("shown_high", "high"))}}
             for row in rows
         ],
-        "ticks": [{"at": at(one), "text": tick.format(one) if one else "0"} for one in ticks],
+        "ticks": [{"at": at(one), "text": _tick(one)} for one in ticks],
         "zero": at(0.0),
         "marks": [{"at": at(value), "text": name} for name, value in marks.items()],
     }  # fmt: skip
+
+
+def _tick(value: float) -> str:
+    return ("+" if value > 0 else "") + (short(value) if abs(value) >= 10_000 else f"{value:g}")
 
 
 def bars(values: Mapping[str, float], spreads: Mapping[str, float], most: int = 15) -> list[dict[str, Any]]:
@@ -75,14 +79,14 @@ def curves(lines: Mapping[str, tuple[np.ndarray, np.ndarray]], *, share: bool) -
     def y(value: float) -> float:
         return round(RIGHT + side * (1 - (value - low) / span), 1)
 
-    shown = "{:.0%}" if share else "{:g}"
+    shown: Callable[[float], str] = "{:.0%}".format if share else short
     if share and span < 0.1:
-        shown = "{:.1%}"
+        shown = "{:.1%}".format
     return {
         "size": SQUARE,
         "edge": EDGE,
         "right": RIGHT,
-        "ticks": [{"x": x(tick), "y": y(tick), "text": shown.format(tick)} for tick in ticks],
+        "ticks": [{"x": x(tick), "y": y(tick), "text": shown(tick)} for tick in ticks],
         "diagonal": [x(ticks[0]), y(ticks[0]), x(ticks[-1]), y(ticks[-1])],
         "lines": [
             {"name": name, "points": [[x(a), y(b)] for a, b in zip(promised, observed, strict=True)]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from imago.amounts import figure
 from imago.selection.terms import Difference, Ruling, Verdict
 
 # name: (how people call it, what it says)
@@ -80,14 +81,14 @@ def why(ruling: Ruling, verdict: Verdict) -> str:
         return f"It {_lead(ruling, verdict)}: a lead worth a change."
     opponent = _opponent(verdict)
     if ruling.standing == "LOSE" and gap.high < 0:
-        return f"It is surely worse than {opponent}, by {-gap.estimate:.4f} ({span(gap)})."
+        return f"It is surely worse than {opponent}, by {figure(-gap.estimate)} ({span(gap)})."
     if ruling.standing == "LOSE":
         return f"It does not beat the naive rule {verdict.best_baseline} by what is worthwhile, so it cannot reign."
     if gap.low > 0:
         least = verdict.bar.smallest_effect
-        return f"It is better than {opponent} by {gap.estimate:.4f}, less than the {least} that a change is worth."
+        return f"It is better than {opponent} by {figure(gap.estimate)}, less than the {least} that a change is worth."
     way = "lead over" if gap.estimate >= 0 else "distance to"
-    return f"Its {way} {opponent} of {abs(gap.estimate):.4f} may be chance: the truth lies within {span(gap)}."
+    return f"Its {way} {opponent} of {figure(abs(gap.estimate))} may be chance: the truth lies within {span(gap)}."
 
 
 def _beats(verdict: Verdict) -> str:
@@ -121,27 +122,18 @@ def _seen(verdict: Verdict) -> dict[str, str]:
     seen = {"incumbent": verdict.incumbent or "Nobody reigns yet."}
     if scored and bar.ceiling is not None:
         best = max(scored) if bar.higher_is_better else min(scored)
-        seen["leak"] = f"The best {name} is {best:.4f}; a leak is suspected beyond {bar.ceiling}."
+        seen["leak"] = f"The best {name} is {figure(best)}; a leak is suspected beyond {bar.ceiling}."
     seen["baselines"] = f"{sum(one.role == 'baseline' for one in verdict.rulings)} naive rules."
     seen["candidates"] = f"{sum(one.role == 'candidate' for one in verdict.rulings)} candidates."
-    if winner is not None:
+    if winner is not None and winner.score is not None:
         seen["tripwire"] = f"{winner.name}, against {verdict.best_baseline}."
-        seen["floor"] = f"{winner.score:.4f}; the floor is {bar.floor}." if bar.floor is not None else ""
+        seen["floor"] = f"{figure(winner.score)}; the floor is {bar.floor}." if bar.floor is not None else ""
         seen["fight"] = why(winner, verdict)
     return seen
 
 
 def span(gap: Difference) -> str:
-    return f"{gap.low:+.4f} to {gap.high:+.4f}"
-
-
-def money(value: float, unit: str, *, sign: bool = False) -> str:
-    """An amount as people read it.
-
-    >>> money(-1234.5, "USD"), money(1234.5, "USD", sign=True)
-    ('-1,234 USD', '+1,234 USD')
-    """
-    return f"{value:{'+' if sign else ''},.0f} {unit}"
+    return " to ".join("unknown" if bound is None else figure(bound, sign=True) for bound in (gap.low, gap.high))
 
 
 def _lead(ruling: Ruling, verdict: Verdict) -> str:
@@ -149,8 +141,8 @@ def _lead(ruling: Ruling, verdict: Verdict) -> str:
     if gap is None or gap.estimate is None:
         return f"won against {_opponent(verdict)}"
     name = metric_words(verdict.bar.metric)[0]
-    sure = f", surely by more than {gap.low:.4f}" if gap.low is not None and gap.low > 0 else ""
-    return f"beats {_opponent(verdict)} by {gap.estimate:.4f} {name}{sure}"
+    sure = f", surely by more than {figure(gap.low)}" if gap.low is not None and gap.low > 0 else ""
+    return f"beats {_opponent(verdict)} by {figure(gap.estimate)} {name}{sure}"
 
 
 def _opponent(verdict: Verdict) -> str:

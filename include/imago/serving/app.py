@@ -1,23 +1,26 @@
-"""The endpoint: a FastAPI application that answers by key from the online table in Postgres.
+"""The endpoint: a FastAPI application that answers by key from the online table in Postgres, for all of its models.
 
-GET /health               200 with champion, day and rows; 503 before the first deploy
-GET /v1/{model}/{key}     200 with score, decision and the features used; 404 with the reason
+GET /health               200 with each model's champion, day and rows; 503 before the first deploy of any
+GET /health/{model}       the same of one model
+GET /v1/{model}/{key}     200 with the prediction and the features used; 404 with the reason
 
+A prediction is `score` and `decision` where the model is binary; `decision` (the class), `score` (its chance) and
+`probabilities` where it is multiclass; `score` (the number) for a regression.
 The key is the text form of `imago.keys`, percent-encoded: `quote(key, safe="")`.
 
-uvicorn.run(create(env, spec), host="127.0.0.1", port=8001)     or: imago serve MODEL
+uvicorn.run(create(env, hosted_models), host="127.0.0.1", port=8001)     or: imago serve
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
-from sqlalchemy import Connection
+from sqlalchemy import Connection, RowMapping
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.convertors import Convertor, register_url_convertor
 
@@ -44,9 +47,10 @@ register_url_convertor("key", _Key())
 Reader = Callable[[], AbstractContextManager[Connection]]
 
 
-def create(env: Environment, spec: ModelSpec, *, reader: Reader | None = None) -> FastAPI:
-    """The application for one model. `reader` gives the connections that it reads from; with one of the caller's own
-    nothing is logged (a proof before a swap is no request)."""
+def create(env: Environment, models: Callable[[], Iterable[ModelSpec]], *, reader: Reader | None = None) -> FastAPI:
+    """The application for the models that `models` gives, which is asked at each request. `reader` gives the
+    connections that it reads from; with one of the caller's own nothing is logged (a proof before a swap is no
+    request)."""
     engine = None
     requests: RequestLog | None = None
     if reader is None:
@@ -69,51 +73,71 @@ def create(env: Environment, spec: ModelSpec, *, reader: Reader | None = None) -
         if engine is not None:
             engine.dispose()
 
-    app = FastAPI(title=f"Imago: {spec.name}", version="1", lifespan=lifespan)
+    app = FastAPI(title=f"Imago: {env.name}", version="1", lifespan=lifespan)
+
+    @app.exception_handler(SQLAlchemyError)
+    def unreadable(_: Request, error: Exception) -> JSONResponse:
+        return _refusal(503, "the online table cannot be read", str(error).splitlines()[0], "check that Postgres runs")
+
+    def state_of(names: Iterable[str]) -> dict[str, dict[str, Any]]:
+        with reader() as connection:
+            states = {name: online.state(connection, name) for name in names}
+        return {
+            name: {
+                "champion_id": state["champion_id"],
+                "ds": state["ds"],
+                "rows": state["rows"],
+                "swapped_at": state["swapped_at"].isoformat(),
+            }
+            for name, state in states.items()
+            if state is not None
+        }
 
     @app.get("/health")
     def health() -> JSONResponse:
-        try:
-            with reader() as connection:
-                now = online.state(connection, spec.name)
-        except SQLAlchemyError as error:
-            return _refusal(
-                503, "the online table cannot be read", str(error).splitlines()[0], "check that Postgres runs"
-            )
-        if now is None:
-            return _refusal(503, "nothing is deployed yet", spec.name, "run endpoint_deploy for this model")
+        names = [spec.name for spec in models()]
+        deployed = state_of(names)
+        if not names:
+            return _refusal(503, "there is no model to serve", "none", "add a spec to the hosted models")
+        if not deployed:
+            return _refusal(503, "nothing is deployed yet", ", ".join(names), "run endpoint_deploy for a model")
         return JSONResponse(
             {
                 "status": "ok",
                 "environment": env.name,
-                "model": spec.name,
-                "champion_id": now["champion_id"],
-                "ds": now["ds"],
-                "rows": now["rows"],
-                "swapped_at": now["swapped_at"].isoformat(),
+                "models": deployed,
+                "not_deployed": [name for name in names if name not in deployed],
                 "requests_not_logged": requests.lost if requests else 0,
             }
         )
 
+    @app.get("/health/{model}")
+    def health_of(model: str) -> JSONResponse:
+        names = [spec.name for spec in models()]
+        if model not in names:
+            return _unknown(model, names)
+        deployed = state_of([model])
+        if model not in deployed:
+            return _refusal(503, "nothing is deployed yet", model, "run endpoint_deploy for this model")
+        lost = requests.lost if requests else 0
+        body = {"status": "ok", "environment": env.name, "model": model, **deployed[model], "requests_not_logged": lost}
+        return JSONResponse(body)
+
     @app.get("/v1/{model}/{key:key}")
     def answer(model: str, key: str) -> JSONResponse:
         started = time.perf_counter()
-        if model != spec.name:
-            return _refusal(404, f"this endpoint does not serve {model!r}", model, f"ask for /v1/{spec.name}/{{key}}")
+        specs = {spec.name: spec for spec in models()}
+        if model not in specs:
+            return _unknown(model, list(specs))
         if "\x00" in key:
             return _refusal(404, "a key cannot hold the character NUL", repr(key), "ask for another key")
-        try:
-            with reader() as connection:
-                row = online.lookup(connection, spec.name, key)
-        except SQLAlchemyError as error:
-            return _refusal(
-                503, "the online table cannot be read", str(error).splitlines()[0], "check that Postgres runs"
-            )
+        with reader() as connection:
+            row = online.lookup(connection, model, key)
         latency = (time.perf_counter() - started) * 1000
         if requests is not None:
             requests.add(
                 {
-                    "model": spec.name,
+                    "model": model,
                     "key": key,
                     "status": 200 if row else 404,
                     "score": row["score"] if row else None,
@@ -122,6 +146,7 @@ def create(env: Environment, spec: ModelSpec, *, reader: Reader | None = None) -
                     "latency_ms": latency,
                 }
             )
+        spec = specs[model]
         if row is None:
             return _refusal(
                 404,
@@ -131,19 +156,32 @@ def create(env: Environment, spec: ModelSpec, *, reader: Reader | None = None) -
             )
         return JSONResponse(
             {
-                "model": spec.name,
+                "model": model,
                 **row["entity"],
                 "ds": row["ds"],
                 "event_time": row["event_time"].isoformat(),
-                "score": row["score"],
-                "decision": row["decision"],
-                "decision_threshold": spec.decision_threshold,
+                **_prediction(spec, row),
                 "model_version": row["model_version"],
                 "features": row["features"],
             }
         )
 
     return app
+
+
+def _prediction(spec: ModelSpec, row: RowMapping) -> dict[str, Any]:
+    """What a stored row says, by the model's problem."""
+    if spec.problem == "regression":
+        return {"score": row["score"]}
+    said = {"score": row["score"], "decision": row["decision"]}
+    if spec.problem == "multiclass":
+        return {**said, "probabilities": row["probabilities"]}
+    return {**said, "decision_threshold": spec.decision_threshold}
+
+
+def _unknown(model: str, names: Sequence[str]) -> JSONResponse:
+    served = ", ".join(names) or "none"
+    return _refusal(404, f"this endpoint does not serve {model!r}", model, f"ask for one of its models: {served}")
 
 
 def _refusal(status: int, message: str, seen: str, next_step: str) -> JSONResponse:

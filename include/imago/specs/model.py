@@ -109,7 +109,9 @@ DRIFT_MEASURES = (
 
 
 # What stands beside the key in stored predictions and in the endpoint's answer. The day belongs to each key anyhow.
-RESERVED = frozenset({"ds", "score", "decision", "decision_threshold", "model", "model_version", "reason", "features"})
+RESERVED = frozenset(
+    {"ds", "score", "decision", "decision_threshold", "model", "model_version", "reason", "features", "probabilities"}
+)
 
 DRIFT_COLUMNS = ("prediction.score", "prediction.decision", "rows")  # what is measured beside the features
 
@@ -154,7 +156,11 @@ class Drift(_Part):
 
 
 class BusinessMetric(_Part):
-    """What a decision is worth, in `unit` per row: a caught case, a false alarm, a missed case, a quiet correct one."""
+    """What a decision is worth, in `unit` per row: a caught case, a false alarm, a missed case, a quiet correct one.
+
+    `unit` is a currency's code (`GBP`) or words. `column` is the column of the dbt metrics model that holds the worth
+    of a day's decisions in each slice, where the spec names such a model.
+    """
 
     name: Annotated[str, Field(min_length=1)]
     unit: Annotated[str, Field(min_length=1)]
@@ -162,6 +168,7 @@ class BusinessMetric(_Part):
     false_alarm: float
     missed: float
     quiet: float = 0.0
+    column: Column = "business_value"
 
 
 class Schedules(_Part):

@@ -36,6 +36,7 @@ def examine(layout: Layout) -> list[Finding]:
     findings = [*_machine(layout), *_versions(layout), *_stack(layout), *_models(), *_settings(environments)]
     for environment in environments:
         findings += _connections(environment)
+        findings += _contracts(environment)
     findings += _airflow()
     return findings
 
@@ -151,6 +152,18 @@ def _models() -> Iterator[Finding]:
         yield Finding("models", "note", "this process hosts none", "add a spec to include/imago_models/__init__.py")
     for spec in broken:
         yield Finding(f"spec of {spec.name}", "bad", f"{spec.where}: {spec.message}", spec.next_step)
+
+
+def _contracts(environment: Environment) -> Iterator[Finding]:
+    """Whether each model's dbt contracts are what its spec says."""
+    from imago.dbt.declared import check_contracts
+
+    for spec in hosted_models():
+        yield _try(
+            f"{environment.name}: contracts of {spec.name}",
+            lambda spec=spec: check_contracts(environment, spec),  # type: ignore[misc]
+            "correct the .yml of the named dbt model",
+        )
 
 
 def _connections(environment: Environment) -> Iterator[Finding]:

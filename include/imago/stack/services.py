@@ -77,7 +77,7 @@ class MLflow(Component):
 
 
 class Endpoint(Component):
-    """The online endpoint of the shipped model, in the first hosted environment. Until a champion is deployed it says
+    """The online endpoint of all hosted models, in the first hosted environment. Until a champion is deployed it says
     so (503)."""
 
     name = "endpoint"
@@ -85,11 +85,10 @@ class Endpoint(Component):
     needs = ("ledger",)
     ports = ("endpoint",)
     usual_port = 8001
-    model = "flight_delays"
 
     def command(self, settings: StackSettings) -> list[str]:
         port, name = str(settings.ports["endpoint"]), settings.hosted[0]
-        return [sys.executable, "-m", "imago.cli", "serve", self.model, "--port", port, "--env", name]
+        return [sys.executable, "-m", "imago.cli", "serve", "--port", port, "--env", name]
 
     def environment(self, settings: StackSettings) -> dict[str, str]:
         return settings.hosted_variables()

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from imago.amounts import amount
 from imago.specs import Baseline, Candidate, ModelSpec
 from imago.training.cut import Cut
 from imago.training.evaluation import METRICS
@@ -154,7 +155,7 @@ def _decision(spec: ModelSpec, fitted: Fitted) -> list[str]:
     if worth is not None:
         quiet = len(said) - alarms - (cases - hits)
         value = worth.caught * hits + worth.false_alarm * (alarms - hits) + worth.missed * (cases - hits)
-        lines.append(f"{worth.name.capitalize()}: {value + worth.quiet * quiet:,.0f} {worth.unit} on the holdout.")
+        lines.append(f"{worth.name.capitalize()}: {amount(value + worth.quiet * quiet, worth.unit)} on the holdout.")
     return lines
 
 

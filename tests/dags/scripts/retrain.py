@@ -30,8 +30,9 @@ import imago_models  # noqa: E402
 from imago.jobs import monitoring  # noqa: E402
 from imago.monitoring.drift import Finding  # noqa: E402
 from imago.specs import Drift  # noqa: E402
+from imago_models.flight_delays import FLIGHT_DELAYS  # noqa: E402
 
-spec = imago_models.MODELS[0].model_copy(update={"drift": Drift(retrain=True)})
+spec = FLIGHT_DELAYS.model_copy(update={"drift": Drift(retrain=True)})
 imago_models.MODELS = (spec,)
 moved = Finding("departure_minute", "psi", "day", 2.0, 1.5, 0.2)
 monitoring.monitor = lambda *given: {}

@@ -10,7 +10,7 @@ import boto3
 from moto.server import ThreadedMotoServer
 
 from imago.specs import Scoring
-from imago_models import MODELS
+from imago_models.flight_delays import FLIGHT_DELAYS
 
 server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
 server.start()
@@ -27,7 +27,7 @@ os.environ["IMAGO_PROD_EMR_APPLICATION"] = application
 sys.path.insert(0, os.environ["AIRFLOW__CORE__DAGS_FOLDER"])
 import batch_scoring  # noqa: E402 - the settings come first, as in an Airflow
 
-SPEC = MODELS[0].model_copy(update={"scoring": Scoring(engine="spark", parts=4)})
+SPEC = FLIGHT_DELAYS.model_copy(update={"scoring": Scoring(engine="spark", parts=4)})
 there, here = batch_scoring.build("prod", SPEC), batch_scoring.build("dev", SPEC)
 
 spark = there.get_task("spark")

@@ -16,7 +16,6 @@ from imago.features import suite
 from imago.features.audit import AuditResult, audit
 from imago.features.daily import History
 from imago.features.findings import COUNTED
-from imago.features.refresh import check_declared
 
 D1, D2 = "2013-01-01", "2013-01-02"
 VOLUME = Volume(at_least=2, at_most=3, of_weekday=(0.5, 2.0), warn_of_weekday=(0.8, 1.5))
@@ -316,16 +315,3 @@ def test_a_result_that_stands_twice_is_refused(monkeypatch):
     monkeypatch.setattr(suite, "validate", validate)
 
     assert len(unchecked(audited(good()))) == 2
-
-
-def test_a_feature_of_the_spec_that_the_contract_lacks_is_refused():
-    from imago.errors import RefusedPartition
-
-    keys = ("key", "ds", "at")
-    declared = ("origin", "seats", "dest", "late")
-    check_declared(CONTRACT, declared=declared, keys=keys, where=WHERE)
-
-    with pytest.raises(RefusedPartition, match="in the spec but not in the dbt contract"):
-        check_declared(CONTRACT, declared=(*declared, "engines"), keys=keys, where=WHERE)
-    with pytest.raises(RefusedPartition, match="in the dbt contract but not in the spec"):
-        check_declared(CONTRACT, declared=declared[1:], keys=keys, where=WHERE)

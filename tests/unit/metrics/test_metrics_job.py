@@ -87,8 +87,8 @@ def test_the_dbt_model_counts_the_same_money_as_is_counted_by_hand(dev):
             pa.table({**known, **columns}), days=[day], key=("flight_key",), fence=table.draw_fence(), context=LIVE
         )
         files[f"{name}_files"] = table.files([day])
-    told = {row["slice"]: row for row in metrics._business(dev, FLIGHT_DELAYS, day, files, 1)}
+    told = {row["slice"]: row for row in metrics._built(dev, FLIGHT_DELAYS, day, files, 1)}
     prices = FLIGHT_DELAYS.business
-    assert told["all"]["value_usd"] == prices.caught + prices.false_alarm
+    assert told["all"]["business_value"] == prices.caught + prices.false_alarm
     assert (told["origin=EWR"]["caught"], told["origin=EWR"]["missed"], told["origin=EWR"]["rows"]) == (1, 1, 3)
     assert Table(dev, FLIGHT_DELAYS.name, "metrics").storage.list("staging") == []

@@ -1,13 +1,18 @@
 from __future__ import annotations
 
 import threading
+from datetime import datetime
 
+import numpy as np
+import pyarrow as pa
 import pytest
 from champion_world import BACKFILL, DAYS, FIRST, LIVE, ROWS, crown
 from fastapi.testclient import TestClient
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from sqlalchemy import select
 
-from imago import dashboard, ledger
+from imago import answers, dashboard, ledger
 from imago.errors import ImagoError, NoChampion
 from imago.jobs import metrics, monitoring, scoring, serving
 from imago.ledger import online
@@ -19,7 +24,7 @@ NEWEST = DAYS[-1]
 
 
 def test_before_the_first_deploy_the_endpoint_says_so(reign, toy):
-    with TestClient(create(reign, toy)) as client:
+    with TestClient(create(reign, lambda: (toy,))) as client:
         response = client.get("/health")
     assert response.status_code == 503
     assert response.json()["error"]["message"] == "nothing is deployed yet"
@@ -31,7 +36,7 @@ def test_the_endpoint_answers_as_the_batch_does_with_the_features_used(reign, to
     scoring.score(reign, toy, NEWEST, LIVE)
     stored = {row["key"]: row for row in Table(reign, "toy", "predictions").require(NEWEST).to_pylist()}
     features = {row["key"]: row for row in Table(reign, "toy", "features").require(NEWEST).to_pylist()}
-    with TestClient(create(reign, toy)) as client:
+    with TestClient(create(reign, lambda: (toy,))) as client:
         for key, row in stored.items():
             answer = client.get(f"/v1/toy/{key}").json()
             assert (answer["score"], answer["decision"]) == (row["score"], row["decision"])
@@ -40,7 +45,7 @@ def test_the_endpoint_answers_as_the_batch_does_with_the_features_used(reign, to
 
 def test_an_unknown_key_or_model_is_a_404_that_says_what_to_do(reign, toy):
     serving.deploy(reign, toy, LIVE)
-    with TestClient(create(reign, toy)) as client:
+    with TestClient(create(reign, lambda: (toy,))) as client:
         for path in ("/v1/toy/no/such key", "/v1/other/x", "/v1/toy/%00"):
             response = client.get(path)
             assert response.status_code == 404
@@ -49,7 +54,7 @@ def test_an_unknown_key_or_model_is_a_404_that_says_what_to_do(reign, toy):
 
 def test_requests_are_logged_with_what_was_answered(reign, toy):
     serving.deploy(reign, toy, LIVE)
-    with TestClient(create(reign, toy)) as client:
+    with TestClient(create(reign, lambda: (toy,))) as client:
         client.get(f"/v1/toy/{NEWEST}-003")
         client.get("/v1/toy/nobody")
     with ledger.connect(reign).connect() as connection:
@@ -148,3 +153,61 @@ def test_an_answer_does_not_wait_for_the_log():
     may_write.set()
     log.close()
     assert [entry["number"] for entry in written] == list(range(100))
+
+
+@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(data=st.data(), problem=st.sampled_from(["binary", "multiclass", "regression"]), rows=st.integers(1, 20))
+def test_an_answer_of_every_problem_is_what_was_predicted(dev, toy, data, problem, rows):
+    classes = ("early", "on_time", "late")[: 3 if problem == "multiclass" else 0]
+    spec = toy.model_copy(update={"name": f"a_{problem}", "problem": problem, "classes": classes, "business": None})
+    shares = data.draw(st.lists(st.lists(st.floats(0.01, 1), min_size=3, max_size=3), min_size=rows, max_size=rows))
+    numbers = data.draw(
+        st.lists(st.floats(-1e12, 1e12, allow_nan=False, allow_subnormal=False), min_size=rows, max_size=rows)
+    )
+    scores = {
+        "binary": np.array(shares)[:, 0],
+        "multiclass": np.array(shares) / np.array(shares).sum(axis=1, keepdims=True),
+        "regression": np.array(numbers),
+    }[problem]
+    told = answers.told(spec, scores)
+    keys = [f"k{place}" for place in range(rows)]
+    times = pa.array([datetime(2024, 1, 1)] * rows, pa.timestamp("us"))
+    known = {"key": keys, "ds": ["2024-01-01"] * rows, "event_time": times}
+    features = pa.table({**known, **{name: pa.nulls(rows, pa.float64()) for name in spec.feature_names}})
+    scored = pa.table({**known, **told, "model_version": ["7"] * rows})
+    with ledger.connect(dev).begin() as connection:
+        online.swap(
+            connection, spec.name, champion_id=1, ds="2024-01-01", rows=serving.online_rows(spec, scored, features)
+        )
+
+    with TestClient(create(dev, lambda: (toy, spec))) as client:
+        assert client.get(f"/health/{spec.name}").json()["rows"] == rows
+        assert set(client.get("/health").json()["models"]) >= {spec.name}
+        for row in scored.to_pylist():
+            answer = client.get(f"/v1/{spec.name}/{row['key']}").json()
+            assert answer["score"] == row["score"]
+            assert answer.get("decision") == row.get("decision")
+            assert answer.get("probabilities") == ({name: row[f"score_{name}"] for name in classes} or None)
+            assert ("decision" in answer) == (problem != "regression")
+            assert ("decision_threshold" in answer) == (problem == "binary")
+            assert (answer["key"], answer["model_version"]) == (row["key"], "7")
+
+
+def test_one_endpoint_serves_every_model_and_sees_a_new_one(reign, toy):
+    serving.deploy(reign, toy, LIVE)
+    models = [toy]
+    other = toy.model_copy(update={"name": "other"})
+    with TestClient(create(reign, lambda: models)) as client:
+        assert client.get("/health/other").status_code == 404
+        models.append(other)
+        health = client.get("/health").json()
+        assert set(health["models"]) == {"toy"}
+        assert health["not_deployed"] == ["other"]
+        assert client.get("/health/other").status_code == 503
+        assert client.get("/health/toy").json()["rows"] == ROWS
+        missing = client.get("/v1/third/x")
+        assert missing.status_code == 404
+        assert "toy, other" in missing.json()["error"]["next_step"]
+        models.clear()
+        assert client.get("/health").status_code == 503
+        assert client.get("/health").json()["error"]["message"] == "there is no model to serve"

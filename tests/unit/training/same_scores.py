@@ -26,8 +26,8 @@ import threadpoolctl  # noqa: E402
 
 from imago.environments import Environment  # noqa: E402
 from imago.registry import load_model, save  # noqa: E402
-from imago.specs import get_model  # noqa: E402
 from imago.training import fitting, snapshot  # noqa: E402
+from imago_models.flight_delays import FLIGHT_DELAYS  # noqa: E402
 
 
 def digest(scores: np.ndarray) -> str:
@@ -42,7 +42,7 @@ def table(path: str, place: int) -> pa.Table:
 
 
 def main() -> None:
-    spec = get_model(MODEL)
+    spec = {FLIGHT_DELAYS.name: FLIGHT_DELAYS}[MODEL]
     environment = Environment(
         name="dev",
         storage_root=FOLDER,

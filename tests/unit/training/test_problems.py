@@ -10,9 +10,10 @@ import pytest
 from problem_world import CLASSES, PROBLEMS, boosting, forest, linear, spec_of, world_rows
 from toy_world import BACKFILL, LIVE, make_spec, publish, train
 
+from imago import dashboard
 from imago.days import shift
 from imago.errors import ImagoError, ModelRefused, RefusedPartition, ReleaseBlocked
-from imago.jobs import deployment, explaining, metrics, monitoring, scoring
+from imago.jobs import deployment, explaining, metrics, monitoring, scoring, serving
 from imago.ledger import champions, connect
 from imago.registry import load_model
 from imago.registry.tracking import Tracker
@@ -76,6 +77,14 @@ def test_a_model_of_each_problem_lives_its_whole_life(dev, problem):
     of_day = of_day.filter(of_day[spec.label].is_valid())
     assert judged["rows"] == of_day.num_rows
     assert stored[spec.primary_metric, "all"] == pytest.approx(by_hand(spec, of_day), rel=1e-9)
+
+    online = serving.deploy(dev, spec, LIVE)
+    assert (online["changed"], online["proof"]["status"]) == (True, 200)
+    assert serving.refresh(dev, spec, online["ds"], champion) in ("unchanged", "untouched", "swapped")
+    page = dashboard.render(dev, spec)
+    assert f"{online['ds']}, {online['rows']:,} keys" in page
+    assert "None" not in page
+    assert "nan" not in page
 
 
 def by_hand(spec, rows):

@@ -1,4 +1,4 @@
-"""The same rows, code and seed give the same scores, for every contestant that ships: in any order of the tables' rows,
+"""The same rows, code and seed give the same scores, for every contestant of the shipped model: in any order of rows,
 on one core or two, in any process."""
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from imago.days import days_between, parse_day
-from imago_models import MODELS
+from imago_models.flight_delays import FLIGHT_DELAYS
 from tests.waiting import HANGS
 
 DAYS = days_between("2013-01-01", "2013-04-20")
@@ -54,7 +54,7 @@ def world(spec, folder: Path) -> tuple[Path, Path]:
     return features, outcomes
 
 
-@pytest.fixture(scope="module", params=MODELS, ids=lambda spec: spec.name)
+@pytest.fixture(scope="module", params=[FLIGHT_DELAYS], ids=lambda spec: spec.name)
 def told(request, tmp_path_factory):
     """What each of four processes says: (cores, seed of the shuffle, 0 for none) to its answer."""
     spec, folder = request.param, tmp_path_factory.mktemp("same-scores")

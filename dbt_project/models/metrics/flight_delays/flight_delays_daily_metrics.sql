@@ -73,7 +73,7 @@ final as (
             caught * ({{ price('price_caught') }} - {{ price('price_missed') }})
             + false_alarms * ({{ price('price_false_alarm') }} - {{ price('price_quiet') }})
             as double precision
-        ) as value_usd
+        ) as business_value
     from counted
 
 )

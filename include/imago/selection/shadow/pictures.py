@@ -6,9 +6,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from imago.amounts import amount as money
+from imago.amounts import figure, short
 from imago.pages import round_ticks
 from imago.selection.pictures import strips
-from imago.selection.words import money
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 560, 220, 64, 14, 14, 30
 MOST_VALUES = 10  # of a slice
@@ -46,8 +47,8 @@ def tiles(told: Mapping[str, Any]) -> list[dict[str, str]]:
                      "label": f"against the champion, {told['days_known']} days known"})  # fmt: skip
     elif told["pending"]:
         values = sorted(told["pending"].values())
-        made.append({"value": f"{values[0]:+,.0f} to {values[1]:+,.0f} {told['unit']}", "tone": "",
-                     "label": "expected, by the scores of each"})  # fmt: skip
+        between = f"{money(values[0], sign=True)} to {money(values[1], told['unit'], sign=True)}"
+        made.append({"value": between, "tone": "", "label": "expected, by the scores of each"})  # fmt: skip
     right = told["flips"] if told["flips"] else {**told["right"], "known": told["known"]}
     ours, theirs = (right.get(f"{who}_right", right.get(who)) for who in ("shadow", "champion"))
     what = "right on the flips" if told["flips"] else "closer to the truth"
@@ -105,7 +106,7 @@ def daily(told: Mapping[str, Any]) -> dict[str, Any] | None:
         ],
         "spans": [
             {"x": frame.x(place, 0.5), "top": frame.y(high), "bottom": frame.y(low),
-             "said": f"{days[place]['ds']}: expected {low:+,.0f} to {high:+,.0f} {unit}"}
+             "said": f"{days[place]['ds']}: expected {money(low, sign=True)} to {money(high, unit, sign=True)}"}
             for place, (low, high) in spans.items()
         ],
     }  # fmt: skip
@@ -153,10 +154,10 @@ def _strips(told: Mapping[str, Any]) -> list[dict[str, Any]]:
     made = []
     metric = told["metric"]
     for name, gap, number, marks in (
-        (_capital(told["money_name"]), told["money"], "{:+,.0f}", {}),
-        (_capital(metric["name"]), metric, "{:+.4f}", {"worth a change": metric["worth_it"]})
+        (_capital(told["money_name"]), told["money"], _signed, {}),
+        (_capital(metric["name"]), metric, _precise, {"worth a change": metric["worth_it"]})
         if metric
-        else ("", None, "", {}),
+        else ("", None, _signed, {}),
     ):
         if gap is None or gap["estimate"] is None:
             continue
@@ -164,7 +165,7 @@ def _strips(told: Mapping[str, Any]) -> list[dict[str, Any]]:
         if gap["low"] is not None and gap["high"] is not None:
             tone = "better" if gap["low"] > 0 else "worse" if gap["high"] < 0 else "even"
         row = {"name": name, "tone": tone, "standing": "", **{end: gap[end] for end in ("estimate", "low", "high")}}
-        made.append(strips([row], marks=marks, number=number, tick="{:+,.0f}" if not marks else "{:+g}"))
+        made.append(strips([row], marks=marks, number=number))
     return [one for one in made if one is not None]
 
 
@@ -191,7 +192,7 @@ class _Frame:
             "left": LEFT,
             "right": WIDTH - RIGHT,
             "zero": self.y(0.0),
-            "ticks": [{"y": self.y(tick), "text": _amount(tick)} for tick in self.ticks],
+            "ticks": [{"y": self.y(tick), "text": short(tick)} for tick in self.ticks],
             "days": [{"x": self.x(place, 0.5), "text": ds[5:]} for place, ds in enumerate(names) if place % every == 0],
         }
 
@@ -209,7 +210,9 @@ def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _amount(value: float) -> str:
-    size = abs(value)
-    text = f"{size / 1e6:g}M" if size >= 1e6 else f"{size / 1e3:g}k" if size >= 10_000 else f"{size:,g}"
-    return f"-{text}" if value < 0 else text
+def _signed(value: float) -> str:
+    return money(value, sign=True)
+
+
+def _precise(value: float) -> str:
+    return figure(value, sign=True)

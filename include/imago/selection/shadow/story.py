@@ -12,13 +12,14 @@ from typing import Any
 
 import numpy as np
 
+from imago.amounts import amount as money
 from imago.selection.bootstrap import RESAMPLES, expanded_tail
 from imago.selection.shadow.choice import by_number
 from imago.selection.shadow.parts import finish, width
 from imago.selection.shadow.sums import ALL
 from imago.selection.terms import Difference
 from imago.selection.units import LEAST_UNITS, Units
-from imago.selection.words import metric_words, money
+from imago.selection.words import metric_words
 from imago.selection.worth import difference
 from imago.specs import ModelSpec
 
