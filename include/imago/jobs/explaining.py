@@ -29,8 +29,10 @@ def explain(env: Environment, spec: ModelSpec, key: str, ds: str, *, shadow: str
 
     The model is that of the ledger entry, its files proved by their digests; the features are those of the version that
     was read, proved by the day's digest; threshold and policy are those of then. `shadow` asks for what that version
-    said in the champion's shadow. The drivers: by how much the score (of the class that was decided for) would change
-    if a feature had its usual value of the training data. A row without a score has the broken rule instead.
+    said in the champion's shadow. The row is made again twice: by the file that scored it, bit by bit, and by the
+    pipeline that was judged, to the tolerance of the ONNX proof. The drivers: by how much the score (of the class that
+    was decided for) would change if a feature had its usual value of the training data. A row without a score has the
+    broken rule instead.
 
     Raises MissingPartition when the day is not published or the features' version was vacuumed, ModelRefused when
     the model can no longer be loaded, ImagoError for an unknown key; each says what is still known.
@@ -43,6 +45,7 @@ def explain(env: Environment, spec: ModelSpec, key: str, ds: str, *, shadow: str
     told = _Told.of(env, spec, key, ds, shadow)
     try:
         scorer = load_model(env, told.entry)
+        judged = scorer.as_pipeline()
     except ModelRefused as refusal:
         raise ModelRefused(
             f"the prediction cannot be made again: {refusal.message}; it stands as {told.in_short}",
@@ -57,6 +60,9 @@ def explain(env: Environment, spec: ModelSpec, key: str, ds: str, *, shadow: str
     batch, place = _features(told)
     rebuilt, reason = _again(told, scorer, batch, place)
     differing = differences(told.row, rebuilt)
+    of_pipeline, _ = _again(told, judged, batch.slice(place, 1), 0)
+    for name, values in _apart(scorer, told.row, of_pipeline).items():
+        differing.setdefault(name, values)
     drivers, note = (
         ([], "")
         if rebuilt["score"] is None
@@ -69,6 +75,7 @@ def explain(env: Environment, spec: ModelSpec, key: str, ds: str, *, shadow: str
         "stored": told.row,
         "rebuilt": rebuilt["score"],
         "rebuilt_row": rebuilt,
+        "pipeline": of_pipeline["score"],
         "equal": not differing,
         "different": differing,
         "verdict": verdict(key, ds, differing),
@@ -290,6 +297,22 @@ def _again(
         "words": of_reason(str(first.column), first.rule, first.seen, first.allowed),
     }
     return row, reason
+
+
+def _apart(scorer: Scorer, stored: Mapping[str, Any], of_pipeline: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """The stored scores that are not those of the pipeline that was judged, with both values."""
+    import numpy as np
+
+    from imago.registry.exporting import TOLERANCE, difference
+
+    span = float(scorer.card.get("onnx", {}).get("span", 0.0))
+    apart = {}
+    for name in (name for name in stored if name == "score" or name.startswith("score_")):
+        pair = [stored[name], of_pipeline.get(name)]
+        ours, theirs = (np.array([np.nan if value is None else value]) for value in pair)
+        if difference(ours, theirs, scorer.problem, span) > TOLERANCE:
+            apart[name] = pair
+    return apart
 
 
 def _drivers(

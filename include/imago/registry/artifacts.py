@@ -19,6 +19,7 @@ import numpy as np
 from imago.environments import Environment
 from imago.errors import ModelRefused
 from imago.registry import allowed, exporting, golden, graphs
+from imago.registry.answering import answers_of
 from imago.storage import Storage
 
 MODEL_JSON = "model.json"
@@ -61,15 +62,16 @@ def save(
     storage = Storage(environment)
     files = {"model.skops": skops.io.dumps(pipeline)}
     allowed.check(files["model.skops"])
+    answers = answers_of(pipeline, columns, features, problem)
     exported = exporting.export(pipeline, features, problem)
     if isinstance(exported, bytes):
         exported = _if_allowed(exported, [name for name, _ in features])
     if isinstance(exported, bytes):
-        proof = exporting.prove(exported, columns, scores, problem)
+        proof = exporting.prove(exported, pipeline, features, columns, scores, problem, answers)
         if proof.equal:
             files["model.onnx"] = exported
     else:
-        proof = exporting.Proof(False, len(scores), None, exporting.TOLERANCE, exported)
+        proof = exporting.unproved(len(scores), exported)
     files[golden.FILE] = golden.written(columns, scores)
     digests = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
     chosen: Literal["onnx", "skops"] = "onnx" if "model.onnx" in files else "skops"
@@ -79,6 +81,7 @@ def save(
         "problem": problem,
         "files": digests,
         "onnx": asdict(proof),
+        "answers": answers.as_dict(),
         **facts,
     }
     files[MODEL_JSON] = json.dumps(card, indent=1, sort_keys=True).encode()

@@ -1,21 +1,31 @@
 """From rows to model inputs: the one place that says what a model sees, in training, in scoring and at the endpoint.
 
-A numeric column becomes float32 with NaN for a missing value; a categorical one becomes text with "" for a missing
-value. Both kinds of model file get these very values, which is what makes them comparable.
+A numeric column becomes float64 with NaN for a missing value; a categorical one becomes text with "" for a missing
+value. Both kinds of model file get these very values, which is what makes them comparable. A number that a double
+cannot hold is refused, and never rounded.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from imago.errors import ModelRefused
 
 MISSING_CATEGORY = ""
+LARGEST_WHOLE = 2**53  # beyond it not every whole number is a double
+_EXACT = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_null)
+_STEPS = {
+    "timestamp": "make it a number in the dbt model: days or seconds between it and the row's event time",
+    "date32": "make it a number in the dbt model: days between it and the row's event time",
+    "decimal128": "cast it to double precision in the dbt model, which says that it may be rounded",
+}
 
 
 def columns_of(
@@ -35,7 +45,9 @@ def columns_of(
             rule="the model's inputs",
             next_step="refresh the features with the current dbt model, or roll back to a champion with these inputs",
         )
-    return {name: _numbers(name, data[name]) if kind == "numeric" else _texts(data[name]) for name, kind in features}
+    return {
+        name: _numbers(name, data[name]) if kind == "numeric" else _texts(name, data[name]) for name, kind in features
+    }
 
 
 def frame_of(columns: Mapping[str, np.ndarray]) -> pd.DataFrame:
@@ -43,23 +55,78 @@ def frame_of(columns: Mapping[str, np.ndarray]) -> pd.DataFrame:
     return pd.DataFrame({name: pd.Series(values, dtype=values.dtype) for name, values in columns.items()})
 
 
-def _numbers(name: str, column: pa.ChunkedArray | pa.Array) -> np.ndarray:
-    if pa.types.is_boolean(column.type):
-        column = column.cast(pa.int8())
-    if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type) or pa.types.is_null(column.type)):
+def check(rows: pa.Table | pa.RecordBatch, features: Sequence[tuple[str, str]]) -> None:
+    """Raises ModelRefused as `columns_of` would, without making the columns."""
+    for name, kind in features:
+        if kind == "numeric" and name in rows.schema.names:
+            _check_number(name, rows.column(name))
+
+
+def inexact(column: pa.ChunkedArray | pa.Array) -> pa.BooleanArray | pa.ChunkedArray | None:
+    """True for each whole number that a double may round; None where there is none."""
+    if not pa.types.is_integer(column.type) or column.type.bit_width < 64:
+        return None
+    bounds = pc.min_max(column).as_py()
+    if bounds["max"] is None or (bounds["max"] <= LARGEST_WHOLE and bounds["min"] >= -LARGEST_WHOLE):
+        return None
+    beyond = pc.greater(column, pa.scalar(LARGEST_WHOLE, column.type))
+    if pa.types.is_signed_integer(column.type):
+        beyond = pc.or_(beyond, pc.less(column, pa.scalar(-LARGEST_WHOLE, column.type)))
+    return pc.fill_null(beyond, False)
+
+
+def _check_number(name: str, column: pa.ChunkedArray | pa.Array) -> None:
+    kind = column.type
+    if not any(of(kind) for of in _EXACT):
         raise ModelRefused(
-            f"the column {name} is not numeric",
+            f"the column {name} is a numeric input and not a number that a double holds exactly",
             column=name,
             rule="the model's inputs",
-            allowed="integers and floating-point numbers",
-            seen=str(column.type),
-            next_step="cast the column in the dbt model",
+            allowed="integers, floating-point numbers and booleans",
+            seen=str(kind),
+            next_step=_STEPS.get(
+                re.split(r"[\[(]", str(kind))[0], "declare the feature categorical, or cast it in dbt"
+            ),
         )
-    return np.asarray(column.cast(pa.float64()).to_numpy(**_copying(column)), dtype=np.float32)
+    beyond = inexact(column)
+    if beyond is not None:
+        values = column.filter(beyond)
+        raise ModelRefused(
+            f"the column {name} holds whole numbers that a double would round",
+            column=name,
+            rule="the model's inputs",
+            allowed=f"-{LARGEST_WHOLE} to {LARGEST_WHOLE}",
+            seen=", ".join(map(str, pc.unique(values).to_pylist()[:3])),
+            rows=len(values),
+            next_step="declare the feature categorical where it is an identifier, or make it smaller in the dbt model "
+            "(a difference, another unit)",
+        )
 
 
-def _texts(column: pa.ChunkedArray | pa.Array) -> np.ndarray:
-    return np.asarray(column.cast(pa.string()).fill_null(MISSING_CATEGORY).to_numpy(**_copying(column)), dtype=object)
+def _numbers(name: str, column: pa.ChunkedArray | pa.Array) -> np.ndarray:
+    _check_number(name, column)
+    if pa.types.is_boolean(column.type):
+        column = column.cast(pa.int8())
+    if pa.types.is_float16(column.type):
+        column = column.cast(pa.float32())
+    return np.asarray(column.cast(pa.float64()).to_numpy(**_copying(column)), dtype=np.float64)
+
+
+def _texts(name: str, column: pa.ChunkedArray | pa.Array) -> np.ndarray:
+    if pa.types.is_floating(column.type):
+        column = pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
+    try:
+        texts = column.cast(pa.string()).fill_null(MISSING_CATEGORY)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise ModelRefused(
+            f"the column {name} is a categorical input and cannot be read as text",
+            column=name,
+            rule="the model's inputs",
+            allowed="texts in UTF-8, whole numbers, booleans, dates",
+            seen=f"{column.type}: {str(error).splitlines()[0]:.100}",
+            next_step="cast the column to varchar in the dbt model",
+        ) from error
+    return np.asarray(texts.to_numpy(**_copying(column)), dtype=object)
 
 
 def _copying(column: pa.ChunkedArray | pa.Array) -> dict[str, Any]:

@@ -30,6 +30,19 @@ def scores_of(pipeline: Any, frame: pd.DataFrame, problem: str) -> np.ndarray:
     return chances if problem == "multiclass" else chances[:, known.index(1)]
 
 
+def scores_by_row(pipeline: Any, frame: pd.DataFrame, problem: str) -> np.ndarray:
+    """`scores_of`, with NaN for each row that the pipeline refuses: scikit-learn refuses a whole batch for one row."""
+    try:
+        return scores_of(pipeline, frame, problem)
+    except ValueError:
+        if len(frame) > 1:
+            middle = len(frame) // 2
+            halves = (frame.iloc[:middle], frame.iloc[middle:])
+            return np.concatenate([scores_by_row(pipeline, half, problem) for half in halves])
+        classes = len(pipeline.classes_) if problem == "multiclass" else 0
+        return np.full((1, classes) if classes else 1, np.nan)
+
+
 def no_scores(card: Mapping[str, Any]) -> np.ndarray:
     """The scores of no rows, by the model's card."""
     return np.empty((0, len(card["classes"])) if card["problem"] == "multiclass" else 0)

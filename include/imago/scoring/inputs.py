@@ -9,10 +9,15 @@ from typing import Any
 from imago.contracts.inputs import Broken, InputCheck
 from imago.errors import RefusedPartition
 from imago.registry import Scorer
-from imago.scoring.judging import FINITE, UNSEEN, Fault, Judge, Tally
+from imago.scoring.judging import FINITE, NO_ANSWER, NO_ANSWER_MISSING, NO_ANSWER_UNSEEN, UNSEEN, Fault, Judge, Tally
 from imago.specs import ModelSpec
 
 log = logging.getLogger(__name__)
+_CURES = {
+    NO_ANSWER_MISSING: "a SimpleImputer before it, or gradient boosting",
+    NO_ANSWER_UNSEEN: 'OneHotEncoder(handle_unknown="ignore"), or OrdinalEncoder(handle_unknown="use_encoded_value", '
+    "unknown_value=-1)",
+}
 
 
 def judge_of(spec: ModelSpec, scorer: Scorer, version: str) -> Judge:
@@ -21,7 +26,8 @@ def judge_of(spec: ModelSpec, scorer: Scorer, version: str) -> Judge:
     if scorer.contract is None:
         log.warning("version %s was trained before contracts were kept with models: inputs not checked", version)
     names = tuple(name for name, _ in scorer.features)
-    return Judge(spec.scoring, scorer.contract, names, scorer.card.get("categories", {}))
+    numbers = tuple(name for name, kind in scorer.features if kind == "numeric")
+    return Judge(spec.scoring, scorer.contract, names, scorer.card.get("categories", {}), scorer.answers, numbers)
 
 
 def settle(
@@ -82,15 +88,17 @@ def check_stored(
         )
 
 
-def no_scores(where: Mapping[str, str], lost: int, rows: int) -> RefusedPartition:
-    """The refusal of a day for which the model gave something else than numbers."""
+def no_scores(where: Mapping[str, str], lost: int, rows: int, seen: str | None = None) -> RefusedPartition:
+    """The refusal of a day for which the model gave something else than numbers; `seen` says what they come from."""
     return RefusedPartition(
         f"the model gave no finite score for {lost} of {rows} rows",
         **{**where, "table": "predictions"},
         column="score",
         rule=FINITE,
+        seen=seen,
         rows=lost,
-        next_step="look for infinite or missing values in the day's features, or score with another champion",
+        next_step="look for infinite, missing or new values in the day's features, publish such rows without a score "
+        '(`scoring=Scoring(bad_rows="null")` in the spec), or score with another champion',
     )
 
 
@@ -105,7 +113,7 @@ def _stopped(
 ) -> RefusedPartition:
     first = stopping[0]
     if first.rule == FINITE:
-        return no_scores(where, first.rows, tally.rows)
+        return no_scores(where, first.rows, tally.rows, first.seen)
     found = InputCheck(
         where=dict(where),
         rows=tally.rows,
@@ -119,6 +127,14 @@ def _stopped(
         return found.refusal(
             f"rows hold what version {version} never saw in training",
             "train again with these categories, or let `scoring.unseen` in the spec be `null` or `score`",
+        )
+    if first.rule in NO_ANSWER:
+        field = "unseen" if first.rule == NO_ANSWER_UNSEEN else "bad_rows"
+        again = f"then `imago run batch_scoring {spec.name} --ds {where.get('partition')}`"
+        return found.refusal(
+            f"rows hold what version {version} cannot answer",
+            f'publish them without a score (`scoring=Scoring({field}="null")` in the spec), or train a model that '
+            f"answers them ({_CURES.get(first.rule, 'a smaller unit in the dbt model')}), {again}",
         )
     contract = scorer.contract
     assert contract is not None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from imago.answers import told
+from imago.contracts.inputs import Broken
 from imago.registry.outputs import check_outputs
 from imago.scoring.judging import Judge, Tally, not_finite
 from imago.specs import ModelSpec
@@ -61,14 +62,47 @@ class Predictor:
         checks, broken = self.judge.look(features)
         if self.judge.stops(broken):
             return Answer(features, None, self.judge.verdict(features.num_rows, checks, broken).tally)
-        # An estimator refuses no rows, which are right for a day that was published empty.
-        asked = self.scorer.predict(features) if features.num_rows else self._no_scores
-        scores = np.asarray(asked, dtype=np.float64)
-        verdict = self.judge.verdict(features.num_rows, checks, [*broken, *not_finite(scores)])
+        unanswered = self.judge.unanswered(broken)
+        scores = self._scores(features, unanswered)
+        lost = not_finite(scores, unanswered)
+        if self.judge.stops(lost):
+            lost = [replace(one, seen=self._blamed(features, scores, one)) for one in lost]
+        verdict = self.judge.verdict(features.num_rows, checks, [*broken, *lost])
         if verdict.tally.stops:
             return Answer(features, None, verdict.tally)
         rows = self._rows(features, scores, verdict.nulled, verdict.reasons)
         return Answer(features, rows, verdict.tally)
+
+    def _scores(self, features: pa.RecordBatch, unanswered: np.ndarray | None) -> np.ndarray:
+        """The scores of all rows; NaN for those that the model is not asked for."""
+        rows = features if unanswered is None else features.filter(pa.array(~unanswered))
+        # An estimator refuses no rows, which are right for a day that was published empty.
+        asked = np.asarray(self.scorer.predict(rows) if rows.num_rows else self._no_scores, dtype=np.float64)
+        if unanswered is None:
+            return asked
+        scores = np.full((features.num_rows, *asked.shape[1:]), np.nan)
+        scores[~unanswered] = asked
+        return scores
+
+    def _blamed(self, features: pa.RecordBatch, scores: np.ndarray, lost: Broken) -> str:
+        """Which single values of the first lost row keep it from a score: with that of a row that has one, it has."""
+        finite = np.isfinite(scores.reshape(len(scores), -1)).all(axis=1)
+        first = pa.Table.from_batches([features.slice(pc.index(lost.mask, True).as_py(), 1)])
+        names = [name for name in self.judge.features if name in features.schema.names]
+        if not finite.any() or not names:
+            return lost.seen
+        good = pa.Table.from_batches([features.slice(int(finite.argmax()), 1)])
+        healed = pa.concat_tables(
+            first.set_column(first.schema.get_field_index(name), first.schema.field(name), good.column(name))
+            for name in names
+        )
+        answers = np.asarray(self.scorer.predict(healed)).reshape(len(names), -1)
+        shown = {name: repr(first.column(name)[0].as_py())[:80] for name in names}
+        shown |= dict.fromkeys(self.judge.personal, "a personal value")
+        causes = [
+            f"{name} = {shown[name]}" for name, answer in zip(names, answers, strict=True) if np.isfinite(answer).all()
+        ]
+        return f"{lost.seen}; it comes from {' or '.join(causes)}" if causes else lost.seen
 
     def schema(self, features: pa.Schema) -> pa.Schema:
         """The columns of the answers to such features."""

@@ -41,7 +41,7 @@ def signature(spec: ModelSpec, fitted: Fitted) -> dict[str, Any]:
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, Schema, TensorSpec
 
-    kinds = {"numeric": "float", "categorical": "string"}
+    kinds = {"numeric": "double", "categorical": "string"}
     inputs = Schema([ColSpec(kinds[part.kind], part.name, required=False) for part in spec.features])
     if fitted.scores.ndim == 1:
         outputs = Schema([ColSpec("double", "score")])

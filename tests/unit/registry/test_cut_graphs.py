@@ -65,18 +65,18 @@ def dictionaries(rows: pa.Table) -> pa.Table:
 
 def test_the_cut_graph_gives_the_same_bits_for_texts_dictionaries_and_strangers(graph):
     whole = exporting.session_of(graph)
-    short = encoding.cut(graph, FEATURES, "binary", whole, 1)
+    short = encoding.cut(graph, FEATURES, whole, 1)
     assert short is not None
     assert len(short.encoders) == 2
     for rows in (DATA, STRANGE, DATA.slice(17, 40)):
-        expected = exporting.run(whole, columns_of(rows, FEATURES), "binary")
+        expected = exporting.run(whole, columns_of(rows, FEATURES))
         for given in (rows, dictionaries(rows), pa.concat_tables([rows.slice(0, 9), rows.slice(9)])):
-            np.testing.assert_array_equal(short.run(given), expected)
+            np.testing.assert_array_equal(short.run(given, columns_of(given, FEATURES)), expected)
 
 
 def test_a_row_has_the_same_score_alone_and_in_any_company(graph):
     whole = exporting.session_of(graph)
-    short = encoding.cut(graph, FEATURES, "binary", whole, 1)
+    short = encoding.cut(graph, FEATURES, whole, 1)
     card = {"features": FEATURES, "problem": "binary"}
     for quick in (short, None):
         scorer = Scorer(whole, "onnx", "", card, None, quick)
@@ -89,10 +89,11 @@ def test_a_row_has_the_same_score_alone_and_in_any_company(graph):
 def test_a_graph_that_answers_otherwise_when_it_is_cut_is_not_used(caplog):
     exported, _ = made(*ENCODERS["one-hot"])
     other = onnx.load_model_from_string(exported)
-    (last,) = [node for node in other.graph.node if node.op_type == "LinearClassifier"]
-    weights = next(attribute for attribute in last.attribute if attribute.name == "coefficients")
-    weights.floats[:] = [1.01 * weight for weight in weights.floats]
-    assert encoding.cut(exported, FEATURES, "binary", exporting.session_of(other.SerializeToString()), 1) is None
+    (last,) = [node for node in other.graph.node if node.op_type == "MatMul"]
+    (weights,) = [tensor for tensor in other.graph.initializer if tensor.name == last.input[1]]
+    changed = 1.01 * onnx.numpy_helper.to_array(weights)
+    weights.CopyFrom(onnx.numpy_helper.from_array(changed, weights.name))
+    assert encoding.cut(exported, FEATURES, exporting.session_of(other.SerializeToString()), 1) is None
     assert "gives other scores" in caplog.text
 
 
@@ -102,4 +103,4 @@ def test_a_graph_without_texts_is_left_whole():
     prepare = ColumnTransformer([("numbers", SimpleImputer(), ["risk", "age"])])
     pipeline = Pipeline([("prepare", prepare), ("model", LogisticRegression())]).fit(frame_of(rows), LABEL)
     exported = exporting.export(pipeline, numbers, "binary")
-    assert encoding.cut(exported, numbers, "binary", exporting.session_of(exported), 1) is None
+    assert encoding.cut(exported, numbers, exporting.session_of(exported), 1) is None

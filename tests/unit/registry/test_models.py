@@ -14,8 +14,9 @@ import pytest
 import skops.io
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import FunctionTransformer, OrdinalEncoder
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import FunctionTransformer, OrdinalEncoder, QuantileTransformer
 
 from imago.contracts import Column, Contract
 from imago.errors import ModelRefused
@@ -76,12 +77,13 @@ def test_an_export_that_gives_other_scores_is_not_kept(dev):
     assert card["onnx"]["equal"] is False
 
 
-def test_an_export_that_stumbles_leaves_the_model_as_skops(dev):
-    inner = Pipeline([("encode", trees().steps[0][1].transformers[0][1]), ("scale", "passthrough")])
-    prepare = ColumnTransformer([("c", inner, ["gate"]), ("n", "passthrough", ["risk"])])
+def test_a_pipeline_that_has_no_export_is_kept_as_skops_with_the_reason(dev):
+    numbers = make_pipeline(SimpleImputer(), QuantileTransformer(n_quantiles=10))
+    prepare = ColumnTransformer([("c", trees().steps[0][1].transformers[0][1], ["gate"]), ("n", numbers, ["risk"])])
     artifact, _ = store(dev, Pipeline([("prepare", prepare), trees().steps[1]]))
     assert artifact.artifact_format == "skops"
-    assert "the export failed" in json.loads(Storage(dev).read_bytes("models/m/model.json"))["onnx"]["reason"]
+    reason = json.loads(Storage(dev).read_bytes("models/m/model.json"))["onnx"]["reason"]
+    assert reason == "no export for QuantileTransformer of numbers"
 
 
 def test_no_rows_give_no_scores(dev):

@@ -105,5 +105,5 @@ def test_the_signature_is_mlflows_own_and_names_every_input(world, spec):
     _, _, files, _ = record(world, spec, "line")
     signature = ModelSignature.from_dict(json.loads(files["signature.json"]))
     assert signature.inputs.input_names() == list(spec.feature_names)
-    assert [kind.name for kind in signature.inputs.input_types()] == ["string", "float", "float"]
+    assert [kind.name for kind in signature.inputs.input_types()] == ["string", "double", "double"]
     assert signature.outputs.input_names() == ["score"]
