@@ -19,7 +19,7 @@ from imago.errors import RefusedPartition
 
 def check_columns(schema: pa.Schema, key: tuple[str, ...], where: Mapping[str, Any]) -> None:
     """Refuses rows whose columns no table can have: a key that is not among them, a name that stands twice (also in
-    another case, which catalogs do not tell apart), a column of nulls without a type."""
+    another case, which catalogs do not tell apart), a type that Delta or its readers do not know."""
     names = schema.names
     lacking = [name for name in dict.fromkeys((*key, "ds")) if name not in names]
     if lacking:
@@ -35,13 +35,32 @@ def check_columns(schema: pa.Schema, key: tuple[str, ...], where: Mapping[str, A
             f"the column {twice[0]} stands twice", **where, column=twice[0], rule="each column once, whatever its case",
             seen=", ".join(twice), next_step="rename one of them where the rows are made",
         )  # fmt: skip
-    untyped = [field.name for field in schema if pa.types.is_null(field.type)]
-    if untyped:
-        raise RefusedPartition(
-            f"the column {untyped[0]} has no type: all of its values are missing", **where, column=untyped[0],
-            rule="each column has a type", allowed="string, int32, int64, double, bool, timestamp[us]", seen="null",
-            next_step="cast it to the type that it has on other days, as cast(null as double) in SQL",
-        )  # fmt: skip
+    for field in schema:
+        advice = _cast_to_make(field.type)
+        if advice:
+            raise RefusedPartition(
+                f"the column {field.name} is {field.type}, which no table can hold", **where, column=field.name,
+                rule="each column has a type that every reader knows",
+                allowed="string, int32, int64, float, double, bool, decimal128, date32, timestamp[us]",
+                seen=str(field.type), next_step=f"{advice} where the rows are made",
+            )  # fmt: skip
+
+
+def _cast_to_make(kind: pa.DataType) -> str | None:
+    """What has to be done to a column of a type that Delta or its readers do not know; None for a type that they do."""
+    if pa.types.is_null(kind):
+        return "all of its values are missing: cast it to the type that it has on other days, as cast(null as double),"
+    if pa.types.is_timestamp(kind) and (kind.unit != "us" or kind.tz):
+        return "cast it to a timestamp in microseconds, in UTC and without a zone,"
+    if pa.types.is_dictionary(kind):
+        return f"decode it to {kind.value_type}"
+    if pa.types.is_unsigned_integer(kind):
+        return "cast it to a signed integer, as int64,"
+    if pa.types.is_float16(kind) or pa.types.is_decimal256(kind):
+        return "cast it to double or to decimal128"
+    if pa.types.is_time(kind) or pa.types.is_duration(kind) or pa.types.is_interval(kind):
+        return "cast it to a number of seconds, or to text,"
+    return None
 
 
 def evolved(table: pa.Schema, rows: pa.Schema) -> pa.Schema | None:

@@ -162,7 +162,24 @@ def test_a_commit_carries_its_provenance_and_the_sha256_of_each_file(table: Tabl
     [
         (lambda rows: rows.drop_columns(["flight_key"]), "flight_key", "the key is among the columns"),
         (lambda rows: rows.append_column("VALUE", pa.array(["a"])), "value", "each column once, whatever its case"),
-        (lambda rows: rows.append_column("seats", pa.nulls(1)), "seats", "each column has a type"),
+        *(
+            (
+                lambda rows, kind=kind: rows.append_column("seats", pa.nulls(1, kind)),
+                "seats",
+                "each column has a type that every reader knows",
+            )
+            for kind in (
+                pa.null(),
+                pa.uint8(),
+                pa.uint64(),
+                pa.float16(),
+                pa.time32("s"),
+                pa.duration("s"),
+                pa.timestamp("ns"),
+                pa.timestamp("us", "UTC"),
+                pa.dictionary(pa.int32(), pa.string()),
+            )
+        ),
     ],
 )
 def test_columns_that_no_table_can_have_are_refused_by_name(table: Table, change, column, rule) -> None:
