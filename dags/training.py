@@ -11,8 +11,10 @@ key (a run without a key starts nothing behind it).
 
 **Safe to run again?** Yes. The same snapshot, code and seed give the same predictions. Training moves no champion.
 
-**When it fails.** One contestant's fit fails: clear that mapped task. The freeze fails: the error names the missing
-days; backfill outcome refresh or feature refresh for them first.
+**When it fails.** One candidate's fit fails: its mapped task is red, the others go on, deployment judges without it,
+and an alert says why; correct it, then clear that task and the report. A baseline fails, or all candidates: the run
+fails with every reason, and nothing is judged. The freeze fails: the error names the missing days; backfill outcome
+refresh or feature refresh for them first.
 """
 
 from __future__ import annotations
@@ -55,6 +57,8 @@ def build(environment: str, spec: ModelSpec) -> DAG:
             snapshot=freeze.output["snapshot"],
             fitted=fits.output,
             outlets=[asset(environment, spec.name, "training")],
+            # The freeze's success is the one that it takes; which fits failed is for the report to say.
+            trigger_rule="all_done_min_one_success",
             pool=POOLS["train"],
         )
         freeze >> fits >> report

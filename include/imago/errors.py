@@ -14,6 +14,7 @@ ImagoError
 ├── ChampionChanged          the verdict was made against a champion that no longer reigns
 ├── ReleaseBlocked           no candidate earned its place; the champion stays
 ├── ModelRefused             a model file is not what the ledger says, or not allowed to load
+├── FitFailed                a candidate or a baseline could not be trained; the others go on
 ├── ShadowFailed             a version could not score in the shadow; nothing that counts was touched
 ├── DeliveryError            an alert could not be handed to its channel
 └── StackError               the embedded stack could not start, stop or answer
@@ -157,6 +158,10 @@ class ReleaseBlocked(ImagoError):
 
 class ModelRefused(ImagoError):
     """A model file is not what the ledger says, or may not be loaded."""
+
+
+class FitFailed(ImagoError):
+    """A candidate or a baseline could not be trained; the others go on."""
 
 
 class ShadowFailed(ImagoError):

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from imago.errors import ImagoError
+from imago.errors import FitFailed, ImagoError
 
 log = logging.getLogger(__name__)
 
@@ -20,6 +20,9 @@ def task_failed(context: Mapping[str, Any]) -> None:
     ti = context["ti"]
     error = context.get("exception")
     cause = getattr(error, "__cause__", None)  # the refusal, with its facts, inside of Airflow's own exception
+    if isinstance(cause, FitFailed) and ti.map_index is not None and ti.map_index >= 0:
+        log.info("the report of the training alerts that %s", cause.message)
+        return
     _failed(context, dag_id=ti.dag_id, run_id=ti.run_id, task_id=ti.task_id, error=_first(cause, error))
 
 

@@ -133,6 +133,30 @@ def test_each_fit_of_a_training_carries_its_contestants_name_and_hands_its_own_r
     assert trained["events"] == [["2013-10-01", "live"]]
 
 
+def test_a_fit_that_fails_is_red_and_the_report_goes_on_with_its_reason_and_the_others(ran):
+    from imago_models import FLIGHT_DELAYS
+
+    names = [one.name for one in (*FLIGHT_DELAYS.candidates, *FLIGHT_DELAYS.baselines)]
+    trained, bad = ran["trained_with_faults"], {"logistic_regression", "random_forest"}
+    assert trained["fits"] == {name: "failed" if name in bad else "success" for name in names}
+    assert (trained["state"], trained["tasks"]["report"]) == ("success", "success")
+    assert trained["events"] == [["2013-10-01", "live"]]
+    *alerted, (_, _, fitted) = trained["calls"]
+    assert {result["contestant"]: result.get("failed") for result in fitted} == {
+        name: "it holds a function" if name == "logistic_regression" else None
+        for name in names
+        if name != "random_forest"  # its process is gone, and with it its result
+    }
+    # The fault is the report's to alert; what left no result is a failed task as any other.
+    assert [call[:2] for call in alerted] == [["failed", "the process is gone"]]
+
+
+def test_a_freeze_that_fails_ends_the_training_as_failed_and_nothing_is_reported(ran):
+    run = ran["nothing_frozen"]
+    assert (run["state"], run["tasks"]["freeze"], run["tasks"]["report"]) == ("failed", "failed", "upstream_failed")
+    assert run["events"] == []
+
+
 def test_a_kept_champion_is_not_announced(ran):
     assert ran["kept"]["tasks"] == {"judge": "success", "approve": "skipped", "promote": "skipped"}
     assert ran["kept"]["events"] == []

@@ -73,6 +73,12 @@ _ALL = (
         lasts=_SOON,
     ),
     Rule(
+        name="candidate_failed",
+        summary="a candidate could not be trained; the others were, and are judged without it",
+        lasts=(168.0,),
+        at_most="warning",
+    ),
+    Rule(
         name="baseline_not_beaten",
         summary="no candidate beat the best naive rule; the champion stays",
         severity="critical",

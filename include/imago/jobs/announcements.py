@@ -7,8 +7,10 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from imago.alerts.outbox import Alert, raise_alert, resolve
+from imago import ledger
+from imago.alerts.outbox import Alert, raise_alert, raise_alerts, resolve
 from imago.context import RunContext
+from imago.environments import Environment
 from imago.ledger.champions import Champion
 from imago.selection import Verdict
 from imago.selection.causes import Cause, sentence
@@ -69,6 +71,38 @@ def announce_rollback(connection: Connection, *, spec: ModelSpec, entry: Champio
         next_step="find out what was wrong with the version that left, before it is trained again",
     )
     raise_alert(connection, alert, context)
+
+
+def announce_failed_fits(
+    environment: Environment,
+    spec: ModelSpec,
+    ds: str,
+    done: Sequence[Mapping[str, Any]],
+    failed: Sequence[Mapping[str, Any]],
+    link: str,
+    context: RunContext,
+) -> None:
+    """One alert for each candidate that could not be trained; one that was trained ends its own."""
+    found = [
+        Alert(
+            model=spec.name,
+            rule="candidate_failed",
+            subject=result["contestant"],
+            ds=ds,
+            title=f"{spec.name}: the candidate {result['contestant']} could not be trained on {ds}",
+            why=result["failed"],
+            did=f"the other {len(done)} candidates and baselines were trained and are judged without it",
+            next_step=result.get("next_step") or "correct it in include/imago_models, then train again",
+            facts=dict(result.get("facts", {})),
+            links={"Training run": link, **({"Its run": result["link"]} if result.get("link") else {})},
+        )
+        for result in failed
+    ]
+    with ledger.connect(environment).begin() as connection:
+        raise_alerts(connection, found, context)
+        if context.mode == "live":
+            for result in done:
+                resolve(connection, spec.name, "candidate_failed", result["contestant"], context, ds=ds)
 
 
 def _alert(

@@ -85,6 +85,8 @@ def fight(
         enter(title, "champion", incumbent)
     for one in word["contestants"]:
         enter(one["contestant"], one["role"], one["artifact"])
+    for one in word.get("failed", ()):
+        contestants.append(Contestant(one["contestant"], one["role"], None, f"it was not trained: {one['failed']}"))
 
     if incumbent is not None and title is not None and incumbent.training_ds > ds:
         verdict = out_of_order(

@@ -103,6 +103,19 @@ def check(data: bytes) -> None:
             raise _refused("it holds a type that is not allowed", seen=f"{module}.{name}")
 
 
+def dumped(pipeline: Any) -> bytes:
+    """The pipeline as a skops file. Raises ModelRefused when it cannot be written, or when `load` would refuse it."""
+    import skops.io
+
+    try:
+        data = bytes(skops.io.dumps(pipeline))
+    except Exception as error:  # whatever the library stumbles over in an object that it cannot take apart
+        lines = str(error).strip().splitlines() or [""]
+        raise _refused("it cannot be written as data", seen=f"{type(error).__name__}: {lines[0]}") from error
+    check(data)
+    return data
+
+
 def load(data: bytes) -> Any:
     """The pipeline in a skops file, after `check`. The bytes' digest is the caller's to check before this."""
     import skops.io  # brings scikit-learn along, which an ONNX file does not need

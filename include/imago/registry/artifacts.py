@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -18,9 +19,11 @@ import numpy as np
 
 from imago.environments import Environment
 from imago.errors import ModelRefused
-from imago.registry import allowed, exporting, golden, graphs
-from imago.registry.answering import answers_of
+from imago.registry import allowed, encoding, exporting, golden, graphs
+from imago.registry.answering import Answers, answers_of
 from imago.storage import Storage
+
+log = logging.getLogger(__name__)
 
 MODEL_JSON = "model.json"
 FILES: dict[str, str] = {"onnx": "model.onnx", "skops": "model.skops"}
@@ -57,21 +60,12 @@ def save(
     features). Raises ModelRefused when the pipeline holds a type that the production loader would refuse, so that this
     shows at training and not at night.
     """
-    import skops.io
-
     storage = Storage(environment)
-    files = {"model.skops": skops.io.dumps(pipeline)}
-    allowed.check(files["model.skops"])
+    files = {"model.skops": allowed.dumped(pipeline)}
     answers = answers_of(pipeline, columns, features, problem)
-    exported = exporting.export(pipeline, features, problem)
-    if isinstance(exported, bytes):
-        exported = _if_allowed(exported, [name for name, _ in features])
-    if isinstance(exported, bytes):
-        proof = exporting.prove(exported, pipeline, features, columns, scores, problem, answers)
-        if proof.equal:
-            files["model.onnx"] = exported
-    else:
-        proof = exporting.unproved(len(scores), exported)
+    exported, proof = _exported(pipeline, features, problem, columns, scores, answers)
+    if exported is not None:
+        files["model.onnx"] = exported
     files[golden.FILE] = golden.written(columns, scores)
     digests = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
     chosen: Literal["onnx", "skops"] = "onnx" if "model.onnx" in files else "skops"
@@ -89,10 +83,31 @@ def save(
     return Artifact(storage.uri(folder), digests[FILES[chosen]], chosen, digests)
 
 
-def _if_allowed(model: bytes, features: Sequence[str]) -> bytes | str:
-    """The ONNX file, or why production would not load it; the model is then kept as skops alone."""
+def _exported(
+    pipeline: Any,
+    features: Sequence[tuple[str, str]],
+    problem: str,
+    columns: Mapping[str, np.ndarray],
+    scores: np.ndarray,
+    answers: Answers,
+) -> tuple[bytes | None, exporting.Proof]:
+    """The ONNX file, loaded and run as production does it, if it is proved equal; and the proof, or why there is none.
+
+    Converter and runtime meet what they do not know with errors of every kind, also while they load or run a graph. An
+    export is only a faster way to the same scores, so none of them costs the model more than that.
+    """
     try:
-        graphs.check(model, features)
+        made = exporting.export(pipeline, features, problem)
+        if not isinstance(made, bytes):
+            return None, exporting.unproved(len(scores), made)
+        session = graphs.session(made, [name for name, _ in features], 1)
+        encoding.cut(made, features, session, 1)
+        proof = exporting.prove(made, pipeline, features, columns, scores, problem, answers)
+        return (made if proof.equal else None), proof
     except ModelRefused as error:
-        return f"{error.message} ({error.facts.get('seen')})"
-    return model
+        reason = f"{error.message} ({error.facts.get('seen')})"
+    except Exception as error:
+        log.warning("the ONNX export of %s failed", type(pipeline).__name__, exc_info=True)
+        lines = str(error).strip().splitlines() or [""]
+        reason = f"the export failed: {type(error).__name__}: {lines[0]:.200}"
+    return None, exporting.unproved(len(scores), reason)

@@ -80,7 +80,7 @@ def cut(data: bytes, features: Sequence[tuple[str, str]], whole: Any, threads: i
     texts = {entry.name for entry in graph.input if entry.type.tensor_type.elem_type == onnx.TensorProto.STRING}
     encoding = [node for node in graph.node if node.op_type == ENCODER and node.input[0] in texts]
     body = [node for node in graph.node if node not in encoding]
-    if not texts or any(name in texts for node in body for name in node.input):
+    if not encoding or any(name in texts for node in body for name in node.input):
         return None
     encoders: dict[str, tuple[str, Any]] = {}
     numbers = [entry for entry in graph.input if entry.name not in texts]

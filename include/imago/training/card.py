@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 
 from imago.amounts import amount
+from imago.errors import FitFailed
 from imago.specs import Baseline, Candidate, ModelSpec
 from imago.training.cut import Cut
 from imago.training.evaluation import METRICS
 from imago.training.fitting import Fitted, libraries, role_of
 from imago.training.snapshot import Snapshot, label_words
 
+FILE = "model_card.md"
 TRIALS = "trials.json"
 _PARTS = {
     "train": "the rows that it learned from",
@@ -28,12 +30,24 @@ def files(
 ) -> dict[str, bytes]:
     """The files by name. `facts` are the run's own: settings, model format, code commit, MLflow run."""
     made = {
-        "model_card.md": markdown(spec, snapshot, one, fitted, facts).encode(),
+        FILE: markdown(spec, snapshot, one, fitted, facts).encode(),
         "signature.json": json.dumps(signature(spec, fitted), indent=1).encode(),
     }
     if isinstance(one, Candidate) and one.search is not None:
         made[TRIALS] = json.dumps(trials(fitted)).encode()
     return made
+
+
+def failed(spec: ModelSpec, snapshot: Snapshot, one: Candidate | Baseline, fault: FitFailed) -> str:
+    """The card of a contestant that could not be trained."""
+    facts = [("what failed", fault.message), *fault.facts.items(), ("next step", fault.next_step)]
+    lines = [
+        f"# {one.name} of {spec.name}, training {snapshot.cut.training_ds}",
+        f"**FAILED.** There is no model. {one.why}",
+        *_table(("fact", "value"), [(name, value) for name, value in facts if value]),
+        f"Snapshot: `{snapshot.folder}`, digest `{snapshot.digest}`. The other contestants were trained without it.",
+    ]
+    return _paragraphs(lines)
 
 
 def signature(spec: ModelSpec, fitted: Fitted) -> dict[str, Any]:

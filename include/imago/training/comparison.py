@@ -20,22 +20,28 @@ from imago.training.snapshot import Snapshot, label_words, labels
 _STYLE = """body{font:15px/1.5 system-ui,sans-serif;color:#1f2328;max-width:60rem;margin:2rem auto;padding:0 1rem}
 h1{font-size:1.5rem}table{border-collapse:collapse;width:100%}
 td,th{padding:.35rem .6rem;border-bottom:1px solid #d0d7de;text-align:right}
-td:first-child,th:first-child,td.text{text-align:left}tr.baseline{color:#6e7781}"""
+td:first-child,th:first-child,td.text{text-align:left}tr.baseline{color:#6e7781}tr.failed{color:#a40e26}"""
 
 
-def identity(results: Sequence[Mapping[str, Any]]) -> str:
-    return hashlib.sha256(json.dumps(["training", *(result["run_id"] for result in results)]).encode()).hexdigest()[:32]
+Results = Sequence[Mapping[str, Any]]
 
 
-def holdout_scores(
-    environment: Environment, frozen: Snapshot, results: Sequence[Mapping[str, Any]]
-) -> dict[str, np.ndarray]:
-    """Scores on the holdout by the saved models, loaded as production loads them."""
-    holdout = frozen.part("holdout")
-    return {result["contestant"]: load_model(environment, result["artifact"]).predict(holdout) for result in results}
+def identity(results: Results, failed: Results) -> str:
+    facts = [
+        "training",
+        *(result["run_id"] for result in results),
+        {one["contestant"]: one["failed"] for one in failed},
+    ]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
 
 
-def markdown(spec: ModelSpec, results: Sequence[Mapping[str, Any]]) -> str:
+def holdout_scores(environment: Environment, frozen: Snapshot, result: Mapping[str, Any]) -> np.ndarray:
+    """Scores on the holdout by a saved model, loaded as production loads it. Raises ModelRefused when it does not
+    load or does not answer."""
+    return load_model(environment, result["artifact"]).predict(frozen.part("holdout"))
+
+
+def markdown(spec: ModelSpec, results: Results, failed: Results) -> str:
     names = METRICS[spec.problem]
     lines = ["| contestant | role | " + " | ".join(names) + " | seconds |", "|---" * (len(names) + 3) + "|"]
     for result in _ranked(spec, results):
@@ -43,27 +49,28 @@ def markdown(spec: ModelSpec, results: Sequence[Mapping[str, Any]]) -> str:
         lines.append(
             f"| {result['contestant']} | {result['role']} | " + " | ".join(cells) + f" | {result['seconds']:.1f} |"
         )
-    return "\n".join(lines)
+    reasons = [f"- **{one['contestant']}** ({one['role']}) failed: {one['failed']}" for one in failed]
+    return "\n".join(lines) + ("\n\n" + "\n".join(reasons) if reasons else "")
 
 
 def files(
-    spec: ModelSpec, frozen: Snapshot, results: Sequence[Mapping[str, Any]], scores: Mapping[str, np.ndarray]
+    spec: ModelSpec, frozen: Snapshot, results: Results, failed: Results, scores: Mapping[str, np.ndarray]
 ) -> dict[str, bytes]:
     """The page and the pictures, by name."""
     truth = labels(frozen.part("holdout"), spec)
-    made = plots.pictures(spec.problem, truth, scores, spec.classes)
+    made = plots.pictures(spec.problem, truth, scores, spec.classes) if scores else {}
     return {
-        "comparison.html": _page(spec, frozen, results).encode(),
+        "comparison.html": _page(spec, frozen, results, failed).encode(),
         **{f"plots/{name}": data for name, data in made.items()},
     }
 
 
-def _ranked(spec: ModelSpec, results: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def _ranked(spec: ModelSpec, results: Results) -> list[Mapping[str, Any]]:
     key = f"holdout_{spec.primary_metric}"
     return sorted(results, key=lambda result: result["metrics"][key], reverse=not spec.lower_is_better)
 
 
-def _page(spec: ModelSpec, frozen: Snapshot, results: Sequence[Mapping[str, Any]]) -> str:
+def _page(spec: ModelSpec, frozen: Snapshot, results: Results, failed: Results) -> str:
     names, where = METRICS[spec.problem], frozen.cut
     head = "".join(
         f"<th>{name}</th>"
@@ -79,6 +86,12 @@ def _page(spec: ModelSpec, frozen: Snapshot, results: Sequence[Mapping[str, Any]
             f"{cells}<td>{'' if tuning is None else f'{tuning:.4f}'}</td>"
             f"<td>{escape(result['artifact']['artifact_format'])}</td>"
             f"<td>{result['seconds']:.1f}</td></tr>"
+        )
+    for one in failed:
+        reason = f'<td class="text" colspan="{len(names) + 3}">failed: {escape(one["failed"])}</td>'
+        body.append(
+            f'<tr class="failed"><td>{escape(one["contestant"])}</td><td class="text">{escape(one["role"])}</td>'
+            f"{reason}</tr>"
         )
     parts = frozen.manifest["parts"]
     return (

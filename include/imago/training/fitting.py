@@ -29,11 +29,13 @@ from imago.specs import Baseline, Candidate, ModelSpec
 from imago.specs.search import Value
 from imago.training import search
 from imago.training.evaluation import measure
+from imago.training.faults import blamed, check_shape, check_values
 from imago.training.importance import Importance, permuted
 from imago.training.snapshot import Snapshot, labels
 
 log = logging.getLogger(__name__)
 MOST_CATEGORIES = 10_000
+_CORRECT = "correct it in include/imago_models, then clear the failed task"
 LIBRARIES = ("scikit-learn", "numpy", "scipy", "pandas", "pyarrow", "skops", "onnx", "onnxruntime", "skl2onnx")
 
 
@@ -81,9 +83,19 @@ def libraries() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}}
 
 
+def build(spec: ModelSpec, one: Candidate | Baseline) -> Any:
+    """The unfitted pipeline. Raises FitFailed when the builder fails, or gives something that is no estimator."""
+    with blamed(spec.name, one.name, "built", _CORRECT):
+        pipeline = one.build(spec, spec.training.seed)
+        missing = [name for name in ("fit", "predict", "get_params", "set_params") if not hasattr(pipeline, name)]
+        if missing or isinstance(pipeline, type):
+            raise TypeError(f"its builder gave {pipeline!r:.80}, which is no scikit-learn estimator")
+        return pipeline
+
+
 def identity(spec: ModelSpec, snapshot: Snapshot, one: Candidate | Baseline, code_commit: str) -> str:
     """What makes two fits the same fit: data, contract, pipeline with its settings, seed, code and libraries."""
-    pipeline = one.build(spec, spec.training.seed)
+    pipeline = build(spec, one)
     facts = [
         snapshot.digest,
         snapshot.manifest["cut"],
@@ -115,6 +127,9 @@ def fit(spec: ModelSpec, snapshot: Snapshot, one: Candidate | Baseline, book: se
 
     The tuning metrics come from a fit that has not seen the tuning days; the model itself learns from them too. The
     train metrics are those of the model on all rows that it learned from. `book` keeps the trials of a search.
+
+    Raises FitFailed for whatever the contestant does wrong: its build, its search or its fit fails, or its predictions
+    are not one finite number for each row.
     """
     metrics: dict[str, float] = {}
     found, needed = None, None
@@ -124,22 +139,29 @@ def fit(spec: ModelSpec, snapshot: Snapshot, one: Candidate | Baseline, book: se
 
         def attempt(settings: Mapping[str, Value]) -> dict[str, float]:
             early["settings"], early["model"] = settings, _fitted(spec, one, train, settings)
-            return _named("tuning", spec, tuning.truth, _scores(spec, early["model"], tuning))
+            scores = _scores(spec, one, early["model"], tuning, "tuning")
+            if not (isinstance(one, Candidate) and one.search):
+                check_values(spec, one.name, scores, "tuning")  # of a search, such a trial merely has no metric
+            return _named("tuning", spec, tuning.truth, scores)
 
-        found = search.run(spec, one, attempt, book)
+        with blamed(spec.name, one.name, "searched", "correct its search in include/imago_models"):
+            found = search.run(spec, one, attempt, book)
         metrics |= found.best.metrics
         # Of a search only the last trial's model is at hand, which need not be the best; on record there is none.
         known = early.get("settings") == found.changes
         chosen = early["model"] if known else _fitted(spec, one, train, found.changes)
-        needed = _needed(spec, chosen, tuning.frame, tuning.truth, "the tuning days")
+        needed = _needed(spec, one.name, chosen, tuning.frame, tuning.truth, "the tuning days")
         log.info("%s: fitted on the train days, %.1f s", one.name, found.seconds)
     started = time.perf_counter()
     rows = _inputs(spec, snapshot.part("fit"))
     pipeline = _fitted(spec, one, rows, found.changes if found else {})
     seconds = time.perf_counter() - started + (found.seconds if found else 0.0)
-    metrics |= _named("train", spec, rows.truth, _scores(spec, pipeline, rows))
+    learned = _scores(spec, one, pipeline, rows, "train")
+    check_values(spec, one.name, learned, "train")
+    metrics |= _named("train", spec, rows.truth, learned)
     holdout = _inputs(spec, snapshot.part("holdout"))
-    scores = _scores(spec, pipeline, holdout)
+    scores = _scores(spec, one, pipeline, holdout, "holdout")
+    check_values(spec, one.name, scores, "holdout")
     metrics |= _named("holdout", spec, holdout.truth, scores)
     return Fitted(pipeline, metrics, holdout.columns, holdout.truth, scores, seconds, peak_mb(), found,
                   needed)  # fmt: skip
@@ -149,11 +171,11 @@ def importance_of(spec: ModelSpec, fitted: Fitted) -> Importance:
     """What each feature is worth: on the tuning days, without any on the holdout, by which nothing is chosen."""
     if fitted.needed is not None:
         return fitted.needed
-    return _needed(spec, fitted.pipeline, frame_of(fitted.columns), fitted.truth, "the holdout")
+    return _needed(spec, "the model", fitted.pipeline, frame_of(fitted.columns), fitted.truth, "the holdout")
 
 
-def _needed(spec: ModelSpec, pipeline: Any, frame: pd.DataFrame, truth: np.ndarray, days: str) -> Importance:
-    with threadpool_limits(limits=1):
+def _needed(spec: ModelSpec, name: str, pipeline: Any, frame: pd.DataFrame, truth: np.ndarray, days: str) -> Importance:
+    with threadpool_limits(limits=1), blamed(spec.name, name, "asked for its features' importance", _CORRECT):
         return permuted(
             pipeline, frame, truth, spec.primary_metric, spec.training.seed, problem=spec.problem, days=days
         )
@@ -175,13 +197,15 @@ def _fitted(spec: ModelSpec, one: Candidate | Baseline, rows: _Inputs, changes: 
     target = rows.truth if spec.problem == "regression" else rows.truth.astype(int)
     # Contestants are fitted side by side: with as many threads as cores each, they wait for each other (12 times slower
     # was seen), and sums would depend on the number of threads.
-    with threadpool_limits(limits=1):
-        return one.build(spec, spec.training.seed).set_params(**changes).fit(rows.frame, target)
+    with threadpool_limits(limits=1), blamed(spec.name, one.name, "fitted", _CORRECT):
+        return build(spec, one).set_params(**changes).fit(rows.frame, target)
 
 
-def _scores(spec: ModelSpec, pipeline: Any, rows: _Inputs) -> np.ndarray:
-    with threadpool_limits(limits=1):
-        return scores_of(pipeline, rows.frame, spec.problem)
+def _scores(spec: ModelSpec, one: Candidate | Baseline, pipeline: Any, rows: _Inputs, part: str) -> np.ndarray:
+    with threadpool_limits(limits=1), blamed(spec.name, one.name, f"asked for the scores of the {part} rows", _CORRECT):
+        scores = scores_of(pipeline, rows.frame, spec.problem)
+    check_shape(spec, one.name, scores, len(rows.truth), part)
+    return scores
 
 
 def _named(part: str, spec: ModelSpec, truth: np.ndarray, scores: np.ndarray) -> dict[str, float]:

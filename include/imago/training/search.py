@@ -91,23 +91,22 @@ class Book:
         return f"{self.folder}/trial-{number:04d}.json"
 
 
-def check(spec: ModelSpec) -> None:
-    """Raises SpecError when a candidate's search names a setting that its pipeline does not have."""
-    for one in spec.candidates:
-        if one.search is None:
-            continue
-        known = one.build(spec, spec.training.seed).get_params()
-        for part in one.search.space:
-            if part.setting not in known:
-                close = difflib.get_close_matches(part.setting, known, n=5, cutoff=0.0)
-                raise SpecError(
-                    f"the search of {one.name} names a setting that its pipeline does not have",
-                    model=spec.name,
-                    rule="search.space",
-                    allowed=f"those of pipeline.get_params(), as {', '.join(close)}",
-                    seen=part.setting,
-                    next_step="correct the setting in include/imago_models",
-                )
+def check(spec: ModelSpec, one: Candidate | Baseline, pipeline: Any) -> None:
+    """Raises SpecError when the candidate's search names a setting that its pipeline does not have."""
+    if not isinstance(one, Candidate) or one.search is None:
+        return
+    known = pipeline.get_params()
+    for part in one.search.space:
+        if part.setting not in known:
+            close = difflib.get_close_matches(part.setting, known, n=5, cutoff=0.0)
+            raise SpecError(
+                f"the search of {one.name} names a setting that its pipeline does not have",
+                model=spec.name,
+                rule="search.space",
+                allowed=f"those of pipeline.get_params(), as {', '.join(close)}",
+                seen=part.setting,
+                next_step="correct the setting in include/imago_models",
+            )
 
 
 def draw(search: Search, seed: int) -> list[dict[str, Value]]:
@@ -171,7 +170,7 @@ def _tried(
     started = time.perf_counter()
     try:
         metrics = attempt(settings if number else {})
-    except (ValueError, TypeError) as error:
+    except Exception as error:  # whatever an estimator says of settings that it does not take
         if not number:
             raise
         raise ImagoError(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from imago.errors import FitFailed
 from imago_airflow.operators.base import StageOperator, Summary
 from imago_airflow.run import Run
 
@@ -22,7 +24,11 @@ class FreezeOperator(StageOperator):
 
 
 class FitOperator(StageOperator):
-    """Fits one contestant on the snapshot."""
+    """Fits one contestant on the snapshot.
+
+    A contestant that is at fault fails its own mapped task, without a retry, and leaves its result all the same: the
+    report names it and goes on without it.
+    """
 
     template_fields: Sequence[str] = ("snapshot", "contestant")
 
@@ -34,11 +40,18 @@ class FitOperator(StageOperator):
     def work(self, run: Run, context: Mapping[str, Any]) -> Summary:
         from imago.jobs.training import fit
 
-        return fit(run.environment, run.spec, self.snapshot, self.contestant, run.context)
+        summary = fit(run.environment, run.spec, self.snapshot, self.contestant, run.context)
+        if summary.get("failed"):
+            context["ti"].xcom_push(key="return_value", value=json.loads(json.dumps(summary, default=str)))
+            raise FitFailed(summary["failed"], next_step=summary["next_step"], **summary["facts"])
+        return summary
 
 
 class ReportOperator(StageOperator):
-    """Logs the comparison of all contestants, and announces that the day's training is there to judge."""
+    """Logs the comparison of all contestants, and announces that the day's training is there to judge.
+
+    It runs when every fit has ended, whether well or not: a fit without a result counts as failed.
+    """
 
     template_fields: Sequence[str] = ("snapshot", "fitted")
 

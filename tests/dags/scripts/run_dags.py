@@ -42,12 +42,29 @@ def correct(env, spec, table, context):
     return {"changed_days": CORRECTED[table]}
 
 
+FAULTS = {}
+
+
+def freeze(env, spec, day, context):
+    if "freeze" in FAULTS:
+        raise FAULTS["freeze"]
+    return {"snapshot": f"snapshots/{day}"}
+
+
+def fit(env, spec, snapshot, contestant, context):
+    if FAULTS.get(contestant) == "killed":
+        raise AirflowFailException("the process is gone")
+    if contestant in FAULTS:
+        return {"contestant": contestant, "failed": FAULTS[contestant], "next_step": "correct it", "facts": {}}
+    return {"contestant": contestant, "snapshot": snapshot}
+
+
 fake("features", refresh=note("features"))
 fake("corrections", correct=correct)
 fake(
     "training",
-    freeze=lambda env, spec, day, context: {"snapshot": f"snapshots/{day}"},
-    fit=lambda env, spec, snapshot, contestant, context: {"contestant": contestant, "snapshot": snapshot},
+    freeze=freeze,
+    fit=fit,
     report=lambda env, spec, day, snapshot, fitted, context: CALLS.append([day, snapshot, fitted]) or {},
 )
 BEHIND = []
@@ -78,10 +95,12 @@ from airflow.models.asset import AssetEvent, AssetPartitionDagRun  # noqa: E402
 from airflow.models.backfill import Backfill, InvalidBackfillConf, ReprocessBehavior, _create_backfill  # noqa: E402
 from airflow.models.dagrun import DagRun  # noqa: E402
 from airflow.models.pool import Pool  # noqa: E402
+from airflow.sdk.exceptions import AirflowFailException  # noqa: E402
 from airflow.utils.session import create_session  # noqa: E402
 from sqlalchemy import select, update  # noqa: E402
 
 import imago_models  # noqa: E402
+from imago.errors import ImagoError  # noqa: E402
 from imago.specs import Scoring  # noqa: E402
 from imago_models.flight_delays import FLIGHT_DELAYS  # noqa: E402
 
@@ -135,6 +154,7 @@ def run(stage, conf):
             "state": str(dag_run.state),
             "tasks": tasks,
             "mapped": mapped,
+            "fits": {ti.rendered_map_index: str(ti.state) for ti in instances if ti.map_index >= 0},
             "calls": list(CALLS),
             "events": [[event.partition_key, event.extra.get("mode")] for event in events],
             "champions": [event.extra.get("champion") for event in events],
@@ -171,6 +191,10 @@ BEHIND.append("2013-10-10")
 result["scored_again"] = run("batch_scoring", {"ds": "2013-10-10", "champion": "3", "mode": "backfill"})
 result["refreshed_for_today"] = run("feature_refresh", {"ds": "2013-10-09", "champion": "today"})
 result["trained"] = run("training", {"ds": "2013-10-01"})
+FAULTS.update(logistic_regression="it holds a function", random_forest="killed")
+result["trained_with_faults"] = run("training", {"ds": "2013-10-01"})
+FAULTS["freeze"] = ImagoError("a day is not published", next_step="load it")
+result["nothing_frozen"] = run("training", {"ds": "2013-10-01"})
 result["kept"] = run("deployment", {"ds": "2013-10-01"})
 VERDICT.update(moved=True, outcome="promoted")
 result["promoted"] = run("deployment", {"ds": "2013-10-01"})
