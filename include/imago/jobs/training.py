@@ -155,7 +155,8 @@ def _sorted_out(spec: ModelSpec, fitted: Sequence[dict[str, Any]]) -> tuple[list
     from imago.training import fitting
 
     results = {result["contestant"]: result for result in fitted if result}
-    done, failed = [], []
+    done: list[dict[str, Any]] = []
+    failed: list[dict[str, Any]] = []
     for name, one in fitting.contestants(spec).items():
         result = results.get(name)
         if result is None:

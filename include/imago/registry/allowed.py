@@ -20,10 +20,13 @@ LARGEST_UNPACKED = 2 * LARGEST_FILE
 _MEMBER = re.compile(r"schema\.json|[0-9]+\.(npy|npz)")
 
 _PLAIN = {
-    "builtins": {"dict", "list", "tuple", "set", "slice", "bool", "int", "float", "str", "type", "NoneType", "bytes"},
+    "builtins": {
+        "object", "dict", "list", "tuple", "set", "slice", "bool", "int", "float", "str", "type", "NoneType", "bytes",
+    },
     "collections": {"OrderedDict", "defaultdict"},
     "numpy": {
-        "ndarray", "dtype", "generic", "bool", "bool_", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32",
+        "ndarray", "dtype", "generic", "number", "integer", "floating",
+        "bool", "bool_", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32",
         "uint64", "float16", "float32", "float64", "str_", "object_", "intp",
     },
     "numpy.ma": {"MaskedArray"},
@@ -31,8 +34,6 @@ _PLAIN = {
     "numpy.random._mt19937": {"MT19937"},
     "numpy.random._generator": {"Generator"},
     "numpy.random._pcg64": {"PCG64"},
-    "scipy.sparse._csr": {"csr_matrix", "csr_array"},
-    "scipy.sparse": {"csr_matrix", "csr_array"},
     "imago.training.baselines": {
         "PriorRate", "PriorMean", "PriorMedian", "GroupRate", "GroupMean", "RecentRate", "RecentRates", "RecentMean",
         "BestColumnRate", "BestColumnMean",
@@ -40,18 +41,18 @@ _PLAIN = {
 }  # fmt: skip
 _SKLEARN = {
     "sklearn.pipeline": {"Pipeline", "FeatureUnion"},
-    "sklearn.compose._column_transformer": {"ColumnTransformer", "_RemainderColsList"},
+    "sklearn.compose._column_transformer": {"ColumnTransformer", "make_column_selector"},
     "sklearn.impute._base": {"SimpleImputer", "MissingIndicator"},
     "sklearn.preprocessing._data": {
-        "StandardScaler", "MinMaxScaler", "RobustScaler", "PolynomialFeatures", "QuantileTransformer",
+        "StandardScaler", "MinMaxScaler", "MaxAbsScaler", "RobustScaler", "QuantileTransformer", "PowerTransformer",
     },
-    "sklearn.preprocessing._polynomial": {"SplineTransformer", "PolynomialFeatures"},
+    "sklearn.preprocessing._polynomial": {"PolynomialFeatures"},  # a fitted SplineTransformer holds functions
     "sklearn.preprocessing._discretization": {"KBinsDiscretizer"},
     "sklearn.preprocessing._encoders": {"OneHotEncoder", "OrdinalEncoder"},
     "sklearn.preprocessing._target_encoder": {"TargetEncoder"},
     "sklearn.preprocessing._function_transformer": {"FunctionTransformer"},  # what "passthrough" is saved as
     "sklearn.model_selection._split": {"KFold", "StratifiedKFold"},
-    "sklearn.preprocessing._label": {"LabelEncoder", "LabelBinarizer"},
+    "sklearn.preprocessing._label": {"LabelEncoder"},
     "sklearn.linear_model._logistic": {"LogisticRegression"},
     "sklearn.linear_model._base": {"LinearRegression"},
     "sklearn.linear_model._ridge": {"Ridge"},
@@ -66,11 +67,17 @@ _SKLEARN = {
     "sklearn.tree._classes": {
         "DecisionTreeClassifier", "DecisionTreeRegressor", "ExtraTreeClassifier", "ExtraTreeRegressor",
     },
+    "sklearn.ensemble._gb": {"GradientBoostingClassifier", "GradientBoostingRegressor"},
+    "sklearn.dummy": {"DummyClassifier", "DummyRegressor"},  # where gradient boosting begins
     "sklearn.tree._tree": {"Tree"},
-    "sklearn._loss.loss": {"HalfBinomialLoss", "HalfSquaredError", "HalfMultinomialLoss", "AbsoluteError"},
-    "sklearn._loss.link": {"LogitLink", "IdentityLink", "MultinomialLogit", "Interval"},
+    "sklearn._loss.loss": {
+        "HalfBinomialLoss", "HalfSquaredError", "HalfMultinomialLoss", "AbsoluteError", "HalfPoissonLoss",
+        "HalfGammaLoss", "PinballLoss", "HuberLoss", "ExponentialLoss",
+    },
+    "sklearn._loss.link": {"LogitLink", "HalfLogitLink", "LogLink", "IdentityLink", "MultinomialLogit", "Interval"},
     "sklearn._loss._loss": {
-        "CyHalfBinomialLoss", "CyHalfSquaredError", "CyHalfMultinomialLoss", "CyAbsoluteError",
+        "CyHalfBinomialLoss", "CyHalfSquaredError", "CyHalfMultinomialLoss", "CyAbsoluteError", "CyHalfPoissonLoss",
+        "CyHalfGammaLoss", "CyPinballLoss", "CyHuberLoss", "CyExponentialLoss",
     },
 }  # fmt: skip
 TYPES: dict[str, set[str]] = {**_PLAIN, **_SKLEARN}
@@ -111,8 +118,11 @@ def dumped(pipeline: Any) -> bytes:
         data = bytes(skops.io.dumps(pipeline))
     except Exception as error:  # whatever the library stumbles over in an object that it cannot take apart
         lines = str(error).strip().splitlines() or [""]
-        raise _refused("it cannot be written as data", seen=f"{type(error).__name__}: {lines[0]}") from error
-    check(data)
+        raise _unsaved("it cannot be written as data", f"{type(error).__name__}: {lines[0]}") from error
+    try:
+        check(data)
+    except ModelRefused as error:
+        raise _unsaved(error.message.partition(": ")[2], error.facts.get("seen")) from error
     return data
 
 
@@ -149,6 +159,16 @@ def _nodes(schema: Any) -> Iterator[tuple[str, str, str]]:
             waiting.extend(node.values())
         elif isinstance(node, list):
             waiting.extend(node)
+
+
+def _unsaved(what: str, seen: Any) -> ModelRefused:
+    return ModelRefused(
+        f"the pipeline cannot be saved: {what}",
+        rule="models are data",
+        seen=seen,
+        next_step="use the estimators of imago.registry.allowed, with settings that hold no function: an encoder "
+        "instead of native categories, no `scoring`, no spline",
+    )
 
 
 def _refused(what: str, **facts: Any) -> ModelRefused:

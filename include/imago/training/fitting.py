@@ -10,6 +10,7 @@ import json
 import logging
 import platform
 import time
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -23,6 +24,7 @@ from threadpoolctl import threadpool_limits
 
 from imago.errors import SpecError
 from imago.memory import peak_mb
+from imago.registry import unfitted
 from imago.registry.inputs import columns_of, frame_of
 from imago.registry.outputs import scores_of
 from imago.specs import Baseline, Candidate, ModelSpec
@@ -35,6 +37,7 @@ from imago.training.snapshot import Snapshot, labels
 
 log = logging.getLogger(__name__)
 MOST_CATEGORIES = 10_000
+FEW_ROWS = 200
 _CORRECT = "correct it in include/imago_models, then clear the failed task"
 LIBRARIES = ("scikit-learn", "numpy", "scipy", "pandas", "pyarrow", "skops", "onnx", "onnxruntime", "skl2onnx")
 
@@ -90,7 +93,9 @@ def build(spec: ModelSpec, one: Candidate | Baseline) -> Any:
         missing = [name for name in ("fit", "predict", "get_params", "set_params") if not hasattr(pipeline, name)]
         if missing or isinstance(pipeline, type):
             raise TypeError(f"its builder gave {pipeline!r:.80}, which is no scikit-learn estimator")
-        return pipeline
+    with blamed(spec.name, one.name, "trained", _CORRECT):
+        unfitted.check(pipeline)
+    return pipeline
 
 
 def identity(spec: ModelSpec, snapshot: Snapshot, one: Candidate | Baseline, code_commit: str) -> str:
@@ -131,6 +136,7 @@ def fit(spec: ModelSpec, snapshot: Snapshot, one: Candidate | Baseline, book: se
     Raises FitFailed for whatever the contestant does wrong: its build, its search or its fit fails, or its predictions
     are not one finite number for each row.
     """
+    _try_on_a_few(spec, one, snapshot)
     metrics: dict[str, float] = {}
     found, needed = None, None
     early: dict[str, Any] = {}
@@ -179,6 +185,28 @@ def _needed(spec: ModelSpec, name: str, pipeline: Any, frame: pd.DataFrame, trut
         return permuted(
             pipeline, frame, truth, spec.primary_metric, spec.training.seed, problem=spec.problem, days=days
         )
+
+
+def _try_on_a_few(spec: ModelSpec, one: Candidate | Baseline, snapshot: Snapshot) -> None:
+    """Raises FitFailed when the pipeline, fitted on a few rows, cannot be saved and loaded: the long fit would be
+    lost. A fit that fails on so few rows says nothing; the fit on all of them will."""
+    rows = _inputs(spec, snapshot.part("train" if snapshot.cut.tuning_first else "fit"))
+    few = set(np.linspace(0, len(rows.truth) - 1, min(FEW_ROWS, len(rows.truth))).astype(int).tolist())
+    if spec.problem != "regression":
+        for value in np.unique(rows.truth):
+            few |= set(np.flatnonzero(rows.truth == value)[:20].tolist())
+    chosen = sorted(few)
+    sample = _Inputs({}, rows.frame.iloc[chosen].reset_index(drop=True), rows.truth[chosen])
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            fitted = _fitted(spec, one, sample, {})
+            scores_of(fitted, sample.frame, spec.problem)
+    except Exception as error:
+        log.info("%s could not be fitted on %s rows to try it: %s", one.name, len(chosen), error)
+        return
+    with threadpool_limits(limits=1), blamed(spec.name, one.name, "trained", _CORRECT):
+        unfitted.check_saved(fitted, sample.frame, spec.problem)
 
 
 @dataclass(frozen=True)

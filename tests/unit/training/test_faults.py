@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import FunctionTransformer
+from sklearn.preprocessing import FunctionTransformer, SplineTransformer
 from sqlalchemy import select
 from toy_world import LIVE, line, make_spec, train, trees
 
@@ -16,6 +16,7 @@ from imago.errors import FitFailed
 from imago.jobs import deployment, training
 from imago.ledger import connect
 from imago.ledger.schema import alerts, incidents
+from imago.registry import allowed
 from imago.registry.tracking import Tracker
 from imago.specs import Baseline, Candidate, Choice, Search
 from imago.storage import Storage
@@ -53,6 +54,16 @@ class Odd(ClassifierMixin, BaseEstimator):
         return scores[:-1] if self.gives == "short" else scores
 
 
+class Unknown(Odd):
+    """A class that no allow-list names."""
+
+
+@pytest.fixture(autouse=True)
+def allowed_here(monkeypatch):
+    """Only `Odd`: so that what it does wrong is seen, and not merely that nobody knows it."""
+    monkeypatch.setitem(allowed.TYPES, __name__, {"Odd"})
+
+
 def odd(gives):
     return lambda spec, seed: Pipeline([("model", Odd(gives))])
 
@@ -64,6 +75,11 @@ def no_builder(spec, seed):
 def with_function(spec, seed):
     good = line(spec, seed)
     return Pipeline([("fill", FunctionTransformer(lambda frame: frame)), *good.steps])
+
+
+def spline(spec, seed):
+    good = line(spec, seed)
+    return Pipeline([good.steps[0], ("spline", SplineTransformer()), good.steps[1]])
 
 
 FAULTS = {
@@ -78,8 +94,12 @@ FAULTS = {
     "beyond": (odd("beyond"), "predicts a probability outside of 0 to 1 for 1 of"),
     "short": (odd("short"), "predicts an array of the wrong shape"),
     "predict": (odd("predict"), "could not be asked for the scores"),
-    "custom_class": (odd("fine"), "test_faults.Odd"),
-    "with_function": (with_function, "with_function"),
+    "custom_class": (lambda spec, seed: Pipeline([("model", Unknown())]), "its step model is a test_faults.Unknown"),
+    "with_function": (
+        with_function,
+        "its step fill.func holds the function test_faults.with_function",
+    ),
+    "spline": (spline, "its step spline is a sklearn.preprocessing._polynomial.SplineTransformer"),
 }
 
 
