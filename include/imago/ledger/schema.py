@@ -333,13 +333,12 @@ online_scores = Table(
     Column("ds", Text, nullable=False),
     Column("event_time", DateTime, nullable=False),
     Column("score", Double, nullable=False),
+    Column("decision", JSONB(none_as_null=True)),  # true or false, a class, or nothing
     Column("model_version", Text, nullable=False),
     Column("features", JSONB, nullable=False),
     _now("loaded_at"),
     Column("entity", JSONB, nullable=False),
-    # true or false, a class, or nothing; the chance of each class, where there are several.
-    Column("decision", JSONB(none_as_null=True)),
-    Column("probabilities", JSONB(none_as_null=True)),
+    Column("probabilities", JSONB(none_as_null=True)),  # the chance of each class, where there are several
     # A key may be longer than the 2,700 bytes that a tree's page holds, and is unique in the day that it comes from.
     Index("online_scores_by_key", "key", postgresql_using="hash"),
 )
@@ -364,7 +363,7 @@ online_requests = Table(
     _now("requested_at"),
     Column("status", Integer, nullable=False),
     Column("score", Double),
+    Column("decision", JSONB(none_as_null=True)),
     Column("model_version", Text),
     Column("latency_ms", Double, nullable=False),
-    Column("decision", JSONB(none_as_null=True)),
 )

@@ -11,13 +11,10 @@ down_revision = "0008"
 STATEMENTS = """
 delete from online_scores;
 delete from online_state;
-alter table online_scores drop column decision;
-alter table online_scores add column decision jsonb;
+alter table online_scores alter column decision drop not null;
+alter table online_scores alter column decision type jsonb using to_jsonb(decision);
 alter table online_scores add column probabilities jsonb;
-alter table online_requests add column answer jsonb;
-update online_requests set answer = to_jsonb(decision);
-alter table online_requests drop column decision;
-alter table online_requests rename column answer to decision;
+alter table online_requests alter column decision type jsonb using to_jsonb(decision);
 """
 
 
