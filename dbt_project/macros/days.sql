@@ -13,8 +13,10 @@
 
 
 {#
-    The open days of the run: `ds`, `day_number` (a count of days; 1 is a Monday), and `predicted_at`, the UTC moment at which
-    the day's predictions are made: 00:00 local time. Computed here because the three databases disagree on time zones.
+    The open days of the run: `ds`, `day_number` (a count of days; 1 is a Monday), and `predicted_at`, the UTC moment at
+    which the day's predictions are made: 00:00 local time. Not computed in SQL because the three databases disagree on
+    time zones. The job gives the moments as `day_starts`, so that every part of Imago means the same one where the clocks
+    skip or repeat 00:00; run by hand, the macro works them out.
 #}
 {% macro prediction_days(timezone) %}
   {%- set first = modules.datetime.datetime.strptime(run_day('first_day'), '%Y-%m-%d') -%}
@@ -22,17 +24,35 @@
   {%- if last < first -%}
     {{ exceptions.raise_compiler_error('first_day lies after last_day') }}
   {%- endif -%}
-  {%- set zone = modules.pytz.timezone(timezone) -%}
+  {%- set starts = var('day_starts', none) if execute else none -%}
+  {%- if starts is not none and var('timezone', timezone) != timezone -%}
+    {{ exceptions.raise_compiler_error("the model's time zone is " ~ timezone ~ ", the spec's " ~ var('timezone')) }}
+  {%- endif -%}
   {%- set rows = [] -%}
   {%- set closed = var('closed_days', []) -%}
   {%- for n in range((last - first).days + 1) -%}
     {%- set day = first + modules.datetime.timedelta(days=n) -%}
-    {%- set moment = zone.localize(day).astimezone(modules.pytz.utc) -%}
-    {%- if day.strftime('%Y-%m-%d') not in closed -%}
-      {%- do rows.append((day.strftime('%Y-%m-%d'), day.toordinal(), moment.strftime('%Y-%m-%d %H:%M:%S'))) -%}
+    {%- set ds = day.strftime('%Y-%m-%d') -%}
+    {%- if ds not in closed -%}
+      {%- do rows.append((ds, day.toordinal(), starts[ds] if starts is not none else day_start(day, timezone))) -%}
     {%- endif -%}
   {%- endfor -%}
   {{ return(adapter.dispatch('literal_days')(rows)) }}
+{% endmacro %}
+
+
+{# As `imago.days.midnight`: the first 00:00 of a day, or the end of the gap in which it lies. #}
+{% macro day_start(day, timezone) %}
+  {%- set zone = modules.pytz.timezone(timezone) -%}
+  {%- set around = modules.datetime.timedelta(hours=26) -%}
+  {%- set found = [] -%}
+  {%- for moment in (day - around, day + around) -%}
+    {%- set start = day - zone.fromutc(moment).utcoffset() -%}
+    {%- if zone.fromutc(start).replace(tzinfo=none) == day -%}
+      {%- do found.append(start) -%}
+    {%- endif -%}
+  {%- endfor -%}
+  {{- return((found | min if found else day - zone.fromutc(day - around).utcoffset()).strftime('%Y-%m-%d %H:%M:%S')) -}}
 {% endmacro %}
 
 

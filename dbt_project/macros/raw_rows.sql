@@ -18,21 +18,21 @@
     select {% for column in columns %}null as {{ column }}, {% endfor %}null as ds
     where false
   {%- else %}
-    select {{ columns | join(', ') }}{{ ', ds' if first }}
+    select {{ columns | join(', ') }}{{ ', ' ~ day_of_file() ~ ' as ds' if first }}
     from read_parquet(
       {%- if files is not none %}
       [
         {%- for file in files %}
-        '{{ file | replace("'", "''") }}'{{ ',' if not loop.last }}
+        '{{ duckdb_path(file) }}'{{ ',' if not loop.last }}
         {%- endfor %}
       ]
       {%- else %}
-      '{{ (var("storage_root", "") if execute else "") | replace("'", "''") }}/raw/{{ kind }}/{{ "ds=*/" if first }}*.parquet'
+      '{{ duckdb_path(var("storage_root", "") if execute else "") }}/raw/{{ kind }}/{{ "ds=*/" if first }}*.parquet'
       {%- endif %}
-      {%- if first %}, hive_partitioning = true, hive_types = {'ds': varchar}{% endif %}
+      , hive_partitioning = false, filename = '_imago_file'
     )
     {%- if first %}
-    where ds between '{{ first }}' and '{{ last }}'
+    where {{ day_of_file() }} between '{{ first }}' and '{{ last }}'
     {%- endif %}
   {%- endif %}
 {% endmacro %}

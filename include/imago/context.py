@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from imago.texts import LONGEST_NAME, line
+
 Mode = Literal["live", "backfill", "shadow"]
 
 
@@ -31,6 +33,13 @@ class RunContext:
     task_id: str | None = None  # of Airflow, for links to its log
     # Of a run by hand, whose troubles page nobody: the alerts that it would have raised.
     unsent: list[Any] | None = field(default=None, compare=False)
+
+    def __post_init__(self) -> None:
+        # Whoever triggers a run names it, and the name stands in logs, commits, rows and addresses.
+        for name in ("run_id", "actor", "code_commit", "task_id"):
+            value = getattr(self, name)
+            if value is not None:
+                object.__setattr__(self, name, line(value, LONGEST_NAME))
 
     @classmethod
     def local(cls, *, mode: Mode = "live", by_hand: bool = False) -> RunContext:
@@ -52,7 +61,7 @@ def mode_of(
     """
     if run_type == "backfill":
         return "backfill"
-    if asked is not None and asked != "auto":
+    if asked == "live" or asked == "backfill":  # a run's conf may hold anything
         return asked
     modes = {extra.get("mode") for extra in triggering_extras}
     return "backfill" if modes == {"backfill"} else "live"

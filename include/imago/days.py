@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
 
 from imago.errors import ImagoError
 
-_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 def parse_day(text: str) -> date:
@@ -42,7 +43,54 @@ def shift(ds: str, days: int) -> str:
     >>> shift("2013-03-01", -1)
     '2013-02-28'
     """
-    return day_key(parse_day(ds) + timedelta(days=days))
+    try:
+        return day_key(parse_day(ds) + timedelta(days=days))
+    except OverflowError:
+        raise ImagoError(
+            f"{days:+,} days from {ds} lead out of the calendar",
+            rule="day key",
+            allowed="0001-01-01 to 9999-12-31",
+            seen=ds,
+            next_step="give a day like 2013-10-02",
+        ) from None
+
+
+def midnight(ds: str, timezone: str) -> datetime:
+    """When a day begins in its time zone, as UTC without zone. Every part of Imago takes this moment from here.
+
+    >>> midnight("2018-11-04", "America/Sao_Paulo")  # 00:00 is skipped: clocks go from 23:59 to 01:00
+    datetime.datetime(2018, 11, 4, 3, 0)
+    >>> midnight("2023-11-05", "America/Havana")  # 00:00 comes twice: the day begins with the first
+    datetime.datetime(2023, 11, 5, 4, 0)
+    """
+    try:
+        return moment(datetime.combine(parse_day(ds), time()), timezone)
+    except OverflowError:
+        raise ImagoError(
+            f"{ds} begins out of the calendar in {timezone}",
+            rule="day key",
+            allowed="0001-01-02 to 9999-12-30",
+            seen=ds,
+            next_step="give a day like 2013-10-02",
+        ) from None
+
+
+def moment(clock: datetime, timezone: str) -> datetime:
+    """The first moment, as UTC without zone, at which a clock of the time zone shows that time, or a later one where it
+    skips it."""
+    zone = ZoneInfo(timezone)
+    early, late = sorted(clock.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
+    if early.astimezone(zone).replace(tzinfo=None, fold=0) == clock:
+        return early.replace(tzinfo=None)
+    # The clock skips it, somewhere between the two: there the offset changes, at a whole second.
+    offset = late.astimezone(zone).utcoffset()
+    while late - early > timedelta(seconds=1):
+        middle = (early + (late - early) / 2).replace(microsecond=0)
+        if middle.astimezone(zone).utcoffset() == offset:
+            late = middle
+        else:
+            early = middle
+    return late.replace(tzinfo=None)
 
 
 def days_between(first: str, last: str) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ from pydantic import (
     model_validator,
 )
 
+from imago.addresses import checked_root
 from imago.errors import EnvironmentMismatch, SettingsError
 
 EnvironmentName = Literal["dev", "staging", "prod"]
@@ -97,12 +98,8 @@ class Environment(BaseModel):
 
     @field_validator("storage_root")
     @classmethod
-    def _storage_root_is_absolute(cls, value: str) -> str:
-        if not value.startswith(("s3://", "/")) or value.rstrip("/") in ("s3:", ""):
-            raise ValueError("allowed: s3://bucket[/prefix] or an absolute folder")
-        if {".", ".."} & set(value.split("/")):
-            raise ValueError("allowed: an address without . or .., so that two roots can be told apart")
-        return value.rstrip("/")
+    def _root_is_readable_by_all(cls, value: str) -> str:
+        return checked_root(value)
 
     @field_validator("ledger_url")
     @classmethod

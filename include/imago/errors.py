@@ -24,6 +24,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from imago.texts import line
+
 _ORDER = ("environment", "model", "table", "partition", "file", "column", "rule", "allowed", "seen", "rows", "audit")
 _LONGEST_FACT = 300
 
@@ -33,7 +35,8 @@ class ImagoError(Exception):
 
     `message` says what is wrong in one sentence; `next_step` what to do about it; the facts say where. The same facts
     feed the exception's text, the task log, the alert and the run's summary, so that all four say the same. A fact is
-    cut at 300 characters, and control characters in it are written out. `audit` is the address of the audit's page.
+    cut at 300 characters; control characters in it, in the message and in the next step are written out. `audit` is the
+    address of the audit's page.
 
     >>> print(ImagoError("the column is missing", environment="dev", column="seats", next_step="add it to the model"))
     the column is missing [environment=dev, column=seats] Next: add it to the model
@@ -69,8 +72,8 @@ class ImagoError(Exception):
             "rows": rows,
             "audit": audit,
         }
-        self.message = message
-        self.next_step = next_step
+        self.message = message = line(message)
+        self.next_step = line(next_step)
         self.facts: dict[str, Any] = {name: shown(given[name]) for name in _ORDER if given[name] is not None}
         super().__init__(message)
 
@@ -98,10 +101,11 @@ def shown(value: Any) -> Any:
     """A fact that comes from data may be long, or hold line breaks that would forge a line of the log."""
     if value is None or isinstance(value, bool | int | float):
         return value
-    text = "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in str(value))
-    if len(text) > _LONGEST_FACT:
-        return text[: _LONGEST_FACT - 1] + "…"
-    return text if isinstance(value, str) else value
+    if isinstance(value, list | tuple):
+        value = [shown(one) for one in value[:_LONGEST_FACT]]
+    text = str(value)
+    told = line(text, _LONGEST_FACT)
+    return value if told == text and not isinstance(value, str | dict) else told
 
 
 def _rebuild(kind: type[ImagoError], message: str, next_step: str, facts: dict[str, Any]) -> ImagoError:

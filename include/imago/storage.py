@@ -11,14 +11,16 @@ import io
 import json
 import os
 import posixpath
-from collections.abc import Sequence
+import re
+import shlex
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imago.environments import Environment
-from imago.errors import DamagedPartition, EnvironmentMismatch, ImagoError
+from imago.errors import DamagedPartition, EnvironmentMismatch, ImagoError, RefusedPartition
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -209,19 +211,34 @@ class Storage:
         from pyarrow import fs
 
         root = self._absolute("")
-        selector = fs.FileSelector(self.path(rel), recursive=True, allow_not_found=True)
-        found = self.filesystem.get_file_info(selector)
-        return sorted(info.path[len(root) + 1 :] for info in found if info.type == fs.FileType.File)
+        return sorted(info.path[len(root) + 1 :] for info in self.infos(rel) if info.type == fs.FileType.File)
 
     def modified(self, rel: str) -> dict[str, datetime]:
         """When each file and folder below a folder was last changed, at any depth; empty when it is not there."""
+        root = self._absolute("")
+        return {info.path[len(root) + 1 :]: info.mtime for info in self.infos(rel) if info.mtime}
+
+    def infos(self, rel: str) -> Sequence[fs.FileInfo]:
+        """What lies below a folder, at any depth; nothing when it is not there. Raises RefusedPartition for a file or
+        folder whose name is not UTF-8, which no reader could be given."""
         from pyarrow import fs
 
-        root = self._absolute("")
         selector = fs.FileSelector(self.path(rel), recursive=True, allow_not_found=True)
-        return {
-            info.path[len(root) + 1 :]: info.mtime for info in self.filesystem.get_file_info(selector) if info.mtime
-        }
+        try:
+            found: Sequence[fs.FileInfo] = self.filesystem.get_file_info(selector)
+            all(info.path for info in found)  # each is decoded when it is asked for
+        except UnicodeDecodeError:
+            odd = next(_not_utf8(self.path(rel)), rel)
+            raise RefusedPartition(
+                "the name of a file is not UTF-8",
+                environment=self.environment.name,
+                file=f"{rel}/{odd}",
+                rule="file name in UTF-8",
+                allowed="UTF-8",
+                seen=odd,
+                next_step=f"rename it: cd {shlex.quote(self.path(rel))} && find . -name {shlex.quote(_pattern(odd))}",
+            ) from None
+        return found
 
     def delete(self, rel: str) -> None:
         """Removes a file or a folder; it is fine when it is not there."""
@@ -247,6 +264,21 @@ class Storage:
 
         with self.filesystem.open_input_file(self.path(rel)) as file:
             return pq.read_table(file, columns=None if columns is None else [*columns])
+
+
+def _not_utf8(folder: str) -> Iterator[str]:
+    """What lies below a folder under a name that is not UTF-8, relative to it."""
+    for place, folders, names in os.walk(folder):
+        for name in (*folders, *names):
+            try:
+                name.encode()
+            except UnicodeEncodeError:
+                yield os.path.relpath(os.path.join(place, name), folder)
+
+
+def _pattern(path: str) -> str:
+    """A pattern for the last name of a path, with `*` where a shell cannot be given the sign."""
+    return re.sub(r"[^\x20-\x7e]+|[*?\[\]\\]", "*", path.rpartition("/")[2])
 
 
 def _checked(rel: str) -> str:

@@ -149,7 +149,7 @@ FLIGHT_DELAYS = ModelSpec(
     outcome_model="flight_delays_outcomes",
     metrics_model="flight_delays_daily_metrics",
     features=(
-        *(Feature(name=name, kind="categorical") for name in CATEGORICAL),
+        *(Feature(name=name, kind="categorical", calendar=name == "weekday") for name in CATEGORICAL),
         *(Feature(name=name, kind="numeric") for name in NUMERIC),
     ),
     candidates=(

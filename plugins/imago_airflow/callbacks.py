@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from imago.errors import FitFailed, ImagoError
+from imago.texts import line
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +75,7 @@ def _failed(
     about = _about(context, dag_id=dag_id, run_id=run_id)
     links = run_links(environment_for(about["env_name"]), dag_id=dag_id, run_id=run_id, task_id=task_id)
     summary = failures.task_failed(**about, task_id=task_id, error=error, links=links)
-    log.info("The failure of %s %s: %s", dag_id, run_id, summary)
+    log.info("The failure of %s %s: %s", dag_id, line(run_id), line(summary))
 
 
 def _about(context: Mapping[str, Any], *, dag_id: str, run_id: str) -> dict[str, Any]:

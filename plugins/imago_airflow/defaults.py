@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from airflow.sdk import DAG, Param
 
-from imago.days import parse_day
+from imago.days import midnight
 from imago.names import AS_WAS, CHAMPION_PATTERN, REPROCESS, STAGES, TODAY, dag_id
 from imago.specs import Calendar, ModelSpec
 from imago_airflow.callbacks import attempt_failed, dag_run_failed, task_failed
@@ -56,9 +55,7 @@ def stage_dag(
         description=f"{stage.replace('_', ' ')} of {spec.name} in {environment}",
         doc_md=doc_md,
         schedule=schedule,
-        start_date=datetime.datetime.combine(
-            parse_day(spec.first_day), datetime.time(), tzinfo=ZoneInfo(spec.timezone)
-        ),
+        start_date=midnight(spec.first_day, spec.timezone).replace(tzinfo=datetime.UTC),
         catchup=False,
         default_args=default_args(spec.owner),
         max_active_runs=max_active_runs,

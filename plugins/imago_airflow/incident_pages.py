@@ -71,7 +71,10 @@ def add_incident_pages(app: FastAPI) -> None:
     def picture(environment: str, incident: int) -> Response:
         from imago.jobs import incidents
 
-        found = incidents.picture(_environment(environment), incident)
+        try:
+            found = incidents.picture(_environment(environment), incident)
+        except ImagoError as error:
+            raise HTTPException(404, error.message) from None
         if found is None:
             raise HTTPException(404, f"incident {incident} has no picture")
         return Response(found, media_type="image/png", headers={"Cache-Control": "private, max-age=300"})

@@ -11,15 +11,19 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
+import pendulum
 from airflow._shared.timezones.timezone import parse_timezone
 from airflow.partition_mappers.temporal import StartOfDayMapper
 from airflow.serialization.encoders import ensure_serialized_asset
 from airflow.timetables.base import DagRunInfo, Timetable
 from airflow.timetables.simple import PartitionedAssetTimetable
 from airflow.timetables.trigger import CronPartitionTimetable
+from croniter import croniter
 
+from imago.days import midnight, moment, parse_day
+from imago.errors import ImagoError
 from imago.specs.calendar import Calendar
 
 if TYPE_CHECKING:
@@ -29,6 +33,11 @@ if TYPE_CHECKING:
 
 KEY_FORMAT = "%Y-%m-%d"
 _CLOSED_AT_MOST = 24 * 7  # ticks in a row on closed weekdays: more than a week of them, hour by hour
+_LONGEST_SKIP = datetime.timedelta(hours=25)  # islands that changed the side of the date line
+
+
+def _start_of(ds: str, timezone: str) -> DateTime:
+    return pendulum.instance(midnight(ds, timezone), tz="UTC")
 
 
 class DayPartitionTimetable(CronPartitionTimetable):
@@ -80,10 +89,40 @@ class DayPartitionTimetable(CronPartitionTimetable):
         back = f", {self.days_back} days back" if self.days_back > 1 else ", the day before" if self.days_back else ""
         return f"{self._expression}{back}"
 
+    # Airflow lets a local time that the clock skips be an hour earlier, before midnight: the day before would run twice
+    # and the day itself never. So what a local time means is asked of `imago.days`, as everywhere else.
+
+    def localize_partition_datetime(self, dt: datetime.datetime) -> DateTime:
+        clock = datetime.datetime.combine(dt.date(), dt.time())  # not pendulum's, which has arithmetic of its own
+        return pendulum.instance(moment(clock, self._zone), tz="UTC")
+
+    def _decode_partition_date(self, partition_key: str) -> datetime.datetime:
+        return _start_of(partition_key, self._zone)
+
+    def _get_next(self, current: DateTime) -> DateTime:
+        return self._beside(current, "get_next")
+
+    def _get_prev(self, current: DateTime) -> DateTime:
+        return self._beside(current, "get_prev")
+
+    def _beside(self, current: DateTime, step: Literal["get_next", "get_prev"]) -> DateTime:
+        """The nearest tick after or before `current`."""
+        way = 1 if step == "get_next" else -1
+        local = current.in_timezone(self._timezone).naive()
+        # From a little before, since an hour that comes twice lies on both sides of `current`.
+        times = croniter(self._expression, local - way * _LONGEST_SKIP)
+        while True:
+            found = self.localize_partition_datetime(getattr(times, step)(datetime.datetime))
+            if (found > current) if way > 0 else (found < current):
+                return found
+
+    @property
+    def _zone(self) -> str:
+        return str(self._timezone.name)
+
     def _get_partition_info(self, run_date: DateTime) -> tuple[DateTime, str]:
         day = run_date.in_timezone(self._timezone).date() - datetime.timedelta(days=self.days_back)
-        midnight = datetime.datetime.combine(day, datetime.time())
-        return self.localize_partition_datetime(midnight), day.isoformat()
+        return _start_of(day.isoformat(), self._zone), day.isoformat()
 
     def _info(self, run_date: DateTime) -> DagRunInfo:
         partition_date, key = self._get_partition_info(run_date)
@@ -127,6 +166,20 @@ class DayPartitionTimetable(CronPartitionTimetable):
             run_date = self._get_next(run_date)
 
 
+class DayMapper(StartOfDayMapper):
+    """Keeps a day's key as it is, and gives its first moment; the parent's way back to the key goes through Airflow's
+    reading of a local time, which may lie on the day before."""
+
+    def to_downstream(self, key: str) -> str:
+        try:
+            return parse_day(key).isoformat()
+        except ImagoError as error:
+            raise ValueError(str(error)) from None  # what the scheduler expects of a key that is none
+
+    def to_partition_date(self, downstream_key: str) -> datetime.datetime:
+        return _start_of(downstream_key, str(self._timezone.name))
+
+
 class DayAssetTimetable(PartitionedAssetTimetable):
     """Starts a run when `asset` announces a day, and can be backfilled by itself over the days that `cron` gives.
 
@@ -161,7 +214,7 @@ class DayAssetTimetable(PartitionedAssetTimetable):
         super().__init__(
             assets=ensure_serialized_asset(asset),
             # The same instant as the backfill's `partition_date`, by which Airflow knows that a day has already run.
-            default_partition_mapper=StartOfDayMapper(timezone=self._days._timezone, input_format=KEY_FORMAT),
+            default_partition_mapper=DayMapper(timezone=self._days._timezone, input_format=KEY_FORMAT),
         )
 
     def serialize(self) -> dict[str, Any]:

@@ -11,13 +11,16 @@ from typing import Any
 from imago.alerts.pictures import Picture
 from imago.alerts.rules import SEVERITIES, get_rule
 from imago.errors import ImagoError
+from imago.texts import LONGEST, LONGEST_NAME, line
 
-_LONGEST_TEXT = 2000
 # Credentials of an address, tokens of Slack, webhooks, keys of AWS, and what is called a password.
 _SECRETS = re.compile(
     r"(?<=://)[^/\s:@]*:[^/\s@]*(?=@)|\bxox[a-z]-[\w-]+|(?<=hooks\.slack\.com/services/)[\w/]+|\bA[KS]IA[0-9A-Z]{16}\b"
     r"|(?i:(?<=password=)|(?<=secret=)|(?<=token=)|(?<=bearer ))[^\s&;,'\"]+"
 )
+
+
+_MOST = 50  # facts, links, or values of one fact
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +50,10 @@ class Alert:
 
     def __post_init__(self) -> None:
         rule = get_rule(self.rule)
+        for name in ("model", "subject", "ds", "occurrence"):  # by which alerts are told apart
+            value = getattr(self, name)
+            if value is not None:
+                object.__setattr__(self, name, plain(value, LONGEST_NAME))
         if self.severity is None:
             object.__setattr__(self, "severity", rule.severity)
         if self.severity not in SEVERITIES:
@@ -70,8 +77,8 @@ def body_of(alert: Alert, kind: str, occurrence: str, *, task: str | None = None
         "did": plain(alert.did),
         "next_step": plain(alert.next_step),
         # Pairs, because JSONB would sort the names of an object.
-        "facts": [[plain(name), as_json(value)] for name, value in alert.facts.items()],
-        "links": [[plain(name), plain(address)] for name, address in alert.links.items() if address],
+        "facts": [[plain(name), as_json(value)] for name, value in [*alert.facts.items()][:_MOST]],
+        "links": [[plain(name), plain(address)] for name, address in [*alert.links.items()][:_MOST] if address],
     }
 
 
@@ -91,17 +98,16 @@ def as_json(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)
     if isinstance(value, Mapping):
-        return {plain(name): as_json(part) for name, part in value.items()}
+        return {plain(name): as_json(part) for name, part in [*value.items()][:_MOST]}
     if isinstance(value, list | tuple):
-        return [as_json(part) for part in value[:50]]
+        return [as_json(part) for part in value[:_MOST]]
     return plain(value)
 
 
-def plain(value: Any) -> str:
-    """Text that Postgres stores (it refuses the character NUL) and a message can hold, without a secret.
+def plain(value: Any, longest: int = LONGEST) -> str:
+    """Text as one line that Postgres stores and a message can hold, without a secret.
 
     >>> plain("no route to postgresql://u:geheim@h/x, token xoxb-12-ab, password=geheim")
     'no route to postgresql://•••@h/x, token •••, password=•••'
     """
-    words = _SECRETS.sub("•••", str(value).replace("\x00", ""))
-    return words if len(words) <= _LONGEST_TEXT else words[: _LONGEST_TEXT - 1] + "…"
+    return line(_SECRETS.sub("•••", str(value)[: 2 * longest]), longest)

@@ -18,6 +18,7 @@ from imago.alerts.alert import Alert, body_of, measured, plain
 from imago.alerts.rules import SEVERITIES, Rule, get_rule
 from imago.context import RunContext
 from imago.ledger.schema import alerts, environment_identity, incidents
+from imago.texts import LONGEST_NAME
 
 REOPENS_WITHIN = timedelta(hours=6)
 
@@ -127,7 +128,7 @@ def resolve(
             dedup_key=key,
             model=model,
             rule=rule,
-            subject=subject,
+            subject=plain(subject, LONGEST_NAME),
             severity="info",
             title=f"Resolved: {get_rule(rule).summary}",
             body={"kind": "resolved", "occurrence": "", "well_ds": ds},
@@ -142,7 +143,7 @@ def resolve(
 
 def _lock_key(connection: Connection, model: str | None, rule: str, subject: str) -> str:
     """The deduplication key, held until the transaction ends: two findings of one incident are counted one by one."""
-    rest = ":".join((model or "-", rule, plain(subject)))
+    rest = ":".join((plain(model or "-", LONGEST_NAME), rule, plain(subject, LONGEST_NAME)))
     key = environment_identity.c.name + ":" + rest
     taken = connection.execute(select(key, func.pg_advisory_xact_lock(func.hashtextextended(key, 0)))).one()
     return str(taken[0])
@@ -185,7 +186,7 @@ def _open(connection: Connection, alert: Alert, key: str, rule: Rule) -> int:
             dedup_key=key,
             model=alert.model,
             rule=alert.rule,
-            subject=plain(alert.subject),
+            subject=alert.subject,
             severity=alert.severity,
             status="resolved" if event else "open",
             resolved_at=func.clock_timestamp() if event else None,
@@ -259,7 +260,7 @@ def _write(
             dedup_key=key,
             model=alert.model,
             rule=alert.rule,
-            subject=plain(alert.subject),
+            subject=alert.subject,
             severity=alert.severity,
             title=plain(alert.title),
             body=body_of(alert, kind, occurrence, task=context.task_id),

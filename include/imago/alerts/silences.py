@@ -8,14 +8,16 @@ somebody is at work: only the end and a rise of severity are told.
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Literal
 
 from sqlalchemy import Connection, Row, func, select
 
 from imago.alerts.rendering import Silence
 from imago.errors import ImagoError
+from imago.ledger.numbers import check_number
 from imago.ledger.schema import alerts, incidents, silences
+from imago.texts import line
 
 Action = Literal["mute", "acknowledge", "lift"]
 LONGEST = timedelta(days=90)
@@ -37,12 +39,13 @@ def silence(
     """Writes that `by` mutes or acknowledges the incident until then, or lifts what was asked before; the channel is
     told who did. Raises ImagoError when there is no such open incident, no name, no reason or no sensible end."""
     now = now or connection.execute(select(func.clock_timestamp())).scalar_one()
+    check_number(incident_id, "incident", next_step="see `imago alerts incidents`")
     incident = connection.execute(
         select(incidents).where(incidents.c.id == incident_id).with_for_update()
     ).one_or_none()
     if incident is None:
         raise ImagoError(f"there is no incident {incident_id}", next_step="see `imago alerts incidents`")
-    by, reason = " ".join(by.split())[:100], " ".join(reason.split())[:500]
+    by, reason = line(" ".join(by.split()), 100), line(" ".join(reason.split()), 500)
     if not by or not reason:
         raise ImagoError(
             f"whoever asks to {action} an incident says who and why",
@@ -130,7 +133,7 @@ def parse_until(words: str, now: datetime) -> datetime:
             seen=words,
             next_step="name one of these",
         ) from None
-    if len(words) == 10:
+    if len(words) == 10 and found.date() < date.max:
         found = datetime.combine(found.date() + timedelta(days=1), time())
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 

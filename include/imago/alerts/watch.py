@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from imago.alerts.outbox import Alert
 from imago.alerts.rendering import lasted
-from imago.days import day_key, shift
+from imago.days import day_key, moment, shift
 from imago.specs import BrokenSpec, ModelSpec
 
 
@@ -228,6 +228,6 @@ def _fires(cron: str, day: str, timezone: str) -> list[datetime]:
     """When the cron expression fires first on that local day: nothing, or one time."""
     from croniter import croniter
 
-    midnight = datetime.fromisoformat(day).replace(tzinfo=ZoneInfo(timezone))
-    first = croniter(cron, midnight - timedelta(seconds=1)).get_next(datetime)
-    return [first] if day_key(first.date()) == day else []
+    # By the clock on the wall: where it skips or repeats an hour, `moment` says which instant is meant, as for Airflow.
+    first = croniter(cron, datetime.fromisoformat(day) - timedelta(seconds=1)).get_next(datetime)
+    return [moment(first, timezone).replace(tzinfo=UTC)] if day_key(first.date()) == day else []

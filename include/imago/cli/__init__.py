@@ -6,6 +6,7 @@ first, so that every verb works after `imago up` without any export.
 
 from __future__ import annotations
 
+import io
 import sys
 
 import typer
@@ -41,6 +42,10 @@ for area in (stack, demo, data, model, backfill, explain, champion, shadow, aler
 
 def app() -> None:
     """Runs a verb. A refusal ends with its text, its next step and exit code 1; a wrong call with exit code 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # An argument that is not UTF-8 is shown as it was typed, written out.
+            stream.reconfigure(errors="backslashreplace")
     try:
         use_settings()
         _typer()

@@ -85,8 +85,10 @@ def show(
     from sqlalchemy import select
 
     from imago.ledger import connect
+    from imago.ledger.numbers import check_number
     from imago.ledger.schema import alerts, incidents
 
+    check_number(incident, "incident", next_step="see `imago alerts list`")
     with connect(environment(env)).connect() as connection:
         head = connection.execute(select(incidents).where(incidents.c.id == incident)).mappings().one_or_none()
         query = select(alerts).where(alerts.c.incident_id == incident).order_by(alerts.c.id)
@@ -200,7 +202,9 @@ def _quieten(
     else:
         end = f" until {done['until']:%Y-%m-%d %H:%M} UTC" if done["until"] else ""
         words = {"mute": "muted", "acknowledge": "acknowledged", "lift": "heard again"}[action]
-        console.print(f"Incident {incident} is {words}{end}; the channel will be told that it was {escape(by)}.")
+        console.print(
+            f"Incident {incident} is {words}{end}; the channel will be told that it was {escape(done['by'])}."
+        )
 
 
 @area.command()

@@ -16,6 +16,8 @@ NARROW, WIDE, HEIGHT = 560, 1140, 220
 LEFT, RIGHT, TOP, BOTTOM = 56, 14, 14, 30
 CHARACTER = 6.6  # the widest of a number at the style's 11 px, in pixels
 
+FAR = 3.0  # times the highest value: a threshold there would press the line flat
+
 Format = Callable[[float], str]
 
 
@@ -120,13 +122,16 @@ def lines(
     marks: Sequence[Mark] = (),
     zero: bool = False,
 ) -> str:
-    """Lines over days, with thresholds. `zero` lets the axis begin at 0."""
+    """Lines over days, with thresholds. `zero` lets the axis begin at 0; a threshold far above it all then stands at
+    the upper end by its name, so that what was measured can be read."""
     known = [value for line in series for value in line.values if value is not None]
     if not known:
         return empty("Nothing to draw yet.")
+    far = [mark for mark in marks if zero and 0 < FAR * max(known) < mark.value]
+    marks = [mark for mark in marks if mark not in far]
     bounds = [*known, *(mark.value for mark in marks)]
     frame = Frame(days, round_ticks(0.0 if zero else min(bounds), max(bounds)), NARROW, shown)
-    parts = [_mark(frame, mark) for mark in marks]
+    parts = [_mark(frame, mark) for mark in marks] + [_far(frame, mark, max(known)) for mark in far]
     for line in series:
         points = [
             (frame.x(place + 0.5), frame.y(value), f"{day} {line.name}: {shown(value)}")
@@ -175,6 +180,11 @@ def legend(series: Sequence[Series]) -> str:
 def empty(message: str) -> str:
     """What stands where a chart has nothing to show."""
     return f'<p class="empty">{escape(message)}</p>'
+
+
+def _far(frame: Frame, mark: Mark, highest: float) -> str:
+    words = f"↑ {mark.name} at {frame.tick(mark.value)}, {mark.value / highest:,.0f} times the highest"
+    return f'<text x="{frame.left + 6:.1f}" y="{TOP + 12}" style="fill:var(--{mark.colour})">{escape(words)}</text>'
 
 
 def _mark(frame: Frame, mark: Mark) -> str:

@@ -19,10 +19,11 @@ from sqlalchemy.dialects.postgresql import distinct_on
 
 from imago import ledger
 from imago.contracts import Raw
+from imago.days import midnight
 from imago.dbt import contract_of
 from imago.environments import Environment
 from imago.errors import DamagedPartition
-from imago.features.deliveries import delivered_at, midnight
+from imago.features.deliveries import delivered_at
 from imago.features.raw import Seen, day_of, file_days, listing, of_days
 from imago.ledger import publications as publishing
 from imago.ledger.schema import publications

@@ -9,20 +9,20 @@ import re
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime, time
+from datetime import datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from imago.contracts import Column, Contract, Raw
-from imago.days import day_key, parse_day
+from imago.days import day_key, midnight, parse_day
 from imago.dbt.sources import SourceContract, source_contract
 from imago.errors import ImagoError, MissingPartition, RefusedPartition, shown
 from imago.features.raw import RawFiles, day_of, made_of
 from imago.features.raw_values import first_broken
+from imago.features.readable import first_unreadable
 from imago.storage import Storage, checksum_of
 
 # Reads wait for the network, not for the processor.
@@ -49,11 +49,6 @@ def delivered_at(name: str) -> datetime | None:
         return datetime.strptime(stamp[1], "%Y%m%dT%H%M%SZ") if stamp else None
     except ValueError:
         return None
-
-
-def midnight(ds: str, timezone: str) -> datetime:
-    """00:00 of a day in its time zone, as UTC without zone."""
-    return datetime.combine(parse_day(ds), time(), tzinfo=ZoneInfo(timezone)).astimezone(UTC).replace(tzinfo=None)
 
 
 def check_deliveries(
@@ -135,6 +130,7 @@ class _Check:
                 "it cannot be read as Parquet: half a file, or a damaged one", rule="readable Parquet",
                 seen=f"{len(data):,} bytes: {str(error).splitlines()[0][:120]}",
             ) from None  # fmt: skip
+        self._readable(rows)
         self._nulls(rows)
         self._day(rows)
         self._known_at(rows, moment)
@@ -200,6 +196,14 @@ class _Check:
                     f"the column {column.name} has another type", column=column.name, rule="type",
                     allowed=column.data_type, seen=str(seen),
                 )  # fmt: skip
+
+    def _readable(self, rows: pa.Table) -> None:
+        broken = first_unreadable(rows)
+        if broken is not None:
+            raise self._refuse(
+                f"{broken.column}: {broken.rule} does not hold", column=broken.column, rule=broken.rule,
+                allowed=broken.allowed, seen=broken.seen, rows=broken.rows,
+            )  # fmt: skip
 
     def _nulls(self, rows: pa.Table) -> None:
         for column in self.source.columns:

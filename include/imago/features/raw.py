@@ -99,9 +99,8 @@ def listing(storage: Storage, kind: str, *, ending: str = ".parquet") -> dict[st
     from pyarrow import fs
 
     root = storage.path("raw")
-    selector = fs.FileSelector(storage.path(f"raw/{kind}"), recursive=True, allow_not_found=True)
     found: dict[str, Seen] = {}
-    for info in storage.filesystem.get_file_info(selector):
+    for info in storage.infos(f"raw/{kind}"):
         if info.type == fs.FileType.File and info.path.endswith(ending):
             name = info.path[len(root) + 1 :]
             found.setdefault(day_of(name) or "", {})[name] = [info.size, info.mtime_ns]

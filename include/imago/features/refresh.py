@@ -17,6 +17,7 @@ from imago.context import RunContext
 from imago.contracts import Contract
 from imago.contracts.contract import check_complete
 from imago.contracts.rules import checks_of
+from imago.days import midnight
 from imago.dbt import DbtResult, build, contract_of, declared
 from imago.dbt.project import project_digest, project_folder
 from imago.environments import Environment
@@ -190,7 +191,12 @@ class _Attempt:
                 first=self.first,
                 last=self.last,
                 staging=self.storage.uri(self._staging),
-                variables={"raw_files": raw.files, "closed_days": list(self._closed)},
+                variables={
+                    "raw_files": raw.files,
+                    "closed_days": list(self._closed),
+                    "timezone": self.spec.timezone,
+                    "day_starts": {ds: str(midnight(ds, self.spec.timezone)) for ds in self.days},
+                },
             )
         except RefusedPartition as refused:
             # dbt's tests stop at a name and a number of rows. Where it wrote rows, the audit says day and values too.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from imago.environments import load_environment
 from imago.errors import ImagoError, SettingsError
+from imago.texts import line
 
 if TYPE_CHECKING:
     from imago.context import RunContext
@@ -121,7 +122,7 @@ def run_succeeded(
             ]
         return {"resolved": ended}
     except (SQLAlchemyError, SettingsError) as problem:
-        log.error("the success of %s (%s) could not be written down: %s", dag_id, run_id, _words(problem))
+        log.error("the success of %s (%s) could not be written down: %s", dag_id, line(run_id), _words(problem))
         return {"resolved": []}
 
 

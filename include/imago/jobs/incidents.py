@@ -49,8 +49,10 @@ def detail(env: Environment, incident_id: int) -> dict[str, Any]:
 
     from imago.alerts.silences import silences_of
     from imago.ledger import connect
+    from imago.ledger.numbers import check_number
     from imago.ledger.schema import alerts, incidents, silences
 
+    check_number(incident_id, "incident", next_step="see `imago alerts incidents`")
     with connect(env).connect() as connection:
         row = connection.execute(select(incidents).where(incidents.c.id == incident_id)).one_or_none()
         if row is None:
@@ -92,8 +94,10 @@ def picture(env: Environment, incident_id: int) -> bytes | None:
 
     from imago.alerts.pictures import Picture, png
     from imago.ledger import connect
+    from imago.ledger.numbers import check_number
     from imago.ledger.schema import alerts
 
+    check_number(incident_id, "incident", next_step="see `imago alerts incidents`")
     query = (
         select(alerts.c.body["picture"])
         .where(alerts.c.incident_id == incident_id, alerts.c.body.has_key("picture"))

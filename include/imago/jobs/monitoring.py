@@ -74,11 +74,13 @@ def judgement_of(env: Environment, spec: ModelSpec, ds: str, drift: Drift | None
     """
     from imago.monitoring.drift import judge
     from imago.monitoring.estimates import estimates_of
+    from imago.monitoring.reach import check_bounds
 
     drift = drift or spec.drift
     inputs, reference, profiles = looked_at(env, spec, ds, drift)
+    check_bounds(spec.model_copy(update={"drift": drift}), reference)
     return Judgement(
-        judge(ds, profiles, reference, drift),
+        judge(ds, profiles, reference, drift, spec.calendar_names),
         estimates_of(ds, profiles, reference),
         inputs,
         new=tuple(name for name in spec.feature_names if name not in reference.features),

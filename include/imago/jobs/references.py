@@ -86,6 +86,7 @@ def reference_from(
 
     from imago.answers import decisions_of, told
     from imago.monitoring.estimation import fit_estimator
+    from imago.monitoring.reach import check_bounds
     from imago.monitoring.reference import fit_reference, profiled_columns
     from imago.selection.bootstrap import day_error, standard_error
     from imago.selection.units import Units
@@ -106,7 +107,12 @@ def reference_from(
         days=rows.column("ds").to_pylist(),
         trained_until=frozen.cut.trained_until,
         importance=importance,
+        calendar=spec.calendar_names,
     )
+    check_bounds(spec, reference)
+    found = sorted(set(reference.calendar) - set(spec.calendar_names))
+    if found:
+        log.warning("the day determines %s, so it is not compared: say calendar=True in the spec", ", ".join(found))
     first = rows.num_rows - held.num_rows
     estimator = fit_estimator(
         metric=spec.primary_metric,

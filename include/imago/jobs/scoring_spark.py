@@ -21,6 +21,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from imago import errors
 from imago.context import RunContext
@@ -132,7 +133,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from imago.storage import Storage
 
     (place,) = sys.argv[1:] if arguments is None else arguments
-    filesystem, path = fs.FileSystem.from_uri(place)
+    filesystem, path = fs.FileSystem.from_uri(quote(place, safe="/:"))
     with filesystem.open_input_stream(path) as stream:
         order, slices = Order.from_json(stream.read())
     with session(order.env) as spark:

@@ -19,18 +19,17 @@ import importlib.util
 import io
 import zipfile
 from dataclasses import dataclass
-from datetime import UTC, datetime, time
+from datetime import datetime, time
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
-from imago.days import parse_day, shift
+from imago.days import moment, parse_day, shift
 from imago.errors import ImagoError
 
-NEW_YORK = ZoneInfo("America/New_York")
+NEW_YORK = "America/New_York"
 FIRST_DAY = "2013-01-01"
 LAST_DAY = "2013-12-31"
 DAILY = ("schedule", "weather", "outcomes")
@@ -56,8 +55,7 @@ def new_york(ds: str, hour: int) -> datetime:
     >>> new_york("2013-07-01", 0)
     datetime.datetime(2013, 7, 1, 4, 0)
     """
-    local = datetime.combine(parse_day(ds), time(hour), tzinfo=NEW_YORK)
-    return local.astimezone(UTC).replace(tzinfo=None)
+    return moment(datetime.combine(parse_day(ds), time(hour)), NEW_YORK)
 
 
 def known_at(kind: str, ds: str) -> datetime:

@@ -24,6 +24,7 @@ from sqlalchemy import Connection, RowMapping, select, text
 from imago.days import parse_day
 from imago.errors import ChampionChanged, ImagoError, NoChampion
 from imago.ledger.schema import champions, decisions
+from imago.texts import LONGEST, LONGEST_NAME, line
 
 GENESIS = "0" * 64
 
@@ -124,6 +125,10 @@ def crown(connection: Connection, entry: Champion, *, expected: int | None) -> C
         )
     parse_day(entry.effective_ds)
     _check_name(connection, entry)
+    # What a person typed is bounded before it is hashed: the row has to hold what its hash covers.
+    texts = {name: line(value, 2 * LONGEST) for name, value in vars(entry).items() if isinstance(value, str)}
+    texts |= {"reason": line(entry.reason), "decided_by": line(entry.decided_by, LONGEST_NAME)}
+    entry = replace(entry, **texts)  # type: ignore[arg-type]
     linked = replace(entry, previous_id=now.id if now else None, prev_hash=now.row_hash if now else GENESIS, id=None)
     linked = replace(linked, row_hash=row_hash(linked))
     values = {field.name: getattr(linked, field.name) for field in fields(linked) if field.name != "id"}

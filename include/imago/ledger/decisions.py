@@ -13,6 +13,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection, select
 
 from imago.errors import ImagoError
+from imago.ledger.numbers import check_number
 from imago.ledger.schema import decisions
 
 Answer = Literal["declined", "expired", "voided"]
@@ -69,6 +70,7 @@ def challengers(connection: Connection, model: str) -> dict[str, str]:
 
 def get(connection: Connection, decision_id: int) -> dict[str, Any]:
     """One decision by its number."""
+    check_number(decision_id, "decision", next_step="look at the deployment run's log for its number")
     row = connection.execute(select(decisions).where(decisions.c.id == decision_id)).mappings().one_or_none()
     if row is None:
         raise ImagoError(

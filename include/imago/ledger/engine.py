@@ -15,6 +15,7 @@ from sqlalchemy.pool import NullPool, QueuePool
 from imago.environments import Environment
 from imago.errors import EnvironmentMismatch, LedgerUnavailable, SettingsError
 from imago.ledger.schema import environment_identity
+from imago.texts import to_json
 
 
 @functools.cache
@@ -92,7 +93,8 @@ def migrate(environment: Environment, revision: str = "head") -> None:
 
 
 def _engine(environment: Environment, **pool: Any) -> Engine:
-    engine = create_engine(environment.ledger_url.get_secret_value(), **(pool or {"poolclass": NullPool}))
+    url = environment.ledger_url.get_secret_value()
+    engine = create_engine(url, json_serializer=to_json, **(pool or {"poolclass": NullPool}))
 
     @event.listens_for(engine, "connect")
     def _use_schema(dbapi_connection, _record) -> None:

@@ -13,6 +13,7 @@ from sqlalchemy.dialects.postgresql import insert
 from imago.environments import Environment
 from imago.ledger.engine import connect
 from imago.ledger.schema import online_requests, online_scores, online_state
+from imago.texts import line, to_json
 
 
 def pooled(environment: Environment, *, size: int = 4) -> Engine:
@@ -20,6 +21,7 @@ def pooled(environment: Environment, *, size: int = 4) -> Engine:
     connect(environment)  # checks that the schema belongs to this environment
     return create_engine(
         environment.ledger_url.get_secret_value(),
+        json_serializer=to_json,
         pool_size=size,
         max_overflow=size,
         pool_pre_ping=True,
@@ -79,6 +81,7 @@ def swap(connection: Connection, model: str, *, champion_id: int, ds: str, rows:
 
 
 def log_requests(connection: Connection, entries: Sequence[Mapping[str, Any]]) -> None:
-    """Writes what was asked and answered."""
+    """Writes what was asked and answered; of a key as much as tells it from others."""
     if entries:
-        connection.execute(online_requests.insert(), list(entries))
+        rows = [{**entry, "key": line(entry["key"])} for entry in entries]
+        connection.execute(online_requests.insert(), rows)

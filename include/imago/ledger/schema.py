@@ -18,13 +18,27 @@ from sqlalchemy import (
     Sequence,
     Table,
     Text,
+    TypeDecorator,
     UniqueConstraint,
     Uuid,
     func,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
+from imago.texts import LONGEST, line
+
 metadata = MetaData()
+
+
+class Line(TypeDecorator[str]):
+    """A text of a row: one line, bounded, of signs that Postgres takes, whoever wrote it (`imago.texts`). Addresses are
+    the longest. JSON columns are kept so by the engine's serializer; a key of the user's stays what it is."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: object) -> str | None:
+        return None if value is None else line(value, 2 * LONGEST)
 
 
 def _id() -> Column:
@@ -38,19 +52,19 @@ def _now(name: str) -> Column:
 # A fence is drawn from one rising sequence, so that a later attempt always holds a higher one.
 fence_sequence = Sequence("fences", metadata=metadata)
 
-environment_identity = Table("environment", metadata, Column("name", Text, primary_key=True))
+environment_identity = Table("environment", metadata, Column("name", Line, primary_key=True))
 
 decisions = Table(
     "decisions",
     metadata,
     _id(),
-    Column("model", Text, nullable=False),
-    Column("training_ds", Text, nullable=False),
-    Column("run_id", Text, nullable=False),
-    Column("outcome", Text, nullable=False),  # of a fight, or the answer to one that waited for a person
+    Column("model", Line, nullable=False),
+    Column("training_ds", Line, nullable=False),
+    Column("run_id", Line, nullable=False),
+    Column("outcome", Line, nullable=False),  # of a fight, or the answer to one that waited for a person
     Column("incumbent_id", BigInteger),
-    Column("challenger_version", Text),
-    Column("holdout_digest", Text),
+    Column("challenger_version", Line),
+    Column("holdout_digest", Line),
     Column("verdict", JSONB, nullable=False),
     _now("decided_at"),
 )
@@ -63,24 +77,24 @@ champions = Table(
     "champions",
     metadata,
     _id(),
-    Column("model", Text, nullable=False),
-    Column("action", Text, nullable=False),  # promote, rollback
-    Column("version", Text, nullable=False),
-    Column("run_id", Text, nullable=False),
-    Column("artifact_uri", Text, nullable=False),
+    Column("model", Line, nullable=False),
+    Column("action", Line, nullable=False),  # promote, rollback
+    Column("version", Line, nullable=False),
+    Column("run_id", Line, nullable=False),
+    Column("artifact_uri", Line, nullable=False),
     Column("artifact_sha256", Text, nullable=False),
-    Column("artifact_format", Text, nullable=False),  # onnx, skops
+    Column("artifact_format", Line, nullable=False),  # onnx, skops
     Column("artifacts", JSONB, nullable=False),
-    Column("training_ds", Text, nullable=False),
-    Column("trained_until", Text, nullable=False),
-    Column("effective_ds", Text, nullable=False),
+    Column("training_ds", Line, nullable=False),
+    Column("trained_until", Line, nullable=False),
+    Column("effective_ds", Line, nullable=False),
     Column("decided_at", DateTime(timezone=True), nullable=False),
-    Column("decided_by", Text, nullable=False),
+    Column("decided_by", Line, nullable=False),
     Column("decision_id", BigInteger, ForeignKey(decisions.c.id)),
     Column("previous_id", BigInteger),
-    Column("reason", Text, nullable=False),
-    Column("prev_hash", Text, nullable=False),
-    Column("row_hash", Text, nullable=False),
+    Column("reason", Line, nullable=False),
+    Column("prev_hash", Line, nullable=False),
+    Column("row_hash", Line, nullable=False),
     UniqueConstraint("model", "previous_id", postgresql_nulls_not_distinct=True, name="champions_one_successor"),
     UniqueConstraint("model", "id", name="champions_of_model"),
     ForeignKeyConstraint(
@@ -97,21 +111,21 @@ shadows = Table(
     "shadows",
     metadata,
     _id(),
-    Column("model", Text, nullable=False),
-    Column("action", Text, nullable=False),  # start, stop
-    Column("version", Text, nullable=False),
-    Column("run_id", Text, nullable=False),
-    Column("artifact_uri", Text, nullable=False),
+    Column("model", Line, nullable=False),
+    Column("action", Line, nullable=False),  # start, stop
+    Column("version", Line, nullable=False),
+    Column("run_id", Line, nullable=False),
+    Column("artifact_uri", Line, nullable=False),
     Column("artifact_sha256", Text, nullable=False),
-    Column("artifact_format", Text, nullable=False),
+    Column("artifact_format", Line, nullable=False),
     Column("artifacts", JSONB, nullable=False),
-    Column("training_ds", Text, nullable=False),
-    Column("trained_until", Text, nullable=False),
-    Column("effective_ds", Text, nullable=False),  # the first day that it scores
+    Column("training_ds", Line, nullable=False),
+    Column("trained_until", Line, nullable=False),
+    Column("effective_ds", Line, nullable=False),  # the first day that it scores
     Column("decision_id", BigInteger),  # of a shadow that a verdict started
     Column("started_id", BigInteger),  # of a stop: the row that it stops
-    Column("reason", Text, nullable=False),
-    Column("decided_by", Text, nullable=False),
+    Column("reason", Line, nullable=False),
+    Column("decided_by", Line, nullable=False),
     _now("decided_at"),
     ForeignKeyConstraint(["decision_id"], ["decisions.id"], name="shadows_of_decision"),
     UniqueConstraint("model", "id", name="shadows_of_model"),
@@ -129,17 +143,17 @@ publications = Table(
     "publications",
     metadata,
     _id(),
-    Column("model", Text, nullable=False),
-    Column("table_name", Text, nullable=False),
-    Column("ds", Text, nullable=False),
+    Column("model", Line, nullable=False),
+    Column("table_name", Line, nullable=False),
+    Column("ds", Line, nullable=False),
     Column("version", BigInteger, nullable=False),
     Column("fence", BigInteger, nullable=False),
     Column("changed", Boolean, nullable=False),
     Column("rows", BigInteger, nullable=False),
-    Column("digest", Text, nullable=False),
-    Column("run_id", Text, nullable=False),
-    Column("mode", Text, nullable=False),
-    Column("code_commit", Text, nullable=False),
+    Column("digest", Line, nullable=False),
+    Column("run_id", Line, nullable=False),
+    Column("mode", Line, nullable=False),
+    Column("code_commit", Line, nullable=False),
     Column("inputs", JSONB, nullable=False),
     _now("published_at"),
 )
@@ -167,11 +181,11 @@ pins = Table(
     "pins",
     metadata,
     _id(),
-    Column("model", Text, nullable=False),
-    Column("table_name", Text, nullable=False),
+    Column("model", Line, nullable=False),
+    Column("table_name", Line, nullable=False),
     Column("version", BigInteger, nullable=False),
-    Column("run_id", Text, nullable=False),
-    Column("reason", Text, nullable=False),
+    Column("run_id", Line, nullable=False),
+    Column("reason", Line, nullable=False),
     _now("pinned_at"),
     Column("released_at", DateTime(timezone=True)),
 )
@@ -181,23 +195,23 @@ incidents = Table(
     "incidents",
     metadata,
     _id(),
-    Column("dedup_key", Text, nullable=False),
-    Column("model", Text),
-    Column("rule", Text, nullable=False),
-    Column("subject", Text, nullable=False),
-    Column("severity", Text, nullable=False),
-    Column("status", Text, nullable=False),  # open, resolved
+    Column("dedup_key", Line, nullable=False),
+    Column("model", Line),
+    Column("rule", Line, nullable=False),
+    Column("subject", Line, nullable=False),
+    Column("severity", Line, nullable=False),
+    Column("status", Line, nullable=False),  # open, resolved
     _now("opened_at"),
     _now("updated_at"),
     Column("resolved_at", DateTime(timezone=True)),
     Column("count", Integer, nullable=False),
-    Column("channel", Text),  # the server's own name of where the thread lies
-    Column("thread_ts", Text),
+    Column("channel", Line),  # the server's own name of where the thread lies
+    Column("thread_ts", Line),
     Column("worst", JSONB),
-    Column("address", Text),  # where the thread lies, as the settings name it
+    Column("address", Line),  # where the thread lies, as the settings name it
     Column("told_at", DateTime(timezone=True)),  # when the head was last written
     Column("escalations", Integer, nullable=False, server_default="0"),  # how often it was told that it lasts
-    Column("picture", Text),  # the file in the head, where its server keeps files
+    Column("picture", Line),  # the file in the head, where its server keeps files
 )
 Index("incidents_one_open", incidents.c.dedup_key, unique=True, postgresql_where=incidents.c.status == "open")
 
@@ -206,22 +220,22 @@ alerts = Table(
     metadata,
     _id(),
     Column("incident_id", BigInteger, ForeignKey(incidents.c.id)),
-    Column("dedup_key", Text, nullable=False),
-    Column("model", Text),
-    Column("rule", Text, nullable=False),
-    Column("subject", Text, nullable=False),
-    Column("severity", Text, nullable=False),  # info, warning, critical
-    Column("title", Text, nullable=False),
+    Column("dedup_key", Line, nullable=False),
+    Column("model", Line),
+    Column("rule", Line, nullable=False),
+    Column("subject", Line, nullable=False),
+    Column("severity", Line, nullable=False),  # info, warning, critical
+    Column("title", Line, nullable=False),
     Column("body", JSONB, nullable=False),
-    Column("mode", Text, nullable=False),
-    Column("ds", Text),
-    Column("run_id", Text, nullable=False),
+    Column("mode", Line, nullable=False),
+    Column("ds", Line),
+    Column("run_id", Line, nullable=False),
     _now("created_at"),
-    Column("status", Text, nullable=False),  # pending, delivered, muted, digest, digested
+    Column("status", Line, nullable=False),  # pending, delivered, muted, digest, digested
     Column("attempts", Integer, nullable=False, server_default="0"),
     _now("not_before"),
     Column("delivered_at", DateTime(timezone=True)),
-    Column("last_error", Text),
+    Column("last_error", Line),
     Column("message_id", Uuid, nullable=False, server_default=func.gen_random_uuid()),
 )
 Index("alerts_to_deliver", alerts.c.status, alerts.c.not_before)
@@ -230,10 +244,10 @@ Index("alerts_to_deliver", alerts.c.status, alerts.c.not_before)
 channels = Table(
     "channels",
     metadata,
-    Column("address", Text, primary_key=True),
+    Column("address", Line, primary_key=True),
     Column("free_at", DateTime(timezone=True), nullable=False),
     Column("failures", Integer, nullable=False, server_default="0"),  # in a row
-    Column("last_error", Text),
+    Column("last_error", Line),
 )
 
 # What was posted, and when. A rewritten head is no message: it disturbs nobody.
@@ -242,9 +256,9 @@ messages = Table(
     metadata,
     _id(),
     Column("incident_id", BigInteger, ForeignKey(incidents.c.id), nullable=False),
-    Column("dedup_key", Text, nullable=False),
+    Column("dedup_key", Line, nullable=False),
     Column("message_id", Uuid, nullable=False),
-    Column("address", Text, nullable=False),
+    Column("address", Line, nullable=False),
     _now("posted_at"),
 )
 Index("messages_by_key", messages.c.dedup_key, messages.c.posted_at)
@@ -255,11 +269,11 @@ silences = Table(
     metadata,
     _id(),
     Column("incident_id", BigInteger, ForeignKey(incidents.c.id), nullable=False),
-    Column("dedup_key", Text, nullable=False),
-    Column("action", Text, nullable=False),
+    Column("dedup_key", Line, nullable=False),
+    Column("action", Line, nullable=False),
     Column("until", DateTime(timezone=True)),
-    Column("by_name", Text, nullable=False),
-    Column("reason", Text, nullable=False),
+    Column("by_name", Line, nullable=False),
+    Column("reason", Line, nullable=False),
     _now("created_at"),
     CheckConstraint("action in ('mute', 'acknowledge', 'lift')", name="silences_action"),
     CheckConstraint("(action = 'lift') = (until is null)", name="silences_end"),
@@ -270,11 +284,11 @@ Index("silences_by_key", silences.c.dedup_key, silences.c.id)
 failed_attempts = Table(
     "failed_attempts",
     metadata,
-    Column("run_id", Text, primary_key=True),
-    Column("task_id", Text, primary_key=True),
+    Column("run_id", Line, primary_key=True),
+    Column("task_id", Line, primary_key=True),
     Column("map_index", Integer, primary_key=True),
     Column("try_number", Integer, primary_key=True),
-    Column("error", Text, nullable=False),
+    Column("error", Line, nullable=False),
     _now("failed_at"),
 )
 
@@ -282,7 +296,7 @@ failed_attempts = Table(
 watched = Table(
     "watched",
     metadata,
-    Column("model", Text, primary_key=True),
+    Column("model", Line, primary_key=True),
     Column("since", DateTime(timezone=True), nullable=False),
 )
 
@@ -290,18 +304,18 @@ watched = Table(
 worth = Table(
     "worth",
     metadata,
-    Column("model", Text, primary_key=True),
-    Column("ds", Text, primary_key=True),
+    Column("model", Line, primary_key=True),
+    Column("ds", Line, primary_key=True),
     Column("decisions", BigInteger, nullable=False),
     Column("value", Double),
-    Column("unit", Text),
+    Column("unit", Line),
 )
 
 digests = Table(
     "digests",
     metadata,
     _id(),
-    Column("model", Text, nullable=False),
+    Column("model", Line, nullable=False),
     Column("from_publication", BigInteger, nullable=False),
     Column("to_publication", BigInteger, nullable=False),
     Column("alert_id", BigInteger, ForeignKey(alerts.c.id)),
@@ -313,14 +327,14 @@ retrainings = Table(
     "retrainings",
     metadata,
     _id(),
-    Column("model", Text, nullable=False),
-    Column("ds", Text, nullable=False),  # the day whose drift asked for it
-    Column("training_ds", Text, nullable=False),  # the last closed day: the training's partition
-    Column("reference", Text, nullable=False),  # the drifting champion's artifact
-    Column("outcome", Text, nullable=False),  # triggered, cooling, exhausted, superseded, broken
-    Column("reason", Text, nullable=False),
+    Column("model", Line, nullable=False),
+    Column("ds", Line, nullable=False),  # the day whose drift asked for it
+    Column("training_ds", Line, nullable=False),  # the last closed day: the training's partition
+    Column("reference", Line, nullable=False),  # the drifting champion's artifact
+    Column("outcome", Line, nullable=False),  # triggered, cooling, exhausted, superseded, broken
+    Column("reason", Line, nullable=False),
     Column("drift", JSONB, nullable=False),
-    Column("run_id", Text, nullable=False),
+    Column("run_id", Line, nullable=False),
     _now("decided_at"),
     UniqueConstraint("model", "ds", name="retrainings_once_a_day"),
 )
@@ -328,13 +342,13 @@ retrainings = Table(
 online_scores = Table(
     "online_scores",
     metadata,
-    Column("model", Text, nullable=False),
+    Column("model", Line, nullable=False),
     Column("key", Text, nullable=False),
-    Column("ds", Text, nullable=False),
+    Column("ds", Line, nullable=False),
     Column("event_time", DateTime, nullable=False),
     Column("score", Double, nullable=False),
     Column("decision", JSONB(none_as_null=True)),  # true or false, a class, or nothing
-    Column("model_version", Text, nullable=False),
+    Column("model_version", Line, nullable=False),
     Column("features", JSONB, nullable=False),
     _now("loaded_at"),
     Column("entity", JSONB, nullable=False),
@@ -346,11 +360,11 @@ online_scores = Table(
 online_state = Table(
     "online_state",
     metadata,
-    Column("model", Text, primary_key=True),
+    Column("model", Line, primary_key=True),
     Column("champion_id", BigInteger, nullable=False),
-    Column("ds", Text, nullable=False),
+    Column("ds", Line, nullable=False),
     Column("rows", BigInteger, nullable=False),
-    Column("digest", Text, nullable=False),
+    Column("digest", Line, nullable=False),
     _now("swapped_at"),
 )
 
@@ -358,12 +372,12 @@ online_requests = Table(
     "online_requests",
     metadata,
     _id(),
-    Column("model", Text, nullable=False),
+    Column("model", Line, nullable=False),
     Column("key", Text, nullable=False),
     _now("requested_at"),
     Column("status", Integer, nullable=False),
     Column("score", Double),
     Column("decision", JSONB(none_as_null=True)),
-    Column("model_version", Text),
+    Column("model_version", Line),
     Column("latency_ms", Double, nullable=False),
 )

@@ -9,7 +9,7 @@ What breaks at once (missing and unseen values, the number of rows) is judged on
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -18,6 +18,7 @@ import numpy as np
 from imago.days import shift
 from imago.monitoring import noise, series
 from imago.monitoring.profiles import DECISION, SCORE, Profile
+from imago.monitoring.reach import reach
 from imago.monitoring.reference import Reference
 from imago.monitoring.series import LENGTHS, POWERS, RISES, ROWS, WEEKS, Window
 from imago.specs import Drift
@@ -69,9 +70,12 @@ class Finding:
         return "missing_values" if self.measure in RISES else "inputs"
 
 
-def judge(ds: str, profiles: Mapping[str, Profile], reference: Reference, drift: Drift) -> tuple[Finding, ...]:
+def judge(
+    ds: str, profiles: Mapping[str, Profile], reference: Reference, drift: Drift, calendar: Collection[str] = ()
+) -> tuple[Finding, ...]:
     """All findings of one day, in a fixed order. `profiles` are those of the days that `looked_at` names, as far as
-    there are any; later ones play no part."""
+    there are any; later ones play no part. `calendar` are the columns that the spec says a day determines."""
+    calendar = {*calendar, *reference.calendar}
     held = {day: profile for day, profile in profiles.items() if day <= ds}
     days = series.calendar(sorted(held), ds)
     columns = series.stack(held, days, reference.profile)
@@ -91,13 +95,16 @@ def judge(ds: str, profiles: Mapping[str, Profile], reference: Reference, drift:
             own = reference.noise(column, window, measure, confirm)
             least = getattr(drift, measure) * (UNNEEDED - (UNNEEDED - 1) * weight)
             asked = max(least, own.bound(rare, rows, POWERS[measure]) if own else 0.0)
+            # Nothing is farther away than that: a bound beyond it would never alarm, whatever came.
+            most = reach(measure, columns[column].trained, rows) if column in columns else 0.0
+            asked = min(asked, most) if most > 0 else asked
         value = round(float(values[-1]), 6)
         findings.append(Finding(column, measure, window, value, lasting, float(f"{asked:.6g}"), round(weight, 4)))
 
     shown = GAP * (drift.confirm - 1) + 1
     for name in sorted(columns):
         sizes = {window: float(columns[name].over(window).rows[-1]) for window in LENGTHS}
-        measures = series.measured(name, columns[name], shown)
+        measures = series.measured(name, columns[name], shown, calendar=name in calendar)
         for (window, measure), values in measures.items():
             end = measures[END_OF.get(window, window), measure]
             found(name, window, measure, values, end, sizes[window])

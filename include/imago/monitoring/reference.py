@@ -9,7 +9,7 @@ training data, see `noise`. A later window alarms when it is farther away than t
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -21,6 +21,7 @@ from imago.monitoring.bins import freeze, names_as_bins
 from imago.monitoring.estimation import Estimator
 from imago.monitoring.noise import Noise
 from imago.monitoring.profiles import DECISION, SCORE, ColumnProfile, Profile
+from imago.monitoring.reach import of_the_day
 from imago.monitoring.series import POWERS, RISES, ROWS, Window
 
 FORMAT = 2
@@ -37,8 +38,10 @@ class Reference:
     `identity` is the sha256 of the champion's artifact: two days may be merged only under the same identity. `profile`
     is the data that it learned from, first to last day. `past` is how its measures varied; `weekday_rows` the median
     rows of a Monday .. Sunday. `recent` are the last days that its training knew, so that windows and weekdays have
-    something before the first day that it scores. `weights` is how much the model needs each feature, 0 to 1 for the
-    one that it needs most; empty when nobody measured it. `estimator` tells the model's performance from its scores.
+    something before the first day that it scores. `calendar` are the columns whose values their day determines, by the
+    spec or by what the training's days hold: they are not compared. `weights` is how much the model needs each feature,
+    0 to 1 for the one that it needs most; empty when nobody measured it. `estimator` tells the model's performance from
+    its scores.
     """
 
     identity: str
@@ -49,6 +52,7 @@ class Reference:
     last_day: str
     recent: Mapping[str, Profile] = field(default_factory=dict)
     weights: Mapping[str, float] = field(default_factory=dict)
+    calendar: tuple[str, ...] = ()
     estimator: Estimator | None = None
 
     @property
@@ -76,6 +80,7 @@ class Reference:
                 "last_day": self.last_day,
                 "weekday_rows": list(self.weekday_rows),
                 "weights": dict(self.weights),
+                "calendar": list(self.calendar),
                 "estimator": self.estimator.to_dict() if self.estimator else None,
                 "past": {
                     column: {f"{window} {measure}": [noise.as_list(one) for one in found]
@@ -113,6 +118,7 @@ class Reference:
                 for ds, columns in document["recent"].items()
             },
             weights=document["weights"],
+            calendar=tuple(document.get("calendar", ())),
             estimator=Estimator.from_dict(estimator) if estimator else None,
         )  # fmt: skip
 
@@ -136,15 +142,17 @@ def fit_reference(
     days: Sequence[str],
     trained_until: str | None = None,
     importance: Mapping[str, float] | None = None,
+    calendar: Collection[str] = (),
 ) -> Reference:
     """Makes the reference from rows that the champion's training knew.
 
     `columns` as of `profiled_columns`, `kinds` those of the features, `decisions` all that a decision can be (nothing
     for a regression), `days` the day key of each row. Days after `trained_until` are no part of the training profile,
-    but of the past. `importance` is what the model loses without a feature, in any unit.
+    but of the past. `importance` is what the model loses without a feature, in any unit. `calendar` names columns that
+    their day determines; those that have one value on each day are found.
     """
     day_of = np.asarray(days, dtype=object).astype(str)
-    learned = day_of <= (trained_until or day_of.max())
+    learned = day_of <= (trained_until or max(days))
     parts = _by_day(columns, day_of)
     bins = freeze({name: _only(values, learned) for name, values in columns.items()}, {**kinds, SCORE: "numeric"})
     if decisions:
@@ -155,26 +163,28 @@ def fit_reference(
     whole = Profile.merge(daily[ds] for ds in learned_days)
     rows = {ds: profile.rows for ds, profile in daily.items()}
     top = max((importance or {}).values(), default=0.0)
+    fixed = tuple(sorted({*calendar, *(name for name in kinds if of_the_day(name, daily))}))
     return Reference(
         identity=identity,
         profile=whole,
-        past=past_of(daily, whole),
+        past=past_of(daily, whole, fixed),
         weekday_rows=series.weekday_rows(rows),
         first_day=str(learned_days[0]),
         last_day=str(learned_days[-1]),
         recent={ds: daily[ds] for ds in sorted(daily)[-RECENT:]},
+        calendar=fixed,
         # The root, because importances fall off steeply: a tenth of the first one's still counts a third.
         weights={name: round(max(value / top, 0.0) ** 0.5, 6) for name, value in (importance or {}).items() if top > 0},
     )
 
 
-def past_of(daily: Mapping[str, Profile], whole: Profile) -> Past:
+def past_of(daily: Mapping[str, Profile], whole: Profile, calendar: Collection[str] = ()) -> Past:
     """How each measure of each column varied over these days."""
     days = series.calendar(sorted(daily))
     stacked = series.stack(daily, days, whole)
     past: dict[str, dict[tuple[Window, str], tuple[Noise, ...]]] = {}
     for name, one in stacked.items():
-        measures = series.measured(name, one)
+        measures = series.measured(name, one, calendar=name in calendar)
         past[name] = {}
         for (window, measure), values in measures.items():
             sizes = one.over(window).rows

@@ -109,11 +109,12 @@ def stack(profiles: Mapping[str, Profile], days: Sequence[str], trained: Profile
     return columns
 
 
-def measured(name: str, series: Series, last: int | None = None) -> Measures:
-    """Every measure of one column over every window, for each of the `last` days (all where None)."""
+def measured(name: str, series: Series, last: int | None = None, *, calendar: bool = False) -> Measures:
+    """Every measure of one column over every window, for each of the `last` days (all where None). Of a column of the
+    `calendar` only how much of it is missing: its values are those of the day, and other days had others."""
     trained = series.trained
     found: Measures = {}
-    for window in LENGTHS:
+    for window in () if calendar else LENGTHS:
         now, base = series.over(window).last(last), base_of(series, window, last)
         if name == DECISION:
             # Of yes and no both move by the same; of several classes the one that moved most speaks.
@@ -127,6 +128,8 @@ def measured(name: str, series: Series, last: int | None = None) -> Measures:
             found[window, measure] = np.where(there, values, np.nan)
     day = series.last(last)
     rises = {"missing_rise": (day.missing, trained.missing_rate), "unseen_rise": (day.unseen, trained.unseen_rate)}
+    if calendar:
+        del rises["unseen_rise"]
     for measure, (count, usual) in rises.items():
         rise = np.maximum(count / np.maximum(day.rows, 1) - usual, 0.0)
         found["day", measure] = np.where(day.rows > 0, rise, np.nan)

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from imago.environments import Environment
 from imago.errors import SettingsError, StackError
 from imago.storage import Storage
+from imago.texts import storable
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -163,7 +164,7 @@ class Tracker:
 
 
 def _texts(tags: Mapping[str, Any]) -> dict[str, str]:
-    return {name: str(value)[:5000] for name, value in tags.items() if value is not None}
+    return {name: storable(str(value), 5000) for name, value in tags.items() if value is not None}
 
 
 def _plain(location: str) -> str:

@@ -15,6 +15,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from imago.sandbox.files import Files
 from imago.sandbox.limits import RateLimit
 from imago.sandbox.store import Store
+from imago.texts import storable
 
 TEAM = {"team": "Imago sandbox", "team_id": "T0IMAGO00", "user": "imago", "user_id": "U0IMAGO00", "bot_id": "B0IMAGO00"}
 _LONGEST_TEXT = 40_000
@@ -80,7 +81,7 @@ def make_api(
     @router.api_route("/{method}", methods=["GET", "POST"])
     async def call(method: str, request: Request) -> JSONResponse:
         try:
-            values = dict(request.query_params) | _body(await request.body())
+            values = dict(_storable(dict(request.query_params))) | _body(await request.body())
             given = request.headers.get("authorization", "").removeprefix("Bearer ") or str(values.get("token", ""))
             if not given:
                 raise SlackError("not_authed")
@@ -129,7 +130,7 @@ def make_webhooks(*, store: Store, files: Files, token: str | Mapping[str, str],
 def _file(files: Files, method: str, values: dict[str, Any], base: str) -> dict[str, Any]:
     if method == "files.getUploadURLExternal":
         length = str(values.get("length", ""))
-        file_id = files.announce(int(length)) if length.isdigit() and values.get("filename") else None
+        file_id = files.announce(int(length)) if length.isdecimal() and values.get("filename") else None
         if file_id is None:
             raise SlackError("invalid_arguments")
         return {"ok": True, "upload_url": f"{base}api/upload/{file_id}", "file_id": file_id}
@@ -147,21 +148,25 @@ def _file(files: Files, method: str, values: dict[str, Any], base: str) -> dict[
 def _body(raw: bytes) -> dict[str, Any]:
     """The values of a JSON or form body. The SDK names JSON as the type of its forms too, so the bytes decide."""
     if not raw.lstrip().startswith(b"{"):
-        return dict(parse_qsl(raw.decode(errors="replace")))
-    try:
-        return dict(json.loads(raw))
-    except ValueError:
-        raise SlackError("invalid_json") from None
+        return dict(_storable(dict(parse_qsl(raw.decode(errors="replace")))))
+    return dict(_parsed(raw))
 
 
 def _decoded(value: Any) -> Any:
     """A part that came as JSON inside a form."""
-    if not isinstance(value, str):
-        return value
+    return _parsed(value) if isinstance(value, str) else value
+
+
+def _parsed(text: str | bytes) -> Any:
     try:
-        return json.loads(value)
-    except ValueError:
+        return _storable(json.loads(text))
+    except (ValueError, RecursionError):
         raise SlackError("invalid_json") from None
+
+
+def _storable(value: Any) -> Any:
+    # One more than is allowed: what is too long has to be refused, and not cut.
+    return storable(value, _LONGEST_TEXT + 1)
 
 
 def _content(values: dict[str, Any], files: Files) -> tuple[str, list[dict[str, Any]]]:

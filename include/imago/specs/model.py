@@ -40,10 +40,12 @@ _METRICS_OF = {
 
 
 class Feature(_Part):
-    """One input column of the model, as the dbt contract offers it."""
+    """One input column of the model, as the dbt contract offers it. `calendar` says that its day determines its values
+    (a weekday, a month, a holiday's name): it is not compared with the training, which held other days."""
 
     name: Annotated[str, Field(min_length=1, pattern=r"^[a-z][a-z0-9_]*$")]
     kind: Literal["numeric", "categorical"]
+    calendar: bool = False
 
 
 class Candidate(_Part):
@@ -113,6 +115,7 @@ RESERVED = frozenset(
     {"ds", "score", "decision", "decision_threshold", "model", "model_version", "reason", "features", "probabilities"}
 )
 
+SHARES = ("jensen_shannon", "rate_shift", "missing_rise", "unseen_rise")  # from 0 to 1
 DRIFT_COLUMNS = ("prediction.score", "prediction.decision", "rows")  # what is measured beside the features
 
 
@@ -126,7 +129,8 @@ class Drift(_Part):
     whole model. An effect has to last for `confirm` windows in a row; missing and unseen values and the number of rows
     are told on the same day.
 
-    `bounds` names thresholds of single columns (column, then measure) that hold instead of both. With `retrain` a
+    `bounds` names thresholds of single columns (column, then measure) that hold instead of both; one that the measure
+    cannot reach, or that the training's own days nearly reach, is refused. With `retrain` a
     confirmed drift starts a training, at most once in `retrain_cooldown_days` and `retrain_limit` times in a row
     without a new champion.
     """
@@ -152,6 +156,10 @@ class Drift(_Part):
         strangers = sorted({measure for asked in value.values() for measure in asked} - set(DRIFT_MEASURES))
         if strangers:
             raise ValueError(f"{', '.join(strangers)} are no measures; allowed: {', '.join(DRIFT_MEASURES)}")
+        for column, asked in value.items():
+            for measure, bound in asked.items():
+                if measure in SHARES and bound > 1:
+                    raise ValueError(f"{column}: {measure} never exceeds 1, so a bound of {bound:g} never alarms")
         return value
 
 
@@ -296,6 +304,13 @@ class ModelSpec(_Part):
             raise ValueError(
                 f"drift.bounds: {', '.join(strangers)} are neither features nor {', '.join(DRIFT_COLUMNS)}"
             )
+        for column, asked in self.drift.bounds.items():
+            unmeasured = sorted(set(asked) - set(self.drift_measures(column)))
+            if unmeasured:
+                raise ValueError(
+                    f"drift.bounds: {', '.join(unmeasured)} of {column} is never measured; allowed: "
+                    f"{', '.join(self.drift_measures(column))}"
+                )
         if self.problem == "binary" and not 0 < self.decision_threshold < 1:
             raise ValueError(f"decision_threshold: allowed between 0 and 1, given {self.decision_threshold}")
         if "event_time" in self.entity_keys and self.event_time != "event_time":
@@ -345,6 +360,24 @@ class ModelSpec(_Part):
     def lower_is_better(self) -> bool:
         """Whether a smaller primary metric is the better one."""
         return self.primary_metric in LOWER_IS_BETTER
+
+    def drift_measures(self, column: str) -> tuple[str, ...]:
+        """What is measured of a feature, of `prediction.score`, `prediction.decision` or `rows`."""
+        if column == "rows":
+            return ("volume",)
+        if column == "prediction.decision":
+            return () if self.problem == "regression" else ("rate_shift", "missing_rise", "unseen_rise")
+        feature = next((one for one in self.features if one.name == column), None)
+        if feature is not None and feature.calendar:
+            return ("missing_rise",)
+        numeric = feature is None or feature.kind == "numeric"
+        shapes = ("psi", "jensen_shannon", *(("wasserstein",) if numeric else ()))
+        return (*shapes, *(("mean_shift",) if feature is None else ()), "missing_rise", "unseen_rise")
+
+    @property
+    def calendar_names(self) -> tuple[str, ...]:
+        """The features whose values their day determines."""
+        return tuple(feature.name for feature in self.features if feature.calendar)
 
     @property
     def feature_names(self) -> tuple[str, ...]:

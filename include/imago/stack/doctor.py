@@ -56,6 +56,7 @@ def _machine(layout: Layout) -> Iterator[Finding]:
     else:
         yield Finding("disk", "good", f"{free >> 30} GB free under {folder}")
     try:
+        layout.check_name()
         write_check(layout)
     except ImagoError as error:
         yield Finding("state folder", "bad", error.message, error.next_step)

@@ -13,10 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from imago.addresses import checked_root
 from imago.errors import StackError
 
 # Below this an Airflow run, its logs and a Postgres checkpoint no longer fit reliably.
 LEAST_FREE_BYTES = 500 * 1024 * 1024
+# The S3 server takes a list of folders, and Airflow's settings fill in variables.
+_NOT_AT_HOME = ",$%"
 
 
 def project_root(start: Path | None = None) -> Path:
@@ -82,7 +85,9 @@ class Layout:
         return self.logs / f"{component}.log"
 
     def prepare(self) -> None:
-        """Makes the state folder; refuses, in one sentence, a place that cannot be written or has no room."""
+        """Makes the state folder; refuses, in one sentence, a place that cannot be written, has no room, or has a name
+        that one of the servers would read otherwise."""
+        self.check_name()
         with writing(self.root):
             self.root.mkdir(parents=True, exist_ok=True)
             self.root.chmod(0o700)
@@ -97,6 +102,20 @@ class Layout:
                 allowed=f"at least {LEAST_FREE_BYTES // 2**20} MB",
                 next_step="free some room, or point IMAGO_HOME at a folder on another disk",
             )
+
+    def check_name(self) -> None:
+        """Raises StackError for a folder whose name a server or Delta would read as another."""
+        try:
+            checked_root(str(self.root))
+            odd = next((sign for sign in str(self.root) if sign in _NOT_AT_HOME), None)
+            if odd is not None:
+                raise ValueError(f"the path cannot hold {odd!r}; allowed: any other letters, digits, spaces and signs")
+        except ValueError as error:
+            raise StackError(
+                f"the embedded stack cannot live in {str(self.root)!r:.300}: {error}",
+                rule="IMAGO_HOME",
+                next_step="point IMAGO_HOME at another folder, as ~/imago",
+            ) from None
 
 
 @contextlib.contextmanager

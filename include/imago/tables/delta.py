@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from functools import cached_property
 from typing import Any
+from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,6 +20,7 @@ from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from imago import casts, ledger
+from imago.addresses import delta_uri
 from imago.context import RunContext
 from imago.days import parse_day
 from imago.environments import Environment
@@ -54,6 +56,11 @@ class Table:
         return self.storage.uri(self.relative)
 
     @property
+    def delta_uri(self) -> str:
+        """The same as `deltalake` wants it."""
+        return delta_uri(self.uri)
+
+    @property
     def where(self) -> dict[str, str]:
         """The facts that every refusal of this table carries."""
         return {"environment": self.environment.name, "model": self.model, "table": self.name}
@@ -74,7 +81,7 @@ class Table:
         log that cannot be read."""
         try:
             with self._reading_log():
-                return DeltaTable(self.uri, version=version, storage_options=self.options)
+                return DeltaTable(self.delta_uri, version=version, storage_options=self.options)
         except TableNotFoundError:
             return None
 
@@ -115,9 +122,16 @@ class Table:
     def live(self, table: DeltaTable, days: Iterable[str] | None) -> list[str]:
         """The addresses of a handle's files for these days, unproved, in order."""
         if days is None:
-            return sorted(table.file_uris())
+            return sorted(self._address(table, uri) for uri in table.file_uris())
         quoted = ", ".join(f"'{parse_day(ds)}'" for ds in days)
-        return sorted(table.file_uris(file_pruning_predicate=f"ds in ({quoted})")) if quoted else []
+        if not quoted:
+            return []
+        return sorted(self._address(table, uri) for uri in table.file_uris(file_pruning_predicate=f"ds in ({quoted})"))
+
+    def _address(self, table: DeltaTable, uri: str) -> str:
+        """Delta names a file by its percent-encoded URL, behind the links of the root: no path that can be opened."""
+        base = table.table_uri.removeprefix("file://").rstrip("/") + "/"
+        return f"{self.uri}/{unquote(uri[len(base) :])}" if uri.startswith(base) else unquote(uri)
 
     def read(
         self, days: Iterable[str] | None = None, columns: list[str] | None = None, version: int | None = None

@@ -31,6 +31,7 @@ _PIECE = 1024 * 1024
 _SMALL = 64 * 1024 * 1024
 
 _NAME = re.compile(r"ds=(?P<ds>[^/]+)/(?P<digest>[0-9a-f]{64})\.(?P<sha256>[0-9a-f]{64})\.\d+\.parquet$")
+_IN_A_DAY = re.compile(r"/ds=[^/]+/[^/]+$")
 
 
 class ChangedBytes(Exception):
@@ -68,7 +69,7 @@ def path_of(ds: str, digest: str, sha256: str, fence: int) -> str:
 
 def is_of_a_day(uri: str) -> bool:
     """Whether an address lies in the folder of a day."""
-    return "/ds=" in uri
+    return _IN_A_DAY.search(uri) is not None
 
 
 def day_of(uri: str) -> str:

@@ -110,7 +110,7 @@ class Attempt:
         """Commits the days whose content differs, as often as another writer comes first."""
         for again in range(_ROUNDS):
             try:
-                handle = self.table.open() or commits.create(self.table.uri, schema, self.table.options)
+                handle = self.table.open() or commits.create(self.table.delta_uri, schema, self.table.options)
                 changed = tuple(ds for ds in contents if not self._holds(handle, ds, contents[ds].digest))
                 # An overtaken attempt with equal rows has nothing to lose and is not refused.
                 self._check_fences(connection, handle, changed)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, time
+from datetime import datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
-from imago.days import days_between, parse_day, shift
+from imago.days import days_between, midnight, shift
 from imago.errors import ImagoError
 from imago.specs import Calendar, ModelSpec
 from imago.specs.calendar import counted
@@ -102,5 +101,4 @@ def training_moment(spec: ModelSpec, ds: str) -> datetime:
 
     With a label delay of 1 day the last holdout day is `ds` - 1, whose outcomes are all told during `ds`.
     """
-    local = datetime.combine(parse_day(shift(ds, 1)), time(0), tzinfo=ZoneInfo(spec.timezone))
-    return local.astimezone(UTC).replace(tzinfo=None)
+    return midnight(shift(ds, 1), spec.timezone)

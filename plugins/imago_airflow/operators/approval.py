@@ -8,8 +8,9 @@ from typing import Any
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
+from imago.texts import as_lines
 from imago_airflow.callbacks import run_succeeded
-from imago_airflow.operators.base import StageOperator, Summary, as_text
+from imago_airflow.operators.base import StageOperator, Summary
 from imago_airflow.operators.release import name_of
 from imago_airflow.run import open_run
 
@@ -44,6 +45,6 @@ class AskOperator(ApprovalOperator):
 
         run = open_run(context, environment=self.environment, model=self.model)
         summary = close(run.environment, run.spec, self.verdict["decision_id"], outcome, by=by, context=run.context)
-        self.log.info("%s\n%s", self.task_id, as_text(summary))
+        self.log.info("%s\n%s", self.task_id, as_lines(summary))
         run_succeeded(context)
         return summary

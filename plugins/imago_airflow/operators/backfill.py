@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
+from imago.texts import LONGEST_NAME, line
 from imago_airflow.callbacks import run_succeeded
 from imago_airflow.operators.base import StageOperator, Summary
 from imago_airflow.operators.release import name_of
@@ -59,7 +60,7 @@ class AskBackfillOperator(ApprovalOperator):
                 "Nobody answered in time, so nothing was run. Trigger the DAG again for a new plan."
             )
         if event.get("chosen_options") == [self.REJECT]:
-            self.log.info("%s cancelled it: nothing is run", name_of(event) or "somebody")
+            self.log.info("%s cancelled it: nothing is run", line(name_of(event) or "somebody", LONGEST_NAME))
             run_succeeded(context)  # first, since what follows ends the task
         return super().execute_complete(context, event)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import textwrap
 from collections.abc import Iterable, Mapping
 from typing import Any, NoReturn
 
@@ -12,6 +11,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, D
 
 from imago.errors import ClosedDay, ImagoError, LedgerUnavailable, MissingPartition
 from imago.names import AS_WAS
+from imago.texts import as_lines
 from imago_airflow.callbacks import run_succeeded
 from imago_airflow.run import Run, open_run
 
@@ -75,12 +75,12 @@ class StageOperator(ImagoOperator):
 
     def as_lines(self, summary: Mapping[str, Any]) -> str:
         """What the log says of a summary."""
-        return as_text(summary)
+        return as_lines(summary)
 
     def tell(self, context: Mapping[str, Any], refusal: ImagoError) -> None:
         """Leaves the facts of a refusal where a summary would be."""
         facts = refusal.summary()
-        self.log.error("%s was refused\n%s", self.task_id, as_text(facts))
+        self.log.error("%s was refused\n%s", self.task_id, as_lines(facts))
         context["ti"].xcom_push(key="refusal", value=json.loads(json.dumps(facts, default=str)))
 
     def announce(self, run: Run, context: Mapping[str, Any], days: Iterable[str] | None = None) -> None:
@@ -115,15 +115,3 @@ class StageOperator(ImagoOperator):
         self.done(context)
         context["ti"].xcom_push(key="return_value", value=summary)
         raise DownstreamTasksSkipped(tasks=sorted(self.get_flat_relative_ids(upstream=False)))
-
-
-def as_text(summary: Mapping[str, Any]) -> str:
-    """A summary as lines a person can read in the log."""
-    width = max((len(key) for key in summary), default=0)
-    lines = []
-    for key, value in summary.items():
-        text = value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
-        if "\n" in text:
-            text = textwrap.indent("\n" + text.strip(), " " * 4)
-        lines.append(f"  {key:<{width}}  {text}")
-    return "\n".join(lines)

@@ -8,8 +8,9 @@ from collections.abc import Collection, Mapping
 from typing import Any, Literal
 
 from imago.environments import Environment
+from imago.texts import as_lines
 from imago_airflow.connections import environment_for
-from imago_airflow.operators.base import ImagoOperator, StageOperator, Summary, as_text
+from imago_airflow.operators.base import ImagoOperator, StageOperator, Summary
 from imago_airflow.run import Run
 
 
@@ -21,7 +22,7 @@ class DeliverAlertsOperator(ImagoOperator):
 
         env = environment_for(self.environment)
         summary = {**alerts.close_digests(env, busy=lambda models: self._busy(env, models)), **alerts.deliver(env)}
-        self.log.info("alerts\n%s", as_text(summary))
+        self.log.info("alerts\n%s", as_lines(summary))
         self.done(context)
         return summary
 
@@ -63,7 +64,7 @@ class WatchdogOperator(ImagoOperator):
             )
         # Last, since it fails while MLflow is down, and what is above has been written down by then.
         summary["champions"] = {spec.name: projection.follow(env, spec, about) for spec in hosted_models()}
-        self.log.info("watchdog\n%s", as_text(summary))
+        self.log.info("watchdog\n%s", as_lines(summary))
         self.done(context)
         return summary
 
@@ -78,7 +79,7 @@ class RetentionOperator(ImagoOperator):
         summary = retention.clean(
             environment_for(self.environment), hosted_models(), datetime.datetime.now(tz=datetime.UTC)
         )
-        self.log.info("retention\n%s", as_text(summary))
+        self.log.info("retention\n%s", as_lines(summary))
         self.done(context)
         return summary
 

@@ -16,8 +16,9 @@ from imago import ledger
 from imago.context import RunContext
 from imago.dbt.project import project_folder
 from imago.environments import Environment
-from imago.errors import Fenced, MissingPartition, RefusedPartition, SpecError
+from imago.errors import Fenced, ImagoError, MissingPartition, RefusedPartition, SpecError
 from imago.jobs import features, outcomes
+from imago.jobs.landing import land
 from imago.landing.deliver import write_delivery
 from imago.ledger.schema import alerts
 from imago.storage import Storage
@@ -45,6 +46,26 @@ def test_a_range_gives_the_same_rows_as_its_days_one_by_one(landed, spec):
     assert {info.ds: info.digest for info in table.partitions()} == in_range
     assert table.version() == 1
     assert Storage(landed).list("staging") == []
+
+
+def test_a_storage_root_of_odd_names_gives_the_same_rows(make_environment, landed, spec, tmp_path):
+    odd = make_environment("dev", storage_root=f"{tmp_path}/it's 100% für/seats=9/ds=x/a*b?{{{{c}}}}")
+    land(odd, D1, D3, CONTEXT)
+    for env in (landed, odd):
+        features.refresh(env, spec, D1, D3, CONTEXT)
+        outcomes.refresh(env, spec, D1, D1, CONTEXT)
+    for name in ("features", "outcomes"):
+        digests = [{one.ds: one.digest for one in Table(env, spec.name, name).partitions()} for env in (landed, odd)]
+        assert digests[0] == digests[1]
+        assert digests[0]
+    again = features.refresh(odd, spec, D2, D2, CONTEXT)
+    assert (again["changed"], again["unchanged"]) == (0, 1)
+
+
+def test_a_model_of_another_time_zone_than_the_specs_is_refused(landed, spec):
+    elsewhere = spec.model_copy(update={"timezone": "Europe/Berlin"})
+    with pytest.raises(ImagoError, match="America/New_York, the spec's Europe/Berlin"):
+        features.refresh(landed, elsewhere, D1, D1, CONTEXT)
 
 
 def test_features_and_spec_name_the_same_columns(landed, spec):

@@ -64,6 +64,23 @@ def test_a_nearly_full_disk_is_refused_before_anything_starts(tmp_path: Path, mo
         Layout(root=tmp_path / "home", project=tmp_path).prepare()
 
 
+@pytest.mark.parametrize("name", ["a,b", "$x", "50%", "a[b]", "a|b", "a\nb", "x" * 256], ids=ascii)
+def test_a_state_folder_that_a_server_would_misread_is_refused_before_it_is_made(tmp_path: Path, name: str) -> None:
+    layout = Layout(root=tmp_path / name, project=tmp_path)
+    with pytest.raises(StackError, match="the embedded stack cannot live in") as refused:
+        layout.prepare()
+    assert "IMAGO_HOME" in refused.value.next_step
+    assert str(refused.value).isprintable()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["a b", "für", "it's", "a#b", "a?b", "key=value", "a+b"], ids=ascii)
+def test_a_state_folder_of_other_odd_names_is_made(tmp_path: Path, name: str) -> None:
+    layout = Layout(root=tmp_path / name, project=tmp_path)
+    layout.prepare()
+    assert layout.logs.is_dir()
+
+
 def test_a_broken_state_file_is_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "stack.json").write_text('{"ports": ')
     with pytest.raises(StackError, match=r"stack\.json is not valid JSON"):
