@@ -51,6 +51,9 @@ def as_type(name: str, values: pa.ChunkedArray, target: pa.DataType) -> pa.Chunk
 
 def _cast(values: pa.ChunkedArray, target: pa.DataType) -> pa.ChunkedArray:
     # Arrow refuses every integer beyond the digits of a float, also one that the float holds: the way back tells.
+    if pa.types.is_decimal(values.type) and pa.types.is_floating(target):
+        # Arrow divides: 908.31 becomes 908.3100000000001. The nearest double is that of the text.
+        return values.cast(pa.string()).cast(target)
     rounds = pa.types.is_integer(values.type) and pa.types.is_floating(target)
     return values.cast(target, safe=not rounds)
 

@@ -189,3 +189,10 @@ def test_days_that_are_published_at_once_with_other_columns_all_get_theirs(table
     assert sum(value is not None for row in found.values() for name, value in row.items() if name[0] == "x") == len(
         days
     )
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(st.decimals(min_value=-(10**9), max_value=10**9, places=2))
+def test_a_decimal_becomes_the_double_that_is_nearest_to_it(value):
+    held = pa.table({"x": pa.array([value], pa.decimal128(12, 2))})
+    assert retyped(held, pa.schema([("x", pa.float64())])).column("x").to_pylist() == [float(str(value))]
