@@ -142,4 +142,4 @@ def files(ds: str) -> tuple[Delivery, ...]:
     )
 
 
-CUSTOMERS = World(spec=SPEC, files=files, trainings=("2024-04-22", "2024-05-01"), money="value_gbp")
+CUSTOMERS = World(spec=SPEC, files=files, trainings=("2024-04-22", "2024-05-01"), money="business_value")
