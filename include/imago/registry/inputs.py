@@ -55,11 +55,12 @@ def frame_of(columns: Mapping[str, np.ndarray]) -> pd.DataFrame:
     return pd.DataFrame({name: pd.Series(values, dtype=values.dtype) for name, values in columns.items()})
 
 
-def check(rows: pa.Table | pa.RecordBatch, features: Sequence[tuple[str, str]]) -> None:
-    """Raises ModelRefused as `columns_of` would, without making the columns."""
+def check(rows: pa.Table | pa.RecordBatch, features: Sequence[tuple[str, str]], **where: str) -> None:
+    """Raises ModelRefused as `columns_of` would, with `where` (environment, model, partition) and without making the
+    columns."""
     for name, kind in features:
         if kind == "numeric" and name in rows.schema.names:
-            _check_number(name, rows.column(name))
+            _check_number(name, rows.column(name), **where)
 
 
 def inexact(column: pa.ChunkedArray | pa.Array) -> pa.BooleanArray | pa.ChunkedArray | None:
@@ -75,7 +76,7 @@ def inexact(column: pa.ChunkedArray | pa.Array) -> pa.BooleanArray | pa.ChunkedA
     return pc.fill_null(beyond, False)
 
 
-def _check_number(name: str, column: pa.ChunkedArray | pa.Array) -> None:
+def _check_number(name: str, column: pa.ChunkedArray | pa.Array, **where: str) -> None:
     kind = column.type
     if not any(of(kind) for of in _EXACT):
         raise ModelRefused(
@@ -84,6 +85,7 @@ def _check_number(name: str, column: pa.ChunkedArray | pa.Array) -> None:
             rule="the model's inputs",
             allowed="integers, floating-point numbers and booleans",
             seen=str(kind),
+            **where,  # type: ignore[arg-type]
             next_step=_STEPS.get(
                 re.split(r"[\[(]", str(kind))[0], "declare the feature categorical, or cast it in dbt"
             ),
@@ -98,6 +100,7 @@ def _check_number(name: str, column: pa.ChunkedArray | pa.Array) -> None:
             allowed=f"-{LARGEST_WHOLE} to {LARGEST_WHOLE}",
             seen=", ".join(map(str, pc.unique(values).to_pylist()[:3])),
             rows=len(values),
+            **where,
             next_step="declare the feature categorical where it is an identifier, or make it smaller in the dbt model "
             "(a difference, another unit)",
         )

@@ -57,7 +57,6 @@ PRELOAD = (
     "sklearn.ensemble",
     "sklearn.linear_model",
     "sklearn.pipeline",
-    "skl2onnx",
     "matplotlib.backends.backend_agg",
     "mlflow",
 )

@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 MOST_CATEGORIES = 10_000
 FEW_ROWS = 200
 _CORRECT = "correct it in include/imago_models, then clear the failed task"
-LIBRARIES = ("scikit-learn", "numpy", "scipy", "pandas", "pyarrow", "skops", "onnx", "onnxruntime", "skl2onnx")
+LIBRARIES = ("scikit-learn", "numpy", "scipy", "pandas", "pyarrow", "skops", "onnx", "onnxruntime")
 
 
 @dataclass(frozen=True)

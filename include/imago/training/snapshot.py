@@ -31,6 +31,7 @@ from imago.days import spans
 from imago.environments import Environment
 from imago.errors import ImagoError, MissingPartition, RefusedPartition
 from imago.labels import truth_of
+from imago.registry.inputs import check
 from imago.specs import ModelSpec
 from imago.storage import Storage
 from imago.tables import Table
@@ -125,6 +126,8 @@ def freeze(environment: Environment, spec: ModelSpec, ds: str, *, contract: Cont
     _check_parts(rows, where, spec)
     joined = absent_days(tables["features"], versions["features"], rows, spec.feature_names)
     _check_contract(environment, spec, contract, rows, joined)
+    inputs_of = [(feature.name, feature.kind) for feature in spec.features]
+    check(rows, inputs_of, environment=environment.name, model=spec.name, table="features", partition=ds)
     digest = content_digest(rows, ("ds", *spec.entity_keys))
     storage, folder = Storage(environment), f"snapshots/{spec.name}/{ds}/{digest[:32]}"
     manifest = {

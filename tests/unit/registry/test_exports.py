@@ -22,7 +22,7 @@ from sklearn.tree import DecisionTreeClassifier
 from imago.errors import ModelRefused
 from imago.registry import exporting, load_model, save
 from imago.registry.answering import answers_of
-from imago.registry.inputs import columns_of, frame_of
+from imago.registry.inputs import check, columns_of, frame_of
 from imago.registry.outputs import scores_by_row, scores_of
 from imago_models.flight_delays import CATEGORICAL, FLIGHT_DELAYS, NUMERIC
 from proofs.strangers.pipelines import FEATURES as STRANGE
@@ -275,3 +275,14 @@ def test_a_category_that_is_no_text_is_refused_by_name():
 
 def test_the_strangers_know_the_features_that_they_are_made_of():
     assert {name for name, _ in STRANGE} == set(Stranger(1).rows)
+
+
+def test_a_training_is_refused_with_the_partition_before_anything_is_fitted():
+    rows = pa.table({"id": pa.array([5, 2**53 + 1]), "gate": pa.array([2**60, None])})
+    check(rows, [("gate", "categorical")], environment="dev")
+    with pytest.raises(ModelRefused) as refused:
+        check(rows, [("id", "numeric")], environment="dev", model="shop", table="features", partition="2013-01-05")
+    assert refused.value.facts == {
+        "environment": "dev", "model": "shop", "table": "features", "partition": "2013-01-05", "column": "id",
+        "rule": "the model's inputs", "allowed": f"-{2**53} to {2**53}", "seen": str(2**53 + 1), "rows": 1,
+    }  # fmt: skip

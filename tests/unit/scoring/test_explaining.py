@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from datetime import timedelta
 
@@ -12,10 +13,11 @@ from champion_world import FIRST, LIVE, SPEC, crown, publish, world_rows
 from shadow_world import left_by_a_training
 from typer.testing import CliRunner
 
-from imago import cli
+from imago import cli, ledger
 from imago.errors import ImagoError, MissingPartition, ModelRefused
 from imago.jobs import scoring, shadow_scoring, shadows
 from imago.jobs.explaining import explain
+from imago.ledger import champions
 from imago.scoring.explanation import differences, of_driver
 from imago.specs import Scoring
 from imago.storage import Storage
@@ -169,3 +171,24 @@ def test_two_rows_differ_in_what_is_not_the_same_whatever_is_missing_in_both():
     one = {"key": "a", "ds": "x", "score": None, "decision": True}
     assert differences(one, {"key": "a", "score": None, "decision": False}) == {"decision": [True, False]}
     assert differences({"score": float("nan")}, {"score": float("nan")}) == {}
+
+
+def test_a_score_of_a_file_that_is_not_the_judged_pipeline_is_not_equal(reign):
+    """The file that scores is made that of another pipeline, with digests that agree: only the pipeline can tell."""
+    with ledger.connect(reign).connect() as connection:
+        first = champions.reigning(connection, "toy")
+    second = crown(reign, seed=900, ds="2013-02-17", version="2")
+    storage, folder = Storage(reign), "mlflow/toy/2/model"
+    storage.write_bytes(f"{folder}/model.skops", storage.read_bytes("mlflow/toy/1/model/model.skops"))
+    digests = {**second.artifacts, "model.skops": first.artifacts["model.skops"]}
+    card = json.loads(storage.read_bytes(f"{folder}/model.json"))
+    card["files"] = {name: digests[name] for name in card["files"]}
+    digests["model.json"] = storage.write_bytes(f"{folder}/model.json", json.dumps(card).encode())
+    with ledger.connect(reign).begin() as connection:
+        mixed = dataclasses.replace(second, version="3", run_id="run-3", artifacts=digests, effective_ds=FIRST)
+        champions.crown(connection, mixed, expected=second.id)
+    scoring.score(reign, SPEC, FIRST, LIVE, champion="3")
+    told = explain(reign, SPEC, KEY, FIRST)
+    assert told["rebuilt"] == told["stored"]["score"]
+    assert (told["equal"], told["different"]) == (False, {"score": [told["stored"]["score"], told["pipeline"]]})
+    assert abs(told["pipeline"] - told["rebuilt"]) > 1e-5
