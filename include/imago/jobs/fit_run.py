@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 from imago.context import RunContext
 from imago.environments import Environment
 from imago.errors import FitFailed, ModelRefused
 from imago.registry import Artifact, save
+from imago.registry.artifacts import MODEL_JSON
 from imago.registry.tracking import Tracker
 from imago.specs import Baseline, Candidate, ModelSpec
 from imago.storage import Storage
@@ -91,8 +93,10 @@ def _fit(
     book = search.Book(environment, f"{frozen.folder}/search/{one.name}-{identity}")
     fitted = fitting.fit(spec, frozen, one, book)
     artifact = _saved(environment, tracker, run_id, spec, one, frozen, context, fitted)
+    said = json.loads(Storage(environment).read_bytes(f"{tracker.artifact_folder(run_id)}/model/{MODEL_JSON}"))
+    answers = card.answers_in_words(said["answers"], said["features"])
     with blamed(spec.name, one.name, "written down", _REPORT):
-        papers = _papers(run_id, spec, one, frozen, context, fitted, artifact)
+        papers = _papers(run_id, spec, one, frozen, context, fitted, artifact, answers)
     tracker.write(run_id, papers)
     role, version = fitting.role_of(one), None
     if role == "candidate":
@@ -124,6 +128,7 @@ def _fit(
         tags={
             "imago.result": json.dumps(result),
             "imago.artifact_sha256": artifact.artifact_sha256,
+            **{f"imago.{question.replace(' ', '_')}": answer for question, answer in answers.items()},
             # By this MLflow knows the file as a table.
             "mlflow.loggedArtifacts": json.dumps([{"path": card.TRIALS, "type": "table"}])
             if card.TRIALS in papers
@@ -182,16 +187,22 @@ def _papers(
     context: RunContext,
     fitted: fitting.Fitted,
     artifact: Artifact,
+    answers: Mapping[str, str],
 ) -> dict[str, bytes]:
     """The files beside the model: pictures, importance, model card."""
     drawn = plots.pictures(spec.problem, fitted.truth, {one.name: fitted.scores}, spec.classes)
     needed = fitting.importance_of(spec, fitted)
     drawn["importance.png"] = plots.importance(needed)
-    own = {"code_commit": context.code_commit, "model_format": artifact.artifact_format, "mlflow_run": run_id}
+    own = {
+        "code_commit": context.code_commit,
+        "model_format": artifact.artifact_format,
+        "mlflow_run": run_id,
+        **answers,
+    }
     return {
         importance.FILE: needed.to_json(),
         **{f"plots/{name}": picture for name, picture in drawn.items()},
-        **card.files(spec, frozen, one, fitted, own),
+        **card.files(spec, frozen, one, fitted, {**own, **answers}),
     }
 
 

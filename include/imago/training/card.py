@@ -38,6 +38,30 @@ def files(
     return made
 
 
+def answers_in_words(refused: Mapping[str, Sequence[str]], features: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """What the model said when it was asked (`answers` of its model.json), a line for each question.
+
+    >>> refused = {"missing": ["wind_mph"], "unseen": ["carrier"]}
+    >>> answers_in_words(refused, [("wind_mph", "numeric"), ("carrier", "categorical")])
+    {'answers missing values': 'yes, except in wind_mph', 'answers unseen categories': 'no (carrier)'}
+    """
+    columns = {
+        "missing values": ("missing", [name for name, _ in features]),
+        "unseen categories": ("unseen", [name for name, kind in features if kind == "categorical"]),
+    }
+    lines = {}
+    for question, (key, asked) in columns.items():
+        no = [name for name in asked if name in refused.get(key, ())]
+        if not asked:
+            answer = "there are no such columns"
+        elif not no:
+            answer = "yes"
+        else:
+            answer = f"no ({', '.join(no)})" if len(no) == len(asked) else f"yes, except in {', '.join(no)}"
+        lines[f"answers {question}"] = answer
+    return lines
+
+
 def failed(spec: ModelSpec, snapshot: Snapshot, one: Candidate | Baseline, fault: FitFailed) -> str:
     """The card of a contestant that could not be trained."""
     facts = [("what failed", fault.message), *fault.facts.items(), ("next step", fault.next_step)]

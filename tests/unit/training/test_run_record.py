@@ -14,7 +14,7 @@ from imago.registry import load_model
 from imago.registry.tracking import Tracker
 from imago.specs import Candidate, Choice, Search
 from imago.storage import Storage
-from imago.training import snapshot
+from imago.training import card, snapshot
 
 DS = "2013-02-27"
 METRICS = {"roc_auc", "average_precision", "log_loss", "brier", "calibration_error"}
@@ -99,6 +99,26 @@ def test_the_card_of_a_baseline_says_that_it_is_never_promoted_and_that_of_a_sea
     for row in table["data"]:
         number = f"**{row[0]}**" if row[0] == result["search"]["chosen"] else str(row[0])
         assert f"| {number} | {row[2]} | {row[place]:.5f} |" in card
+
+
+def test_the_card_and_the_run_say_whether_the_model_answers_missing_and_unseen_values(world, spec):
+    _, run, files, _ = record(world, spec, "line")
+    assert run.data.tags["imago.answers_missing_values"] == "yes"
+    assert run.data.tags["imago.answers_unseen_categories"] == "yes"
+    assert "| answers unseen categories | `yes` |" in files["model_card.md"].decode()
+
+
+@pytest.mark.parametrize(
+    ("refused", "missing", "unseen"),
+    [
+        ({}, "yes", "yes"),
+        ({"missing": ["risk"], "unseen": ["gate"]}, "yes, except in risk", "no (gate)"),
+        ({"missing": ["risk", "gate"]}, "no (gate, risk)", "yes"),
+    ],
+)
+def test_what_a_model_cannot_answer_is_named_by_column(refused, missing, unseen):
+    told = card.answers_in_words(refused, [("gate", "categorical"), ("risk", "numeric")])
+    assert told == {"answers missing values": missing, "answers unseen categories": unseen}
 
 
 def test_the_signature_is_mlflows_own_and_names_every_input(world, spec):
