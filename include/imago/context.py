@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import getpass
+import hashlib
 import os
 import subprocess
 import uuid
@@ -71,23 +72,34 @@ def mode_of(
 def code_commit() -> str:
     """The commit that this process runs: `IMAGO_CODE_COMMIT`, else what git says, else `unknown`.
 
-    An image carries no `.git`, so its build passes the variable.
+    A work tree that differs from its commit is named as such, with a digest of the difference: two trees with one name
+    hold the same code. An image carries no `.git`, so its build passes the variable.
     """
     given = os.environ.get("IMAGO_CODE_COMMIT")
     if given:
         return given
+    return commit_of(Path(__file__).parent)
+
+
+def commit_of(folder: Path) -> str:
+    """The commit of the work tree around `folder`, with `-dirty.DIGEST` behind it where files differ or were added."""
     try:
-        found = subprocess.run(
-            ["git", "rev-parse", "HEAD"],
-            cwd=Path(__file__).parent,
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=5,
-        )
+        root = Path(_git(folder, "rev-parse", "--show-toplevel").decode().strip())
+        commit = _git(root, "rev-parse", "HEAD").decode().strip()
+        changes = _git(root, "diff", "--binary", "HEAD")
+        added = [name for name in _git(root, "ls-files", "--others", "--exclude-standard", "-z").split(b"\0") if name]
+        if not changes and not added:
+            return commit
+        digest = hashlib.sha256(changes)
+        for name in added:
+            digest.update(b"\0" + name + b"\0" + (root / os.fsdecode(name)).read_bytes())
     except (OSError, subprocess.SubprocessError):
         return "unknown"
-    return found.stdout.strip()
+    return f"{commit}-dirty.{digest.hexdigest()[:12]}"
+
+
+def _git(folder: Path, *words: str) -> bytes:
+    return subprocess.run(["git", *words], cwd=folder, capture_output=True, check=True, timeout=60).stdout
 
 
 def _user_name() -> str:

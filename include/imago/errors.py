@@ -3,6 +3,7 @@
 ImagoError
 ├── SettingsError            a setting is missing or wrong
 │   ├── LedgerUnavailable    the ledger's server does not answer now; worth another try
+│   ├── StorageUnavailable   the storage does not answer now; worth another try
 │   └── EnvironmentMismatch  the settings belong to another environment
 ├── SpecError                a model spec is not valid
 ├── MissingPartition         an input that a stage needs is not published
@@ -126,6 +127,10 @@ class LedgerUnavailable(SettingsError):
 
 class SpecError(ImagoError):
     """A model spec is not valid."""
+
+
+class StorageUnavailable(SettingsError):
+    """The storage does not answer now, or refuses the credentials; worth another try."""
 
 
 class MissingPartition(ImagoError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from imago.errors import ImagoError
 
@@ -36,6 +37,19 @@ DAILY_STAGES = tuple(stage for stage in STAGES if stage not in ("training", "dep
 AS_WAS, TODAY = "as-was", "today"
 CHAMPION_PATTERN = r"^(as-was|today|[1-9][0-9]*)$"
 REPROCESS = ("none", "failed", "completed")  # Airflow's words for the days of a backfill that have run already
+
+# Which stage publishes a table's days.
+WRITERS = {
+    "features": "feature_refresh",
+    "outcomes": "outcome_refresh",
+    "predictions": "batch_scoring",
+    "profiles": "batch_scoring",
+    "drift": "monitoring",
+    "estimates": "monitoring",
+    "metrics": "metric_refresh",
+    "shadow_predictions": "shadow_scoring",
+    "shadow_metrics": "metric_refresh",
+}
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 
@@ -74,3 +88,16 @@ def dag_id(environment: str, model: str | None, stage: str) -> str:
 def run_name(dag_id: str, run_id: str) -> str:
     """How the ledger names an Airflow run: a run's id alone may stand in several DAGs."""
     return f"{dag_id}/{run_id}"
+
+
+def fill_commands(model: str, table: str, environment: str, ranges: Iterable[tuple[str, str]]) -> list[str]:
+    """The commands that publish the missing days of a table, one for each range of days.
+
+    >>> fill_commands("prices", "outcomes", "dev", [("2013-10-01", "2013-10-02")])
+    ['imago backfill prices --from 2013-10-01 --to 2013-10-02 --stage outcome_refresh --env dev']
+    """
+    stage = WRITERS[table]
+    return [
+        f"imago backfill {model} --from {first} --to {last} --stage {stage} --env {environment}"
+        for first, last in ranges
+    ]

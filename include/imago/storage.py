@@ -20,7 +20,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imago.environments import Environment
-from imago.errors import DamagedPartition, EnvironmentMismatch, ImagoError, RefusedPartition
+from imago.errors import (
+    DamagedPartition,
+    EnvironmentMismatch,
+    ImagoError,
+    RefusedPartition,
+    StorageUnavailable,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -67,8 +73,21 @@ class Storage:
             filesystem: fs.FileSystem = fs.S3FileSystem(**options)
         else:
             filesystem = fs.LocalFileSystem()
-        self._check_identity(filesystem)
+        try:
+            self._check_identity(filesystem)
+        except OSError as error:
+            raise self._unavailable(error) from error
         return filesystem
+
+    def _unavailable(self, error: OSError) -> StorageUnavailable:
+        return StorageUnavailable(
+            "the storage does not answer",
+            environment=self.environment.name,
+            rule="the storage root can be read and written",
+            allowed=self.environment.storage_root,
+            seen=f"{type(error).__name__}: {next(iter(str(error).splitlines()), 'no reason given')}",
+            next_step="imago doctor",
+        )
 
     def _check_identity(self, filesystem: fs.FileSystem) -> None:
         from pyarrow import fs

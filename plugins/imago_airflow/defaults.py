@@ -120,7 +120,7 @@ def day_params() -> dict[str, Param]:
             type=["null", "string"],
             format="date",
             title="Day",
-            description_md="Only for a run without a partition key (*dag.test()*); otherwise leave it empty.",
+            description_md="The day to work on. A partition key says the same: give one of the two.",
         ),
         "mode": Param(
             "auto",

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from html import escape
 
 from airflow.api_fastapi.auth.managers.models.resource_details import AccessView
 from airflow.api_fastapi.core_api.security import requires_access_view
-from fastapi import Depends, FastAPI, HTTPException
+from fastapi import Depends, FastAPI, HTTPException, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from imago.environments import Environment, hosted_environments
 from imago.errors import ImagoError
@@ -25,6 +27,8 @@ def build_app() -> FastAPI:
     """The application below `/imago`: the dashboard of each hosted environment and model, its audits, its dossiers, its
     shadows; and the incidents of each environment."""
     app = FastAPI(title="Imago", docs_url=None, redoc_url=None, openapi_url=None)
+    app.add_exception_handler(StarletteHTTPException, _refused)
+    app.add_exception_handler(RequestValidationError, _unreadable)
     add_incident_pages(app)  # first: its addresses look like an environment and a model
 
     @app.get("/", dependencies=_LOGGED_IN)
@@ -99,6 +103,28 @@ def build_app() -> FastAPI:
         return _page(environment, model, lambda env, spec: page(env, spec, version), headers=_NO_SCRIPTS)
 
     return app
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    """A page with a way on, instead of an answer for machines."""
+    assert isinstance(error, StarletteHTTPException)
+    return _way_on(request, error.status_code, str(error.detail), error.headers)
+
+
+async def _unreadable(request: Request, error: Exception) -> Response:
+    """An address with a part that is not what stands there, as a word where an incident's number is."""
+    return _way_on(request, 404, "there is no page at this address", None)
+
+
+def _way_on(request: Request, status: int, detail: str, headers: Mapping[str, str] | None) -> Response:
+    start = f"{request.scope.get('root_path', '').rstrip('/')}/"
+    return HTMLResponse(
+        '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="color-scheme" content="light dark">'
+        f"<title>Imago: {status}</title><body style='font-family: system-ui; margin: 3rem'>"
+        f"<h1>{status}</h1><p>{escape(detail)}</p><p><a href='{escape(start)}'>All models</a></p></body></html>",
+        status_code=status,
+        headers={**(headers or {}), **_NO_SCRIPTS},
+    )
 
 
 def _page(

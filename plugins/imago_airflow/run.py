@@ -36,7 +36,7 @@ class Run:
                 model=self.spec.name,
                 rule="partition key",
                 allowed="YYYY-MM-DD",
-                next_step="trigger it with a partition key, or fill in `ds` in the trigger form",
+                next_step="trigger it again with a day: fill in the field Day of the form, or a partition key",
             )
         return self.ds
 
@@ -45,10 +45,14 @@ def open_run(context: Mapping[str, Any], *, environment: str, model: str) -> Run
     """Reads an Airflow task context."""
     dag_run, ti, params = context["dag_run"], context["ti"], context["params"]
     extras = [event.extra for event in dag_run.consumed_asset_events]
+    spec = get_model(model)
+    ds = day_of(partition_key=context.get("partition_key"), asked=params.get("ds"))
+    if ds is not None:
+        spec.check_day(ds, environment=environment)
     return Run(
         environment=environment_for(environment),
-        spec=get_model(model),
-        ds=day_of(partition_key=context.get("partition_key"), asked=params.get("ds")),
+        spec=spec,
+        ds=ds,
         context=RunContext(
             run_id=run_name(ti.dag_id, ti.run_id),
             mode=mode_of(
@@ -73,7 +77,7 @@ def day_of(*, partition_key: str | None, asked: str | None) -> str | None:
             rule="partition key",
             allowed=partition_key,
             seen=asked,
-            next_step="leave `ds` empty where a partition key is given",
+            next_step=f"trigger it again with one of the two, or with {partition_key} as both",
         )
     day = partition_key or asked
     if day:

@@ -1,14 +1,29 @@
-"""Imago's pages answer nobody who is not logged in to Airflow."""
+"""Imago's pages answer nobody who is not logged in to Airflow, and have a way on where there is no page."""
 
 from __future__ import annotations
 
+import pytest
 
-def test_every_page_asks_for_airflows_login(airflow_process, tmp_path):
-    answers = airflow_process("knock_at_pages.py", home=tmp_path)
-    assert {"/{environment}/{model}", "/shadow/{environment}/{model}", "/dossiers/{environment}/{model}/{ds}"} <= set(
-        answers
-    )
-    assert set(answers.values()) == {401}, answers
+
+@pytest.fixture(scope="module")
+def answers(airflow_process, tmp_path_factory):
+    return airflow_process("knock_at_pages.py", home=tmp_path_factory.mktemp("airflow"))
+
+
+def test_every_page_asks_for_airflows_login(answers):
+    strangers = answers["strangers"]
+    pages = {"/{environment}/{model}", "/shadow/{environment}/{model}", "/dossiers/{environment}/{model}/{ds}"}
+    assert pages <= set(strangers)
+    assert set(strangers.values()) == {401}, strangers
+
+
+def test_an_address_without_a_page_is_a_page_with_a_way_on(answers):
+    assert len(answers["missing"]) == 9
+    for path, answer in answers["missing"].items():
+        assert answer["status"] == 404, path
+        assert answer["type"].startswith("text/html"), path
+        assert "<a href='/imago/'>All models</a>" in answer["text"], path
+        assert "<script>" not in answer["text"], path
 
 
 def test_pages_see_new_removed_and_broken_models_without_a_restart(airflow_process, tmp_path):

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from imago.backfill.stages import cascade
-from imago.errors import EnvironmentMismatch, ImagoError
+from imago.errors import (
+    EnvironmentMismatch,
+    ImagoError,
+    LedgerUnavailable,
+    MissingPartition,
+    SpecError,
+    StorageUnavailable,
+)
 from imago_airflow.connections import environment_for, with_connections
-from imago_airflow.run import champion_of, day_of, mode_of
+from imago_airflow.run import champion_of, day_of, mode_of, open_run
 
 
 class FakeConnection:
@@ -87,3 +96,18 @@ def test_a_backfill_of_features_ends_with_monitoring_metrics_and_shadows():
         "feature_refresh", "batch_scoring", "monitoring", "metric_refresh", "shadow_scoring",
     )  # fmt: skip
     assert cascade("training") == ("training", "deployment", "endpoint_deploy")
+
+
+@pytest.mark.parametrize("key", ["2012-12-31", "2014-01-01", "1999-01-01", "9999-12-31"])
+def test_a_run_for_a_day_outside_of_the_models_world_is_refused_and_not_tried_again(key):
+    """A missing partition is tried again, since it may be on its way. Such a day never comes."""
+    context = {
+        "dag_run": SimpleNamespace(consumed_asset_events=[], run_type="manual", triggering_user_name=None),
+        "ti": SimpleNamespace(dag_id="d", run_id="r", try_number=1, task_id="t"),
+        "params": {},
+        "partition_key": key,
+    }
+    with pytest.raises(SpecError, match=f"{key} lies outside of the days of flight_delays") as refused:
+        open_run(context, environment="dev", model="flight_delays")
+    assert refused.value.facts["allowed"] == "2013-01-01 to 2013-12-31"
+    assert not isinstance(refused.value, MissingPartition | LedgerUnavailable | StorageUnavailable)

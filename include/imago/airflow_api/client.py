@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, Self
@@ -139,6 +139,14 @@ class AirflowApi:
         query = {"state": "success", "limit": count, "order_by": "-id"}
         ended = map(_run, self.call("GET", f"/dags/{dag_id}/dagRuns", params=query)["dag_runs"])
         return [run.seconds for run in ended if run.seconds is not None]
+
+    def states_of_days(self, dag_id: str, days: Collection[str]) -> dict[str, str]:
+        """The state of the newest run of each of these days that has one."""
+        states: dict[str, str] = {}
+        for run in self.runs(dag_id):  # oldest first
+            if run.partition_key in days:
+                states[str(run.partition_key)] = run.state
+        return states
 
     def wait(
         self,

@@ -44,8 +44,8 @@ class Facts:
     files touch a published day, by table and day. `builds`: the digests of contract and dbt project as they stand now,
     by table. `chosen`: the champion of each day; where there is none, or its model cannot be loaded, `refused` says
     why. `rules`: what else decides the rows of a prediction. `shadows`: the versions that shadow by now. `window`:
-    which of some days a judgement of drift looks at. `past`: how long the runs of each stage took. `closed`: the days
-    of the range that the calendar closes, which have no run.
+    which of some days a judgement of drift looks at. `past`: how long the runs of each stage took. `omitted`: why a day
+    that was asked for has no run.
     """
 
     environment: str
@@ -61,7 +61,7 @@ class Facts:
     shadows: tuple[str, ...]
     window: Callable[[Iterable[str], str], tuple[str, ...]]
     past: Mapping[str, Past]
-    closed: tuple[str, ...] = ()
+    omitted: Mapping[str, str]
 
 
 @dataclass(frozen=True, kw_only=True)

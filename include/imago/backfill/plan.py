@@ -61,7 +61,8 @@ class Estimate:
 @dataclass(frozen=True, kw_only=True)
 class Plan:
     """The blast radius of a wish. `judged_again`: later days whose drift is judged anew, since their window holds a day
-    that is rewritten. `estimate` is None where nothing of the kind ever ran."""
+    that is rewritten. `estimate` is None where nothing of the kind ever ran. `omitted`: why a
+    day that was asked for has no run."""
 
     environment: str
     model: str
@@ -70,7 +71,7 @@ class Plan:
     stages: tuple[Stage, ...]
     judged_again: tuple[str, ...]
     estimate: Estimate | None
-    closed: tuple[str, ...] = ()
+    omitted: Mapping[str, str]
 
     @property
     def fingerprint(self) -> str:
@@ -109,7 +110,7 @@ class Plan:
             ],
             "leaking": list(self.leaking),
             "judged_again": list(self.judged_again),
-            "closed": list(self.closed),
+            "omitted": dict(self.omitted),
             "estimate": None if self.estimate is None else asdict(self.estimate),
             "fingerprint": self.fingerprint,
         }
@@ -163,7 +164,7 @@ def make(facts: Facts) -> Plan:
         stages=stages,
         judged_again=_judged_again(facts, told),
         estimate=estimate(stages, facts.past, facts.wish.max_active_runs),
-        closed=facts.closed,
+        omitted=facts.omitted,
     )
 
 

@@ -61,8 +61,8 @@ def notes(plan: Plan) -> list[str]:
             "completed": "These days lie outside of the model's world.",
         }[plan.wish.reprocess]
         again = "" if plan.wish.reprocess == "completed" else " Choose the reprocess `completed` to run them again."
-        return [told + again, *_closed(plan)]
-    said = _closed(plan)
+        return [told + again, *_omitted(plan)]
+    said = _omitted(plan)
     if plan.leaking:
         said.append(
             f"Leaking: {_days(plan.leaking)} would be scored by a model whose training saw these days, or later ones. "
@@ -81,8 +81,12 @@ def notes(plan: Plan) -> list[str]:
     return said
 
 
-def _closed(plan: Plan) -> list[str]:
-    return [f"Closed by the calendar, and without a run: {_days(plan.closed)}."] if plan.closed else []
+def _omitted(plan: Plan) -> list[str]:
+    """The days that were asked for and have no run, with the reason; days alike in one sentence."""
+    days_of: dict[str, list[str]] = {}
+    for ds, why in plan.omitted.items():
+        days_of.setdefault(why, []).append(ds)
+    return [f"Left out: {_days(days)}: {why}." for why, days in days_of.items()]
 
 
 def markdown(plan: Plan) -> str:

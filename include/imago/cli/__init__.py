@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import io
 import sys
+from importlib import metadata
+from typing import Annotated
 
 import typer
 
@@ -15,6 +17,7 @@ from imago.cli import (
     alerts,
     backfill,
     champion,
+    clients,
     data,
     demo,
     explain,
@@ -25,18 +28,37 @@ from imago.cli import (
     tables,
     watch,
 )
-from imago.cli.output import fail
+from imago.cli.output import fail, unavailable
+from imago.context import code_commit
 from imago.errors import ImagoError
 from imago.stack import use_settings
 
 _typer = typer.Typer(
     name="imago",
-    help="The batch ML lifecycle for teams that live in Airflow, dbt and S3.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
+    # `imago --install-completion` teaches the shell its verbs and options.
+    add_completion=True,
 )
-for area in (stack, demo, data, model, backfill, explain, champion, shadow, alerts, tables, watch):
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"imago {metadata.version('imago')} (commit {code_commit()})")
+        raise typer.Exit
+
+
+@_typer.callback()
+def _main(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version and the commit.", callback=_print_version, is_eager=True),
+    ] = False,
+) -> None:
+    """The batch ML lifecycle for teams that live in Airflow, dbt and S3."""
+
+
+for area in (stack, demo, data, model, backfill, explain, champion, shadow, alerts, tables, watch, clients):
     area.register(_typer)
 
 
@@ -51,4 +73,8 @@ def app() -> None:
         _typer()
     except ImagoError as error:
         fail(error)
+        sys.exit(1)
+    except OSError as error:
+        # What a storage or a server that went away in the middle of a call raises; its traceback helps nobody here.
+        fail(unavailable(error))
         sys.exit(1)

@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table as Rich
 
-from imago.cli.output import EnvironmentOption, JsonOption, console, environment, errors, print_json
+from imago.cli.output import EnvironmentOption, JsonOption, console, day, environment, errors, print_json
 from imago.environments import Environment
 from imago.errors import ImagoError
 from imago.specs import get_model
@@ -30,8 +30,8 @@ def register(app: typer.Typer) -> None:
 
 def backfill(
     model: Annotated[str, typer.Argument(help="The model's name.")],
-    first: Annotated[str, typer.Option("--from", help="First day, YYYY-MM-DD.")],
-    last: Annotated[str, typer.Option("--to", help="Last day, included.")],
+    first: Annotated[str, typer.Option("--from", parser=day, help="First day, YYYY-MM-DD.")],
+    last: Annotated[str, typer.Option("--to", parser=day, help="Last day, included.")],
     stage: Annotated[str, typer.Option(help="Where to begin; what listens to it follows.")] = "feature_refresh",
     champion: Annotated[
         str, typer.Option(help="Who scores: as-was (who scored or reigned then), today, or a version.")

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.padding import Padding
 
 from imago.cli.output import EnvironmentOption, JsonOption, console, environment, print_json
+from imago.cli.output import day as parse
 from imago.errors import ImagoError
 from imago.specs import ModelSpec, get_model, hosted_models
 
@@ -32,7 +33,7 @@ def show(model: ModelOption = None, env: EnvironmentOption = "dev", as_json: Jso
 
 @area.command()
 def at(
-    day: Annotated[str, typer.Argument(help="A day, as 2013-10-03.")],
+    day: Annotated[str, typer.Argument(parser=parse, help="A day, as 2013-10-03.")],
     model: ModelOption = None,
     env: EnvironmentOption = "dev",
     as_json: JsonOption = False,
@@ -91,7 +92,7 @@ def rollback(
     ] = None,
     reason: Annotated[str, typer.Option(help="Why; goes into the ledger.")] = "",
     effective: Annotated[
-        str | None, typer.Option("--from", help="First day that it scores; the first unscored one.")
+        str | None, typer.Option("--from", parser=parse, help="First day that it scores; the first unscored one.")
     ] = None,
     model: ModelOption = None,
     env: EnvironmentOption = "dev",

@@ -9,16 +9,21 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table as Grid
 
-from imago.cli.output import EnvironmentOption, JsonOption, console, environment, errors, print_json
+from imago.cli.output import EnvironmentOption, JsonOption, console, day, environment, errors, print_json
 from imago.context import RunContext
-from imago.names import TABLE_NAMES
+from imago.days import days_between, holes
+from imago.names import TABLE_NAMES, fill_commands
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from imago.environments import Environment
     from imago.specs import ModelSpec
+    from imago.tables.infos import PartitionInfo
 
-First = Annotated[str, typer.Option("--from", help="The first day, YYYY-MM-DD.")]
-Last = Annotated[str, typer.Option("--to", help="The last day, YYYY-MM-DD.")]
+WIDE = 120  # columns of a terminal that also show which run made a day
+First = Annotated[str, typer.Option("--from", parser=day, help="The first day, YYYY-MM-DD.")]
+Last = Annotated[str, typer.Option("--to", parser=day, help="The last day, YYYY-MM-DD.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -54,7 +59,9 @@ def land(first: First, last: Last, env: EnvironmentOption = "dev", json: JsonOpt
 def partitions(
     table: Annotated[str, typer.Argument(help=f"One of: {', '.join(TABLE_NAMES)}.")],
     model: Annotated[str, typer.Argument(help="The model's name.")],
-    ds: Annotated[str | None, typer.Option("--ds", help="One day: all its versions, and why each was made.")] = None,
+    ds: Annotated[
+        str | None, typer.Option("--ds", parser=day, help="One day: all its versions, and why each was made.")
+    ] = None,
     env: EnvironmentOption = "dev",
     json: JsonOption = False,
 ) -> None:
@@ -77,17 +84,32 @@ def partitions(
     if not found:
         console.print(f"Nothing of {table} is published yet.")
         return
-    heads = ("day", "version", "versions", "rows", "digest", "mode", "run", "published (UTC)")
-    grid = Grid(*heads, title=f"{model} · {table} · {env}")
-    for info in found:
-        grid.add_row(
-            *(info.ds, str(info.version), str(counts[info.ds]), f"{info.rows:,}", info.digest[:12], info.mode),
-            *(escape(info.run_id), _moment(info.published_at)),
-        )
-    console.print(grid)
+    console.print(_grid(f"{model} · {table} · {env}", found, counts))
     console.print(f"{len(found):,} partitions, {sum(info.rows for info in found):,} rows")
+    missing = holes([info.ds for info in found])
+    if missing:
+        days = sum(len(days_between(*span)) for span in missing)
+        console.print(f"[bold red]{days:,} days between the first and the last are not published:[/]")
+        for command in fill_commands(spec.name, table, env, missing):
+            console.print(f"  {command}", soft_wrap=True)
     if max(counts.values()) > 1:
         console.print("Why a day has several versions: the same command with [bold]--ds DAY[/]")
+
+
+def _grid(title: str, found: list[PartitionInfo], counts: Mapping[str, int]) -> Grid:
+    """A table that 80 columns hold; a wider terminal, or a pipe with COLUMNS set, also shows which run made each day.
+    `times` is how often a day was published."""
+    grid = Grid(title=title, box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    for head, justify in (("day", "left"), ("version", "right"), ("times", "right"), ("rows", "right"),
+                          ("digest", "left"), ("mode", "left"), ("published (UTC)", "left")):  # fmt: skip
+        grid.add_column(head, justify=justify, no_wrap=True)  # type: ignore[arg-type]
+    is_wide = console.width >= WIDE
+    if is_wide:
+        grid.add_column("run", no_wrap=True, overflow="ellipsis")
+    for info in found:
+        cells = [info.ds, str(info.version), str(counts[info.ds]), f"{info.rows:,}", info.digest[:8], info.mode]
+        grid.add_row(*cells, _moment(info.published_at)[:16], *([escape(info.run_id)] if is_wide else []))
+    return grid
 
 
 def corrections(

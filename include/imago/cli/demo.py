@@ -26,6 +26,7 @@ def register(app: typer.Typer) -> None:
         from imago.cli.stack import start_stack
         from imago.demo import Story, World
         from imago.demo.summary import collect, draw
+        from imago.registry.tracking import MLFLOW_MODE
         from imago.specs import get_model
 
         started = time.monotonic()
@@ -37,7 +38,7 @@ def register(app: typer.Typer) -> None:
         links = {
             "Airflow": settings.url("airflow-api"),
             "Dashboard": f"{settings.url('airflow-api')}/imago/{env}/{spec.name}",
-            "MLflow": settings.url("mlflow"),
+            "MLflow": f"{settings.url('mlflow')}/#/experiments{MLFLOW_MODE}",
             "Slack": settings.url("slack"),
             "Endpoint": f"{settings.url('endpoint')}/docs",
         }

@@ -8,7 +8,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from imago.cli.output import EnvironmentOption, JsonOption, console, environment, print_json
+from imago.cli.output import EnvironmentOption, JsonOption, console, day, environment, print_json
 from imago.specs import get_model
 
 
@@ -20,7 +20,7 @@ def register(app: typer.Typer) -> None:
 def explain(
     model: Annotated[str, typer.Argument(help="The model's name, as in its spec.")],
     key: Annotated[str, typer.Option("--key", help="The row's key.")],
-    ds: Annotated[str, typer.Option("--ds", help="The day that was scored.")],
+    ds: Annotated[str, typer.Option("--ds", parser=day, help="The day that was scored.")],
     shadow: Annotated[
         str | None, typer.Option(help="What this version said of the row in the champion's shadow.")
     ] = None,

@@ -9,6 +9,7 @@ import typer
 from rich.markup import escape
 
 from imago.cli.output import EnvironmentOption, JsonOption, console, environment, errors, print_json
+from imago.cli.output import day as parse_option
 from imago.errors import ImagoError
 from imago.names import DAILY_STAGES, STAGES
 from imago.specs import get_model
@@ -31,8 +32,10 @@ def register(app: typer.Typer) -> None:
 def run(
     stage: Annotated[str, typer.Argument(help=f"One of: {', '.join(STAGES)}.")],
     model: ModelArgument,
-    ds: Annotated[str, typer.Option("--ds", help="The day, as 2013-10-02.")],
-    to: Annotated[str | None, typer.Option("--to", help="The last day of a range that starts with --ds.")] = None,
+    ds: Annotated[str, typer.Option("--ds", parser=parse_option, help="The day, as 2013-10-02.")],
+    to: Annotated[
+        str | None, typer.Option("--to", parser=parse_option, help="The last day of a range that starts with --ds.")
+    ] = None,
     champion: Annotated[
         str, typer.Option(help="batch_scoring: as-was (who scored or reigned then), today, or a version.")
     ] = "as-was",
@@ -50,6 +53,8 @@ def run(
         )
     spec, where, context = get_model(model), environment(env), RunContext.local(by_hand=True)
     days = days_between(ds, to or ds)
+    for day in (days[0], days[-1]):
+        spec.check_day(day, environment=where.name)
     try:
         _run(stage, where, spec, days, context, champion=champion, as_json=as_json)
     finally:

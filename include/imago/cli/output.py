@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from imago.days import parse_day
 from imago.environments import Environment, load_environment
 from imago.errors import ImagoError
 
@@ -24,9 +25,25 @@ def environment(name: str) -> Environment:
     return load_environment(name)
 
 
+def day(text: str) -> str:
+    """The parser of every option and argument that is a day: the text itself, or a refusal."""
+    parse_day(text)
+    return text
+
+
 def print_json(value: Any) -> None:
     """One JSON document on standard output."""
     typer.echo(json.dumps(value, indent=2, default=str))
+
+
+def unavailable(error: OSError) -> ImagoError:
+    """What a person reads when a storage, a server or a disk fails in the middle of a verb."""
+    reason = str(error).strip().splitlines()
+    return ImagoError(
+        "a file or a server could not be reached",
+        seen=f"{type(error).__name__}: {reason[0] if reason else 'no reason given'}",
+        next_step="imago doctor",
+    )
 
 
 def fail(error: ImagoError) -> None:

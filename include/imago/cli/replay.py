@@ -9,14 +9,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from imago.cli.alerts import area
-from imago.cli.output import EnvironmentOption, JsonOption, console, environment, print_json
+from imago.cli.output import EnvironmentOption, JsonOption, console, day, environment, print_json
 
 
 @area.command()
 def replay(
     model: Annotated[str, typer.Argument(help="The model.")],
-    first: Annotated[str, typer.Option("--from", help="First day, YYYY-MM-DD.")],
-    last: Annotated[str, typer.Option("--to", help="Last day, included.")],
+    first: Annotated[str, typer.Option("--from", parser=day, help="First day, YYYY-MM-DD.")],
+    last: Annotated[str, typer.Option("--to", parser=day, help="Last day, included.")],
     changes: Annotated[
         list[str] | None,
         typer.Option("--with", help="A changed rule, as psi=0.3 or bounds.carrier.psi=0.5; may be repeated."),

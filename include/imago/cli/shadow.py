@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from imago.amounts import amount, figure
-from imago.cli.output import EnvironmentOption, JsonOption, console, environment, print_json
+from imago.cli.output import EnvironmentOption, JsonOption, console, day, environment, print_json
 from imago.specs import get_model
 
 area = typer.Typer(help="Challengers in the shadow of the champion: nobody acts on their scores.", no_args_is_help=True)
@@ -29,7 +29,8 @@ def start(
     version: VersionOption,
     reason: ReasonOption,
     effective: Annotated[
-        str | None, typer.Option("--from", help="First day that it scores; that of its training when left out.")
+        str | None,
+        typer.Option("--from", parser=day, help="First day that it scores; that of its training when left out."),
     ] = None,
     env: EnvironmentOption = "dev",
     as_json: JsonOption = False,
@@ -99,8 +100,8 @@ def list_(model: ModelArgument, env: EnvironmentOption = "dev", as_json: JsonOpt
 def show(
     model: ModelArgument,
     version: Annotated[str | None, typer.Option("--version", "-V", help="One version; all when left out.")] = None,
-    first: Annotated[str | None, typer.Option("--from", help="First day that is told of.")] = None,
-    last: Annotated[str | None, typer.Option("--to", help="Last day that is told of.")] = None,
+    first: Annotated[str | None, typer.Option("--from", parser=day, help="First day that is told of.")] = None,
+    last: Annotated[str | None, typer.Option("--to", parser=day, help="Last day that is told of.")] = None,
     env: EnvironmentOption = "dev",
     as_json: JsonOption = False,
 ) -> None:

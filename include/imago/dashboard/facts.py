@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Connection, select
+from sqlalchemy.dialects.postgresql import distinct_on
 
 from imago import ledger
 from imago.environments import Environment
@@ -19,6 +20,7 @@ from imago.specs import ModelSpec
 from imago.tables import Table
 
 RECENT_INCIDENTS = 10
+RECENT_TRAININGS = 10
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,8 @@ class Shadowed:
 
 @dataclass(frozen=True)
 class Facts:
-    """One model's state. `metrics`: day -> metric -> value over all rows. `drift`: day -> findings, as table rows."""
+    """One model's state. `metrics`: day -> metric -> value over all rows. `drift`: day -> findings, as table rows.
+    `trainings`: the newest judged trainings with their day, newest outcome and moment, newest first."""
 
     environment: str
     spec: ModelSpec
@@ -52,6 +55,7 @@ class Facts:
     online: Mapping[str, Any] | None
     shadows: tuple[Shadowed, ...]
     airflow_url: str | None
+    trainings: tuple[Mapping[str, str], ...]
 
 
 def load(env: Environment, spec: ModelSpec) -> Facts:
@@ -70,6 +74,7 @@ def load(env: Environment, spec: ModelSpec) -> Facts:
             .limit(RECENT_INCIDENTS)
         ).mappings()
         shown = tuple(dict(row) for row in found)
+        trainings = _trainings(connection, spec.name)
         served = online.state(connection, spec.name)
         standing = shadows.standing(connection, spec.name)
     metric_rows = _rows(Table(env, spec.name, "metrics"))
@@ -95,6 +100,21 @@ def load(env: Environment, spec: ModelSpec) -> Facts:
         online=dict(served) if served is not None else None,
         shadows=_shadowed(env, spec, standing),
         airflow_url=env.airflow_url,
+        trainings=trainings,
+    )
+
+
+def _trainings(connection: Connection, model: str) -> tuple[Mapping[str, str], ...]:
+    newest = (
+        select(decisions.c.training_ds, decisions.c.outcome, decisions.c.decided_at)
+        .where(decisions.c.model == model)
+        .ext(distinct_on(decisions.c.training_ds))
+        .order_by(decisions.c.training_ds.desc(), decisions.c.id.desc())
+        .limit(RECENT_TRAININGS)
+    )
+    return tuple(
+        {"ds": row.training_ds, "outcome": row.outcome, "decided_at": f"{row.decided_at:%Y-%m-%d %H:%M}"}
+        for row in connection.execute(newest)
     )
 
 

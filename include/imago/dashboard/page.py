@@ -39,13 +39,15 @@ def model_page(facts: Facts) -> str:
     body = [
         f'<header><div><h1>{escape(spec.name)}</h1><p class="dim">{escape(spec.description)} '
         f'<a href="../audits/{escape(facts.environment)}/{escape(spec.name)}">The audits of its data</a>'
-        f' · <a href="../shadow/{escape(facts.environment)}/{escape(spec.name)}">Its shadows</a></p></div>'
+        f' · <a href="../shadow/{escape(facts.environment)}/{escape(spec.name)}">Its shadows</a>'
+        f' · <a href="../alerts/{escape(facts.environment)}">All incidents</a></p></div>'
         f'<span class="tag">{escape(facts.environment)}</span></header>',
         _tiles(facts),
         '<div class="grid2">',
         _card("Champion", _champion(facts)),
         _card("Incidents", _incidents(facts)),
         "</div>",
+        _card("Trainings", _trainings(facts), note="Each opens its dossier: who was compared, and why that decision."),
         _card(
             spec.business.name.capitalize(),
             _money(facts),
@@ -140,12 +142,24 @@ def _rulings(verdict: Mapping[str, Any] | None, metric: str) -> str:
     return f"<table>{head}{rows}</table>"
 
 
+def _trainings(facts: Facts) -> str:
+    if not facts.trainings:
+        return charts.empty("No training was judged yet.")
+    rows = "".join(
+        f'<tr><td><a href="../dossiers/{quote(facts.environment)}/{quote(facts.spec.name)}/{quote(training["ds"])}">'
+        f"{escape(training['ds'])}</a></td><td>{escape(training['outcome'])}</td>"
+        f"<td class='dim'>{escape(training['decided_at'])} UTC</td></tr>"
+        for training in facts.trainings
+    )
+    return f"<table><tr><th>Training</th><th>Outcome</th><th>Decided</th></tr>{rows}</table>"
+
+
 def _incidents(facts: Facts) -> str:
     if not facts.incidents:
         return charts.empty("No incident so far.")
     rows = "".join(
         f"<tr><td><span class='dot {escape(one['severity'] if one['status'] == 'open' else 'calm')}'></span>"
-        f"{escape(one['status'])}</td>"
+        f"<a href='../alerts/{quote(facts.environment)}/{one['id']}'>{escape(one['status'])}</a></td>"
         f"<td>{escape(one['rule'])}<br><span class='dim'>"
         f"{escape((one['worst'] or {}).get('title') or one['subject'])}</span></td>"
         f"<td class='number'>{one['count']}×</td><td class='dim'>{one['updated_at']:%Y-%m-%d %H:%M}</td></tr>"

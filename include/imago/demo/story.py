@@ -67,7 +67,8 @@ class Story:
             "feature_refresh", world.first_scored, shift(world.last_scored, -1), "batch_scoring", "monitoring"
         )
         self.run_today()
-        self.backfill("outcome_refresh", world.first_scored, world.last_closed, "metric_refresh")
+        # From the day of the training on, whose outcomes were not known then: a later training asks for them.
+        self.backfill("outcome_refresh", world.training_ds, world.last_closed, "metric_refresh")
         if endpoint_url:
             self.ask(endpoint_url)
         self.deliver_alerts()

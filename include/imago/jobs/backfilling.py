@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from imago.backfill.facts import Facts, Past, Wish
@@ -35,6 +35,8 @@ class Airflow(Protocol):
         reprocess: Reprocess = "none",
         conf: Mapping[str, Any] | None = None,
     ) -> tuple[str, ...]: ...
+
+    def states_of_days(self, dag_id: str, days: Collection[str]) -> dict[str, str]: ...
 
     def seconds_of_runs(self, dag_id: str, count: int) -> list[float]: ...
 
@@ -82,12 +84,42 @@ def plan(env: Environment, spec: ModelSpec, wish: Wish, airflow: Airflow) -> Pla
     runs = airflow.plan_backfill(
         dag_id(env.name, spec.name, wish.stage), wish.first, wish.last, reprocess=wish.reprocess, conf=conf_of(wish)
     )
+    omitted = _omitted(spec, wish, runs, airflow, dag_id(env.name, spec.name, wish.stage))
     taken = {name: airflow.seconds_of_runs(dag_id(env.name, spec.name, name), LOOKED_AT) for name in stages}
     past = {name: Past(runs=len(found), seconds=statistics.median(found)) for name, found in taken.items() if found}
-    return make(facts(env, spec, wish, runs, past))
+    return make(facts(env, spec, wish, runs, past, omitted))
 
 
-def facts(env: Environment, spec: ModelSpec, wish: Wish, runs: Iterable[str], past: Mapping[str, Past]) -> Facts:
+def _omitted(spec: ModelSpec, wish: Wish, runs: Collection[str], airflow: Airflow, dag: str) -> dict[str, str]:
+    """Why Airflow would make no run of a day that was asked for: it lies outside of the model's days, the
+    calendar closes it, a run of it is under way, or it ran before and `reprocess` leaves such days alone."""
+    rest = sorted(set(days_between(wish.first, wish.last)) - set(runs))
+    inside = [ds for ds in rest if spec.first_day <= ds <= (spec.last_day or ds)]
+    states = airflow.states_of_days(dag, inside) if inside else {}
+    reasons = {}
+    for ds in rest:
+        state = states.get(ds)
+        if ds not in inside:
+            reasons[ds] = "outside of the model's days"
+        elif wish.stage in DAILY_STAGES and not spec.calendar.is_open(ds):
+            reasons[ds] = "closed by the calendar"
+        elif state in ("queued", "running"):
+            reasons[ds] = f"a run of it is {state} now; Airflow leaves it out"
+        elif state is not None:
+            reasons[ds] = f"it ran before ({state}), and the reprocess `{wish.reprocess}` leaves it alone"
+        else:
+            reasons[ds] = "Airflow offers no run of it"
+    return reasons
+
+
+def facts(
+    env: Environment,
+    spec: ModelSpec,
+    wish: Wish,
+    runs: Iterable[str],
+    past: Mapping[str, Past],
+    omitted: Mapping[str, str],
+) -> Facts:
     """What a plan is made of, from the ledger, the storage and the dbt project as they stand now."""
     from imago.monitoring.drift import looked_at
     from imago.tables import Table
@@ -114,7 +146,7 @@ def facts(env: Environment, spec: ModelSpec, wish: Wish, runs: Iterable[str], pa
         shadows=_shadows(env, spec, runs) if "shadow_scoring" in stages else (),
         window=lambda days, ds: looked_at(days, ds, spec.drift.confirm),
         past=past,
-        closed=spec.calendar.closed_between(wish.first, wish.last) if wish.stage in DAILY_STAGES else (),
+        omitted=omitted,
     )
 
 

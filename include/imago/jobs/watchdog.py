@@ -54,6 +54,8 @@ def check(
     with connect(env).begin() as connection:
         watch = _Watch(connection, env, models, now, seen, context)
         watch.specs(tuple(broken))
+        if not broken:
+            watch.models_that_left()
         watch.partitions(look_back_days)
         if seen.known:
             watch.pauses()
@@ -108,6 +110,19 @@ class _Watch:
         for subject in standing:
             if subject not in names:
                 self._well(None, "spec_broken", subject)
+
+    def models_that_left(self) -> None:
+        """Ends the open incidents of models that are hosted no longer, as after a rename: nothing else ever would."""
+        from sqlalchemy import select
+
+        from imago.ledger.schema import incidents
+
+        hosted = [spec.name for spec in self.models]
+        query = select(incidents.c.model, incidents.c.rule, incidents.c.subject).where(
+            incidents.c.status == "open", incidents.c.model.is_not(None), incidents.c.model.not_in(hosted)
+        )
+        for model, rule, subject in self.connection.execute(query).all():
+            self._well(model, rule, subject)
 
     def partitions(self, look_back_days: int) -> None:
         """What is not published by its deadline."""

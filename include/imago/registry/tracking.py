@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -21,6 +21,10 @@ from imago.texts import storable
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
+
+
+# MLflow opens in its mode for language models, which shows neither metrics nor artifacts, unless the address says this.
+MLFLOW_MODE = "?workflowType=machine_learning"
 
 
 class Tracker:
@@ -117,6 +121,11 @@ class Tracker:
             tags=[RunTag(name, text) for name, text in _texts(tags).items()],
         )
 
+    def nest(self, run_ids: Iterable[str], parent: str) -> None:
+        """Shows these runs below `parent` in MLflow's list of runs."""
+        for run_id in run_ids:
+            self.client.set_tag(run_id, "mlflow.parentRunId", parent)
+
     def write(self, run_id: str, files: Mapping[str, bytes]) -> None:
         """Puts files (relative name to bytes) among the artifacts of a run."""
         for name, data in files.items():
@@ -151,7 +160,7 @@ class Tracker:
         if server.scheme not in ("http", "https"):
             return f"runs:/{run_id}"
         bare = server._replace(netloc=server.netloc.rpartition("@")[2]).geturl().rstrip("/")
-        return f"{bare}/#/experiments/{self.experiment_id}/runs/{run_id}"
+        return f"{bare}/#/experiments/{self.experiment_id}/runs/{run_id}{MLFLOW_MODE}"
 
     def down(self, error: Exception) -> StackError:
         """The error to raise when MLflow refuses or is silent."""

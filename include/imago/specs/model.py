@@ -13,7 +13,7 @@ from zoneinfo import available_timezones
 from pydantic import Field, field_validator, model_validator
 
 from imago.days import parse_day
-from imago.errors import ImagoError
+from imago.errors import ImagoError, SpecError
 from imago.names import check_model_name
 from imago.specs.calendar import Calendar
 from imago.specs.part import Part as _Part
@@ -192,6 +192,11 @@ class Schedules(_Part):
 
         if not croniter.is_valid(value):
             raise ValueError("allowed: a cron expression of five fields, as 0 0 * * *")
+        minute, hour, *rest = value.split()
+        if len(rest) != 3 or not (minute.isdecimal() and hour.isdecimal()):
+            raise ValueError(
+                "a partition is a day, so it fires once a day at most; allowed: one minute and one hour, as 30 6 * * *"
+            )
         return value
 
 
@@ -350,6 +355,23 @@ class ModelSpec(_Part):
         if self.problem != "binary" and self.decision_threshold != 0.5:
             raise ValueError(f"decision_threshold: allowed for binary only, the problem is {self.problem}")
         return self
+
+    def check_day(self, ds: str, *, environment: str | None = None) -> str:
+        """The day back, when it is a day of the model's world. Raises SpecError before `first_day` and after
+        `last_day`: no retry brings such a day."""
+        parse_day(ds)
+        if self.first_day <= ds <= (self.last_day or ds):
+            return ds
+        raise SpecError(
+            f"{ds} lies outside of the days of {self.name}",
+            environment=environment,
+            model=self.name,
+            partition=ds,
+            rule="the model's days",
+            allowed=f"{self.first_day} to {self.last_day or 'today'}",
+            seen=ds,
+            next_step="run it again with an allowed day, or change first_day or last_day in the spec",
+        )
 
     @property
     def entity_keys(self) -> tuple[str, ...]:

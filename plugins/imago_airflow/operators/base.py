@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, DownstreamTasksSkipped
 
-from imago.errors import ClosedDay, ImagoError, LedgerUnavailable, MissingPartition
+from imago.errors import ClosedDay, ImagoError, LedgerUnavailable, MissingPartition, StorageUnavailable
 from imago.names import AS_WAS
 from imago.texts import as_lines
 from imago_airflow.callbacks import run_succeeded
@@ -62,7 +62,7 @@ class StageOperator(ImagoOperator):
             raise AirflowSkipException(str(closed)) from closed
         except ImagoError as error:
             self.tell(context, error)
-            if isinstance(error, MissingPartition | LedgerUnavailable):
+            if isinstance(error, MissingPartition | LedgerUnavailable | StorageUnavailable):
                 raise
             raise AirflowFailException(str(error)) from error
         except AirflowSkipException:

@@ -16,7 +16,7 @@ from imago.jobs.airflow_seen import Attempt, Part, RunFacts
 from imago.jobs.watchdog import check
 from imago.ledger import connect
 from imago.ledger.schema import alerts, champions, failed_attempts, incidents, publications
-from imago.specs import Calendar
+from imago.specs import BrokenSpec, Calendar
 from proofs.monitoring.fake_airflow import FakeAirflow
 
 FEATURES = "dev__m__feature_refresh"
@@ -245,3 +245,21 @@ def test_the_facts_of_airflow_come_over_rest_with_the_attempts_that_were_followe
             attempts = {(one.task_id, one.number, one.of) for one in facts.failed_attempts_since(NIGHT)}
             # The last attempt of `refresh` ended its task; its callback speaks for it.
             assert attempts == {("refresh", 1, 3), ("announce", 1, 3)}
+
+
+def test_incidents_of_a_model_that_is_hosted_no_longer_end_and_those_of_a_broken_spec_stay(dev):
+    with connect(dev).begin() as connection:
+        for model in ("m", "renamed", "broken", None):
+            alert = Alert(model=model, rule="drift", subject="s", title="t", why="w", did="d", next_step="n")
+            raise_alert(connection, alert, RunContext(run_id="r"))
+
+    def open_models():
+        with connect(dev).connect() as connection:
+            query = select(incidents.c.model).where(incidents.c.status == "open", incidents.c.rule == "drift")
+            return set(connection.execute(query).scalars())
+
+    broken = BrokenSpec("broken", "models.py", "a typo", "correct it")
+    check(dev, [spec()], NIGHT, Airflow(), broken=[broken])
+    assert open_models() == {"m", "renamed", "broken", None}  # what else a file that does not load hides is not known
+    check(dev, [spec(), spec(name="broken")], NIGHT, Airflow())
+    assert open_models() == {"m", "broken", None}

@@ -8,12 +8,14 @@ import pytest
 from champion_world import BACKFILL, FIRST, LIVE, crown, publish, world_rows
 
 from imago import ledger
+from imago.backfill import words
 from imago.backfill.facts import Wish
 from imago.days import days_between, shift
 from imago.errors import ImagoError
 from imago.jobs import backfilling, monitoring, scoring
 from imago.ledger import champions
 from imago.ledger.schema import alerts, online_scores
+from imago.specs import Calendar
 from imago.tables import Table
 
 AGAIN = "2013-02-17"  # the second training; its champion scores from the 18th on
@@ -23,11 +25,15 @@ DAYS = days_between(FIRST, shift(FIRST, 8))  # 11 to 19 February
 class FakeAirflow:
     """Runs every day of a range, and notes the backfills that it is asked for."""
 
-    def __init__(self):
+    def __init__(self, states=None):
         self.made = []
+        self.states = states or {}  # of days that have a run, and get no further one
 
     def plan_backfill(self, dag_id, first, last, *, reprocess="none", conf=None):
-        return days_between(first, last)
+        return tuple(ds for ds in days_between(first, last) if ds not in self.states)
+
+    def states_of_days(self, dag_id, days):
+        return {ds: self.states[ds] for ds in days if ds in self.states}
 
     def seconds_of_runs(self, dag_id, count):
         return [3.0, 1.0, 2.0] if dag_id.endswith("batch_scoring") else []
@@ -180,3 +186,21 @@ def test_nothing_is_changed_by_a_plan(scored, toy):
     assert {name: Table(scored, "toy", name).version() for name in tables} == before
     assert plan_of(scored, toy).estimate.seconds == pytest.approx(9 * 2.0 / 4)
     assert dataclasses.asdict(plan_of(scored, toy))["days"] == DAYS
+
+
+def test_a_day_that_airflow_leaves_out_is_named_with_the_reason(scored, toy):
+    world = toy.model_copy(update={"last_day": DAYS[6], "calendar": Calendar(closed_days=(DAYS[4],))})
+    states = {DAYS[1]: "running", DAYS[2]: "success", DAYS[4]: "none", DAYS[7]: "none", DAYS[8]: "none"}
+    airflow = FakeAirflow(states)
+    plan = backfilling.plan(scored, world, wish(reprocess="none"), airflow)
+    assert plan.omitted == {
+        DAYS[1]: "a run of it is running now; Airflow leaves it out",
+        DAYS[2]: "it ran before (success), and the reprocess `none` leaves it alone",
+        DAYS[4]: "closed by the calendar",
+        DAYS[7]: "outside of the model's days",
+        DAYS[8]: "outside of the model's days",
+    }
+    assert plan.as_dict()["omitted"] == plan.omitted
+    text = words.text(plan)
+    assert f"Left out: {DAYS[1]}: a run of it is running now; Airflow leaves it out." in text
+    assert f"Left out: {DAYS[7]} to {DAYS[8]} (2 days): outside of the model's days." in text

@@ -69,6 +69,7 @@ def facts(stage="batch_scoring", days=(D1, D2), *, chosen=1, **changed):
         shadows=(),
         window=lambda days, ds: tuple(day for day in sorted(days) if shift(ds, -1) <= day <= ds),
         past={},
+        omitted={},
     )
     return replace(given, **changed)
 
@@ -252,7 +253,8 @@ def test_a_narrow_terminal_keeps_names_and_numbers_whole(monkeypatch, capsys):
 
 
 def test_a_plan_names_the_days_of_its_range_that_the_calendar_closes():
-    plan = make(replace(facts(days=(D1, D3)), closed=(D2, D4)))
-    assert notes(plan)[0] == f"Closed by the calendar, and without a run: {D2}, {D4} (2 days)."
-    assert plan.as_dict()["closed"] == [D2, D4]
+    omitted = dict.fromkeys((D2, D4), "closed by the calendar")
+    plan = make(replace(facts(days=(D1, D3)), omitted=omitted))
+    assert notes(plan)[0] == f"Left out: {D2}, {D4} (2 days): closed by the calendar."
+    assert plan.as_dict()["omitted"] == omitted
     assert all("Closed" not in note for note in notes(make(facts(days=(D1,)))))

@@ -59,10 +59,20 @@ def test_a_spec_that_is_not_valid_is_refused_with_its_field(field: str, value: A
         changed(**{field: value})
 
 
+# A partition is a day: these fire more than once in one.
+TOO_OFTEN = ("0 * * * *", "*/15 6 * * *", "0 6,18 * * *", "0 6-8 * * *", "0 */12 * * *", "5,35 1 * * *", "* * * * *")
+
+
+def test_a_schedule_that_fires_once_a_day_or_less_is_taken():
+    for cron in ("30 6 * * *", "0 0 * * 3", "15 23 1 * *", "00 05 * 1-6 mon-fri"):
+        assert Schedules(daily=cron, training=cron).daily == cron
+
+
 @pytest.mark.parametrize(
     ("part", "fields"),
     [
         (Schedules, {"daily": "not a cron at all"}),
+        *((Schedules, {field: cron}) for field in ("daily", "training") for cron in TOO_OFTEN),
         (Guardrails, {"floor": float("nan"), "ceiling": 0.8}),
         (BusinessMetric, {"name": "x", "unit": "USD", "caught": float("inf"), "false_alarm": 0.0, "missed": 0.0}),
         (Scoring, {"engine": "pandas"}),

@@ -56,6 +56,14 @@ def test_the_run_that_compares_all_names_its_origin_too(world, spec):
     frozen = snapshot.load(world, run.data.tags["imago.snapshot"])
     assert run.data.tags["mlflow.source.git.commit"] == LIVE.code_commit
     assert (run.data.params["seed"], run.data.params["snapshot_digest"]) == ("1", frozen.digest)
+    below = f"tags.`mlflow.parentRunId` = '{report['training_run']}'"
+    tracker = Tracker(world, spec.name)
+    nested = {
+        found.data.tags["imago.contestant"] for found in tracker.client.search_runs([tracker.experiment_id], below)
+    }
+    assert nested == {
+        one.name for one in (*spec.candidates, *spec.baselines)
+    }  # a tree in MLflow's list, not a flat one
     assert run.data.params["features_version"] == str(frozen.manifest["versions"]["features"])
     assert run.data.params["outcomes_version"] == str(frozen.manifest["versions"]["outcomes"])
 
