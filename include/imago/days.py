@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, time, timedelta
-from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 from imago.errors import ImagoError
@@ -121,13 +120,3 @@ def spans(days: Iterable[str]) -> list[tuple[str, str]]:
         else:
             found.append((ds, ds))
     return found
-
-
-def holes(days: Iterable[str]) -> list[tuple[str, str]]:
-    """The ranges of days that are missing between the first and the last of `days`.
-
-    >>> holes(["2013-03-01", "2013-03-02", "2013-03-05"])
-    [('2013-03-03', '2013-03-04')]
-    """
-    ranges = spans(days)
-    return [(shift(end, 1), shift(start, -1)) for (_, end), (start, _) in pairwise(ranges)]

@@ -11,7 +11,6 @@ from rich.table import Table as Grid
 
 from imago.cli.output import EnvironmentOption, JsonOption, console, day, environment, errors, print_json
 from imago.context import RunContext
-from imago.days import days_between, holes
 from imago.names import TABLE_NAMES, fill_commands
 
 if TYPE_CHECKING:
@@ -70,6 +69,7 @@ def partitions(
 
     from imago.features.changes import version_counts
     from imago.specs import get_model
+    from imago.specs.calendar import holes, open_days
     from imago.tables import Table
 
     where, spec = environment(env), get_model(model)
@@ -86,9 +86,9 @@ def partitions(
         return
     console.print(_grid(f"{model} · {table} · {env}", found, counts))
     console.print(f"{len(found):,} partitions, {sum(info.rows for info in found):,} rows")
-    missing = holes([info.ds for info in found])
+    missing = holes(spec, [info.ds for info in found])
     if missing:
-        days = sum(len(days_between(*span)) for span in missing)
+        days = sum(len(open_days(spec, *span)) for span in missing)
         console.print(f"[bold red]{days:,} days between the first and the last are not published:[/]")
         for command in fill_commands(spec.name, table, env, missing):
             console.print(f"  {command}", soft_wrap=True)

@@ -12,6 +12,8 @@ from imago.dashboard import charts
 from imago.dashboard.charts import Mark, Series
 from imago.dashboard.facts import Facts
 from imago.dashboard.style import STYLE
+from imago.names import fill_commands
+from imago.specs.calendar import holes
 
 BUSINESS = "business_value"
 INPUTS, PREDICTIONS = "inputs", "predictions"
@@ -307,9 +309,12 @@ def _partitions(facts: Facts) -> str:
         f'{escape(info.digest[:12])}">{escape(info.ds[5:])}</i>'
         for info in facts.scored[-SHOWN_DAYS * 2 :]
     )
+    missing = holes(facts.spec, [info.ds for info in facts.scored])
+    commands = fill_commands(facts.spec.name, "predictions", facts.environment, missing)
+    named = "".join(f"<p class='note'>Not scored; fill it with <code>{escape(one)}</code></p>" for one in commands)
     keys = '<div class="legend"><span><i class="live"></i>live</span><span><i class="backfill"></i>backfill</span>'
     keys += '<span><i class="leak"></i>the model had seen the day</span></div>'
-    return f'<div class="days">{cells}</div>{keys}'
+    return f'<div class="days">{cells}</div>{keys}{named}'
 
 
 def _facts(rows: Sequence[tuple[str, str]]) -> str:

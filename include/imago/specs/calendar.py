@@ -8,11 +8,12 @@ contract allows it (`volume.at_least: 0`).
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from pydantic import field_validator
 
-from imago.days import days_between, parse_day, shift
+from imago.days import days_between, parse_day, shift, spans
 from imago.errors import ClosedDay, ImagoError
 from imago.specs.part import Part
 
@@ -102,6 +103,11 @@ class Calendar(Part):
 def open_days(spec: ModelSpec, first: str, last: str) -> tuple[str, ...]:
     """The days from `first` to `last` on which the model's world is open."""
     return spec.calendar.open_days(first, last)
+
+
+def holes(spec: ModelSpec, days: Collection[str]) -> list[tuple[str, str]]:
+    """The ranges of open days that are missing between the first and the last of `days`."""
+    return spans(set(open_days(spec, min(days), max(days))) - set(days)) if days else []
 
 
 def require_open(spec: ModelSpec, first: str, last: str | None = None, *, environment: str | None = None) -> None:

@@ -13,12 +13,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete, insert
 
-from imago.days import day_key, days_between, holes, shift
+from imago.days import day_key, days_between, parse_day, shift
 from imago.environments import load_environment
 from imago.ledger import connect
 from imago.ledger.schema import publications
 from imago.names import TABLE_NAMES, WRITERS, fill_commands
-from imago.specs import get_model
+from imago.specs import Calendar, get_model
+from imago.specs.calendar import WEEKDAYS, holes
 from imago.storage import Storage
 
 MODEL = "flight_delays"
@@ -105,12 +106,16 @@ def test_every_published_day_and_every_hole_is_shown_in_eighty_columns(imago, de
     assert all(f"--stage {WRITERS[table]} --env dev" in command for command in commands)
 
 
-@given(st.sets(st.dates(datetime(2013, 1, 1).date(), datetime(2013, 3, 1).date()).map(day_key)))
-def test_the_holes_and_the_days_are_all_days_from_the_first_to_the_last(days):
-    ranges = holes(days)
-    missing = [ds for first, last in ranges for ds in days_between(first, last)]
-    assert sorted([*days, *missing]) == (list(days_between(min(days), max(days))) if days else [])
-    assert all(shift(last, 1) in days for _, last in ranges)
+@given(
+    st.sets(st.dates(datetime(2013, 1, 1).date(), datetime(2013, 3, 1).date()).map(day_key)),
+    st.sets(st.sampled_from(WEEKDAYS), max_size=6),
+)
+def test_the_holes_are_the_open_days_from_the_first_to_the_last_that_are_missing(days, weekdays):
+    calendar = Calendar(closed_weekdays=tuple(weekdays))
+    spec = get_model(MODEL).model_copy(update={"calendar": calendar})
+    missing = [ds for first, last in holes(spec, days) for ds in days_between(first, last) if calendar.is_open(ds)]
+    between = days_between(min(days), max(days)) if days else ()
+    assert missing == [ds for ds in between if ds not in days and WEEKDAYS[parse_day(ds).weekday()] not in weekdays]
 
 
 def test_the_commands_that_fill_holes_can_be_pasted():

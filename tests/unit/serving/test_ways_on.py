@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from champion_world import LIVE
+from champion_world import FIRST, LIVE
 
 from imago import dashboard
 from imago.alerts.outbox import Alert, raise_alert
+from imago.days import shift
+from imago.jobs import scoring
 from imago.ledger import connect, decisions
 
 
@@ -31,3 +33,11 @@ def test_incidents_and_dossiers_are_links_of_the_dashboard(reign, toy):
     newest = page.index('<a href="../dossiers/dev/toy/2013-02-17">2013-02-17</a></td><td>kept</td>')
     assert page.index('<a href="../dossiers/dev/toy/2013-02-10">2013-02-10</a></td><td>promoted</td>') > newest
     assert "awaiting" not in page  # the newest decision on a training is the one that counts
+
+
+def test_days_that_were_never_scored_are_named_with_the_command_that_scores_them(reign, toy):
+    for ds in (FIRST, shift(FIRST, 3)):
+        scoring.score(reign, toy, ds, LIVE)
+    page = dashboard.render(reign, toy)
+    command = f"imago backfill toy --from {shift(FIRST, 1)} --to {shift(FIRST, 2)} --stage batch_scoring --env dev"
+    assert f"<code>{command}</code>" in page
