@@ -120,7 +120,7 @@ def report(
                 metrics={f"{key}_{result['contestant']}": result["metrics"][key] for result in done},
                 tags={},
             )
-            tracker.nest([result["run_id"] for result in ordered], run_id)
+            tracker.nest([result["run_id"] for result in (*done, *failed) if result["run_id"]], run_id)
             finished = True
         finally:
             tracker.finish(run_id, "FINISHED" if finished else "FAILED")
