@@ -18,7 +18,19 @@
     select {% for column in columns %}null as {{ column }}, {% endfor %}null as ds
     where false
   {%- else %}
-    select {{ columns | join(', ') }}{{ ', ' ~ day_of_file() ~ ' as ds' if first }}
+    {#- A moment comes as its writer keeps it (with a zone, in nanoseconds); from here on it is UTC, in microseconds. -#}
+    {%- set declared = {} -%}
+    {%- if execute -%}
+      {%- for node in graph.sources.values() if node.source_name == 'raw' and node.name == kind -%}
+        {%- do declared.update(node.columns) -%}
+      {%- endfor -%}
+    {%- endif %}
+    select
+      {%- for column in columns %}
+      {% if declared.get(column, {}).get('data_type') == 'timestamp' %}cast({{ column }} as timestamp) as {{ column }}
+      {%- else %}{{ column }}{% endif %}{{ ',' if not loop.last or first }}
+      {%- endfor %}
+      {{ day_of_file() ~ ' as ds' if first }}
     from read_parquet(
       {%- if files is not none %}
       [

@@ -14,11 +14,14 @@ import re
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from imago.contracts.types import arrow_type
 from imago.errors import SpecError
 
-NUMERIC = frozenset({"double precision", "integer", "bigint"})
+NUMERIC = frozenset({"double precision", "smallint", "integer", "bigint"})
 TEXT = "varchar"
 TYPES = frozenset({TEXT, "timestamp", "boolean", *NUMERIC})
+# What a key may be beside these. A floating number is none: two that look alike are two keys.
+KEY_TYPES = frozenset({*TYPES, "date", "uuid"}) - {"double precision"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,9 +163,17 @@ def check_complete(contract: Contract, *, key: tuple[str, ...]) -> None:
         )
 
 
+def is_decimal(data_type: str) -> bool:
+    """Whether a column is declared as a decimal number of so many digits."""
+    return data_type.lower().startswith(("decimal", "numeric")) and arrow_type(data_type) is not None
+
+
 def _holes(column: Column, *, is_key: bool) -> list[tuple[str, str]]:
     holes = []
-    if column.data_type not in TYPES:
+    if is_key and column.data_type not in KEY_TYPES and not is_decimal(column.data_type):
+        cast = f"cast({column.name} as bigint), or as varchar"
+        holes.append(("type", f"{', '.join(sorted(KEY_TYPES))}, decimal(p, s) for a key: {cast}"))
+    if not is_key and column.data_type not in TYPES:
         holes.append(("type", ", ".join(sorted(TYPES))))
     if is_key and column.nullable:
         holes.append(("nullable", "false for a key"))

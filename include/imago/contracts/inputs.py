@@ -18,16 +18,9 @@ import pyarrow.compute as pc
 
 from imago.casts import LossyCast, as_type, type_name
 from imago.contracts.contract import NUMERIC, Column, Contract
+from imago.contracts.types import arrow_type
 from imago.errors import RefusedPartition
 
-ARROW_TYPES = {
-    "varchar": pa.string(),
-    "double precision": pa.float64(),
-    "timestamp": pa.timestamp("us"),
-    "integer": pa.int32(),
-    "bigint": pa.int64(),
-    "boolean": pa.bool_(),
-}
 _SHOWN = 5
 _LONGEST = 40
 
@@ -145,10 +138,10 @@ def _column_fault(name: str, column: Column | None, rows: pa.Table | pa.RecordBa
         return Broken(
             column=name, rule="all of the contract's columns", allowed=name, seen="no such column", rows=rows.num_rows
         )
-    wanted, seen = ARROW_TYPES[column.data_type], rows.schema.field(name).type
+    wanted, seen = arrow_type(column.data_type), rows.schema.field(name).type
     if pa.types.is_dictionary(seen):
         seen = seen.value_type
-    if seen != wanted and not (pa.types.is_string(wanted) and pa.types.is_large_string(seen)):
+    if seen != wanted and not (wanted == pa.string() and pa.types.is_large_string(seen)):
         return Broken(column=name, rule="type", allowed=str(wanted), seen=str(seen), rows=rows.num_rows)
     return None
 

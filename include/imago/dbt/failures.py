@@ -49,7 +49,9 @@ def _broken_model(env: Environment, node: Any, message: str, days: str) -> Imago
             rule="contract",
             allowed=promised or "no such column",
             seen=given or "no such column",
-            next_step=f"take it out of {node.name}.sql, or into {node.name}.yml if it was known at prediction time",
+            next_step=f"cast it in {node.name}.sql: {_cast(column, given, promised)}"
+            if given and promised
+            else f"take it out of {node.name}.sql, or into {node.name}.yml if it was known at prediction time",
         )
     absent, unreadable = _ABSENT.search(message), _UNREADABLE.search(message)
     if absent:
@@ -78,6 +80,17 @@ def _broken_model(env: Environment, node: Any, message: str, days: str) -> Imago
         **where,
         next_step=f"correct {node.original_file_path} or the raw files that it reads",
     )
+
+
+def _once_a_day(column: str) -> str:
+    return f"; where {column} comes back on other days, test unique_together with columns: [{column}, ds] instead"
+
+
+def _cast(column: str, given: str, promised: str) -> str:
+    if "TIME ZONE" in given.upper():
+        column, given = f"{column} at time zone 'UTC'", column
+        return f"cast({column} as {promised.lower()}) as {given}"
+    return f"cast({column} as {promised.lower()}) as {column}"
 
 
 def _failed_test(env: Environment, node: Any, result: Any, first: str, last: str, built: dict[str, Any]) -> ImagoError:
@@ -113,8 +126,8 @@ def _failed_test(env: Environment, node: Any, result: Any, first: str, last: str
         environment=env.name,
         table=table,
         **facts,
-        next_step=f"look at the staged rows and the raw files of {facts['partition']}; "
-        "the last good partition still stands",
+        next_step=f"look at the staged rows and the raw files of {facts['partition']}; the last good partition still "
+        "stands" + (_once_a_day(facts["column"]) if test == "unique" and first != last else ""),
     )
 
 

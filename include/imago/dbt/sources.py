@@ -8,12 +8,14 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from imago.contracts import Column
-from imago.contracts.contract import TYPES
+from imago.contracts.contract import KEY_TYPES, TYPES
+from imago.contracts.types import arrow_type
 from imago.dbt.project import manifest, project_digest, project_folder
 from imago.errors import SpecError
 
 _META = frozenset({"key", "day", "checksum", "rows", "rules"})
 # What a file by itself cannot say: it has no history, and a file is refused or taken.
+_TYPES = TYPES | KEY_TYPES | {"timestamp_ns", "decimal(p, s)"}
 _OF_DAYS = frozenset({"max_unseen", "warn_unseen", "warn_missing"})
 
 
@@ -69,13 +71,15 @@ def _contract(kind: str, said: dict[str, Any], declared: tuple[tuple[str, str | 
     allowed = {field.name for field in fields(Column)} - {"name", "data_type"} - _OF_DAYS
     columns = []
     for name, data_type, meta in declared:
-        if data_type not in TYPES:
-            raise _incomplete(kind, "type", ", ".join(sorted(TYPES)), data_type, name)
+        if data_type is None or arrow_type(data_type) is None:
+            raise _incomplete(kind, "type", ", ".join(sorted(_TYPES)), data_type, name)
         unknown = sorted(set(meta) - allowed)
         if unknown:
             raise _incomplete(kind, "source contract", ", ".join(sorted(allowed)), ", ".join(unknown), name)
         values = {"values": tuple(meta["values"])} if "values" in meta else {}
         columns.append(Column(name=name, data_type=data_type, **{**meta, **values}))
+        if name == "known_at" and data_type != "timestamp":
+            raise _incomplete(kind, "type", "timestamp: the moment of the delivery, UTC", data_type, name)
     required = {column.name for column in columns if not column.nullable}
     key, day = tuple(said.get("key", ())), said.get("day")
     if not key or not required.issuperset({*key, "known_at", *([day] if day else [])}):

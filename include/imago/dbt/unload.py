@@ -166,11 +166,11 @@ def _gathered(attempt: WarehouseAttempt, storage: Storage, contract: Contract) -
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from imago.contracts.inputs import ARROW_TYPES
+    from imago.contracts.types import arrow_type
 
     folder = f"{storage.relative(attempt.staging)}/_unloaded/{contract.model}"
     found = [name for name in storage.list(folder) if not posixpath.basename(name).startswith(("_", "."))]
-    wanted = pa.schema([(column.name, ARROW_TYPES[column.data_type]) for column in contract.columns])
+    wanted = pa.schema([(column.name, arrow_type(column.data_type)) for column in contract.columns])
     parts = [pq.read_table(io.BytesIO(storage.read_bytes(name)), coerce_int96_timestamp_unit="us") for name in found]
     told = {count for part in parts for count in part.column(_COUNT).to_pylist()}
     rows = sum(part.num_rows for part in parts)

@@ -17,8 +17,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from imago.contracts import Contract
-from imago.contracts.inputs import ARROW_TYPES, Broken, check_inputs
+from imago.contracts.inputs import Broken, check_inputs
 from imago.contracts.rules import Rule, checks_of, rules_of
+from imago.contracts.types import OtherType, arrow_type, as_promised
 from imago.errors import RefusedPartition
 from imago.features import suite
 from imago.features.daily import History, days_of
@@ -80,13 +81,13 @@ def audit(
     """
     rules = rules_of(contract, key=key, days=days)
     declared = checks_of(contract, key=key, days=days)
-    staged = _without_stand_in(staged)
-    unfit = _structure(contract, staged, forbidden)
+    staged = _as_promised(contract, _without_stand_in(staged))
+    unfit = [*_structure(contract, staged, forbidden), *_no_nul(staged, key)]
     plain = check_inputs(contract, staged.select(sorted(set(staged.column_names))), contract.names, {})
     unfit += [_whole(one) for one in plain.broken if one.mask is None and one.column is not None]
     if unfit:
         return AuditResult(declared=declared, run=0, failures=tuple(unfit), warnings=(), validations=())
-    types = pa.schema([(column.name, ARROW_TYPES[column.data_type]) for column in contract.columns])
+    types = pa.schema([(column.name, arrow_type(column.data_type)) for column in contract.columns])
     rows = staged.select(list(contract.names)).cast(types)
     numbers = days_of(contract, rows, days, before)
     broken = {(one.column, one.rule): one for one in (*plain.broken, *_of_table(rows, key, days))}
@@ -142,6 +143,33 @@ def _without_stand_in(staged: pa.Table) -> pa.Table:
     if staged.num_rows == 1 and all(column.null_count for column in staged.columns):
         return staged.slice(0, 0)
     return staged
+
+
+def _as_promised(contract: Contract, staged: pa.Table) -> pa.Table:
+    """The rows with moments in UTC and UUIDs as texts, where nothing is lost by it: other types stay, to be refused."""
+    for column in contract.columns:
+        wanted = arrow_type(column.data_type)
+        if wanted is None or staged.column_names.count(column.name) != 1:
+            continue
+        place = staged.schema.get_field_index(column.name)
+        try:
+            staged = staged.set_column(place, column.name, as_promised(staged.column(place), wanted))
+        except OtherType:
+            continue
+    return staged
+
+
+def _no_nul(staged: pa.Table, key: tuple[str, ...]) -> list[Finding]:
+    """Keys with the character NUL, which Postgres cannot hold: the endpoint could never answer for them."""
+    found = []
+    for name in key:
+        if name in staged.column_names and pa.types.is_string(staged.schema.field(name).type):
+            rows = pc.sum(pc.match_substring(staged.column(name), "\x00")).as_py()
+            if rows:
+                found.append(Finding(column=name, rule="no NUL in a key", partition=None, rows=rows,
+                                     allowed="any text without the character NUL",
+                                     seen="not shown: the column is a key"))  # fmt: skip
+    return found
 
 
 def _structure(contract: Contract, staged: pa.Table, forbidden: frozenset[str]) -> list[Finding]:

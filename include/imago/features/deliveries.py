@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from imago.contracts import Column, Contract, Raw
+from imago.contracts.types import OtherType, arrow_type, as_promised, cast_to, declared_as, may_become
 from imago.days import day_key, midnight, parse_day
 from imago.dbt.sources import SourceContract, source_contract
 from imago.errors import ImagoError, MissingPartition, RefusedPartition, shown
@@ -28,13 +29,6 @@ from imago.storage import Storage, checksum_of
 # Reads wait for the network, not for the processor.
 _READERS = 16
 _STAMP = re.compile(r"(\d{8}T\d{6}Z)(-[A-Za-z0-9_]+)?\.parquet")
-_TYPES = {
-    "double precision": pa.float64(),
-    "timestamp": pa.timestamp("us"),
-    "integer": pa.int32(),
-    "bigint": pa.int64(),
-    "boolean": pa.bool_(),
-}
 _NEXT = "have it delivered again; a file beside it with a later name corrects it"
 
 
@@ -115,7 +109,7 @@ class _Check:
             )  # fmt: skip
         data = self._bytes()
         try:
-            file = pq.ParquetFile(pa.BufferReader(data))
+            file = _opened(data)
             self._columns(file.schema_arrow)
             if not file.metadata.num_rows:
                 if self.source.rows[0] == 0:
@@ -125,12 +119,14 @@ class _Check:
                     next_step=f"{_NEXT}; where a day without rows is right, let `rows` of the source begin with 0",
                 )  # fmt: skip
             rows = file.read(use_threads=False)
+            lost = _finer_than_microseconds(data, rows)
         except (pa.ArrowException, OSError, ValueError) as error:
             raise self._refuse(
                 "it cannot be read as Parquet: half a file, or a damaged one", rule="readable Parquet",
                 seen=f"{len(data):,} bytes: {str(error).splitlines()[0][:120]}",
             ) from None  # fmt: skip
         self._readable(rows)
+        rows = self._as_promised(rows, lost)
         self._nulls(rows)
         self._day(rows)
         self._known_at(rows, moment)
@@ -191,10 +187,10 @@ class _Check:
                 )  # fmt: skip
         for column in self.source.columns:
             seen = schema.field(column.name).type
-            if not _is_of(seen, column):
+            if not may_become(seen, _wanted(column)):
                 raise self._refuse(
                     f"the column {column.name} has another type", column=column.name, rule="type",
-                    allowed=column.data_type, seen=str(seen),
+                    allowed=column.data_type, seen=str(seen), next_step=self._cast(column, seen),
                 )  # fmt: skip
 
     def _readable(self, rows: pa.Table) -> None:
@@ -204,6 +200,35 @@ class _Check:
                 f"{broken.column}: {broken.rule} does not hold", column=broken.column, rule=broken.rule,
                 allowed=broken.allowed, seen=broken.seen, rows=broken.rows,
             )  # fmt: skip
+
+    def _cast(self, column: Column, seen: pa.DataType) -> str:
+        """How a file with a column of another type can be taken after all."""
+        declared = declared_as(seen)
+        cast = cast_to(column.name, seen, column.data_type)
+        if column.name == "known_at" or declared is None or declared == column.data_type:
+            return f"have it delivered again with {column.name} as {_wanted(column)}: {cast}"
+        return (
+            f"have it delivered again with {column.name} as {_wanted(column)}; or declare it as {declared} in "
+            f"sources.yml, and cast it in the staging model: {cast}"
+        )
+
+    def _as_promised(self, rows: pa.Table, lost: str | None) -> pa.Table:
+        """The rows in the contract's types. Refuses a moment that these cannot hold."""
+        columns = {}
+        for column in self.source.columns:
+            seen = rows.schema.field(column.name).type
+            try:
+                if column.name == lost:
+                    raise OtherType("a moment that us cannot hold")
+                columns[column.name] = as_promised(rows.column(column.name), _wanted(column))
+            except OtherType as other:
+                kind = pa.timestamp("ns") if column.name == lost else seen
+                raise self._refuse(
+                    f"the column {column.name} holds {other.reason}", column=column.name, rule="type",
+                    allowed=f"{column.data_type} (UTC, microseconds)", seen=str(kind), rows=rows.num_rows,
+                    next_step=self._cast(column, kind),
+                ) from None  # fmt: skip
+        return pa.table(columns)
 
     def _nulls(self, rows: pa.Table) -> None:
         for column in self.source.columns:
@@ -275,12 +300,30 @@ class _Check:
             )  # fmt: skip
 
 
-def _is_of(seen: pa.DataType, column: Column) -> bool:
-    if column.data_type != "varchar":
-        return bool(seen == _TYPES[column.data_type])
-    # One text, whichever way its writer kept it.
-    value = seen.value_type if pa.types.is_dictionary(seen) else seen
-    return pa.types.is_string(value) or pa.types.is_large_string(value) or pa.types.is_string_view(value)
+def _wanted(column: Column) -> pa.DataType:
+    wanted = arrow_type(column.data_type)
+    assert wanted is not None  # else the contract would not stand
+    return wanted
+
+
+def _opened(data: pa.Buffer, unit: str = "us") -> pq.ParquetFile:
+    # Spark's own moments are of 96 bits; read as nanoseconds, as by default, those beyond 2262 would become others.
+    return pq.ParquetFile(pa.BufferReader(data), coerce_int96_timestamp_unit=unit)
+
+
+def _finer_than_microseconds(data: pa.Buffer, rows: pa.Table) -> str | None:
+    """The first column of 96-bit moments of which reading as microseconds has lost something."""
+    schema = pq.ParquetFile(pa.BufferReader(data)).schema
+    old = [schema.column(place).name for place in range(len(schema)) if schema.column(place).physical_type == "INT96"]
+    if not old:
+        return None
+    finer = _opened(data, "ns").read(columns=old, use_threads=False)
+    for name in old:
+        # Beyond 2262 both wrap around in the same way.
+        again = rows.column(name).cast(pa.timestamp("ns"), safe=False)
+        if pc.any(pc.not_equal(finer.column(name).cast(pa.int64()), again.cast(pa.int64()))).as_py():
+            return name
+    return None
 
 
 def _day_or_not(value: str) -> str:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from imago.contracts import Contract
-from imago.contracts.inputs import ARROW_TYPES, Broken, check_inputs
+from imago.contracts.inputs import Broken, check_inputs
 from imago.dbt.sources import SourceContract
 
 
@@ -25,8 +25,6 @@ def first_broken(source: SourceContract, rows: pa.Table, *, correction: bool) ->
             column=None, rule="volume", rows=rows.num_rows, allowed=f"{low} to {high:g} rows",
             seen=f"{rows.num_rows} rows",
         )  # fmt: skip
-    # A text that its writer kept as a dictionary is a text all the same.
-    rows = pa.table({one.name: rows.column(one.name).cast(ARROW_TYPES[one.data_type]) for one in source.columns})
     names = [column.name for column in source.columns]
     checked = check_inputs(Contract(model=source.kind, columns=source.columns), rows, names, {})
     shares = [] if correction else _too_often_missing(source, rows)

@@ -165,7 +165,7 @@ def _prove(
 
     key = quote(row["key"], safe="")
     health, response = asyncio.run(
-        _asked(create(env, lambda: (spec,), reader=reader), f"/health/{spec.name}", f"/v1/{spec.name}/{key}")
+        _asked(create(env, lambda: (spec,), reader=reader), f"/health/{spec.name}", f"/v1/{spec.name}?key={key}")
     )
     answer = response.json()
     good = (

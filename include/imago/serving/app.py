@@ -3,6 +3,7 @@
 GET /health               200 with each model's champion, day and rows; 503 before the first deploy of any
 GET /health/{model}       the same of one model
 GET /v1/{model}/{key}     200 with the prediction and the features used; 404 with the reason
+GET /v1/{model}?key={key} the same, for keys that clients change in a path (`.` and `..`)
 
 A prediction is `score` and `decision` where the model is binary; `decision` (the class), `score` (its chance) and
 `probabilities` where it is multiclass; `score` (the number) for a regression.
@@ -17,6 +18,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager
 from typing import Any
+from urllib.parse import unquote
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
@@ -124,11 +126,17 @@ def create(env: Environment, models: Callable[[], Iterable[ModelSpec]], *, reade
         return JSONResponse(body)
 
     @app.get("/v1/{model}/{key:key}")
-    def answer(model: str, key: str) -> JSONResponse:
+    def answer_at(model: str, key: str, request: Request) -> JSONResponse:
+        return answer(model, _as_sent(request, key))
+
+    @app.get("/v1/{model}")
+    def answer(model: str, key: str | None = None) -> JSONResponse:
         started = time.perf_counter()
         specs = {spec.name: spec for spec in models()}
         if model not in specs:
             return _unknown(model, list(specs))
+        if key is None:
+            return _refusal(404, "no key is asked for", "", f"ask for /v1/{model}?key=KEY, or for /v1/{model}/KEY")
         if "\x00" in key:
             return _refusal(404, "a key cannot hold the character NUL", repr(key), "ask for another key")
         with reader() as connection:
@@ -182,6 +190,15 @@ def _prediction(spec: ModelSpec, row: RowMapping) -> dict[str, Any]:
 def _unknown(model: str, names: Sequence[str]) -> JSONResponse:
     served = ", ".join(names) or "none"
     return _refusal(404, f"this endpoint does not serve {model!r}", model, f"ask for one of its models: {served}")
+
+
+def _as_sent(request: Request, key: str) -> str:
+    """The key of an address, decoded once: there are servers and clients that decode twice, and a key may hold a %."""
+    raw = request.scope.get("raw_path")
+    if not raw:
+        return key
+    sent = raw.decode("ascii", "replace").removeprefix(request.scope.get("root_path", ""))
+    return unquote(sent.removeprefix("/v1/").partition("?")[0].partition("/")[2])
 
 
 def _refusal(status: int, message: str, seen: str, next_step: str) -> JSONResponse:

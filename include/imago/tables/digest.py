@@ -110,6 +110,9 @@ def _numbers(array: pa.Array) -> np.ndarray:
         array = array.cast(pa.int32())
     if array.null_count:
         array = pc.fill_null(array, False if pa.types.is_boolean(kind) else 0)
+    if pa.types.is_decimal128(kind):
+        # Each is a whole number of 16 bytes; its scale is part of the type.
+        return np.frombuffer(array.buffers()[1], "<i8").reshape(-1, 2)[array.offset : array.offset + len(array)].copy()
     values = array.to_numpy(zero_copy_only=False)
     if values.dtype.kind == "f":
         lost = np.isnan(values)
