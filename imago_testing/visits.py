@@ -82,8 +82,9 @@ class Visits:
             path.write_text(sql, encoding="utf-8")
         (folder / "models/staging/sources.yml").write_text(self._sources(), encoding="utf-8")
         number = {"worth": "double precision", "visits": "double precision"}
-        for name, columns in (("features", number), ("outcomes", {"bought": "integer", "known_at": "timestamp"})):
-            (folder / f"models/{name}/visits_{name}.yml").write_text(self._contract(name, columns), encoding="utf-8")
+        truth = {"bought": "integer", "known_at": "timestamp"}
+        for name, promised in (("features", number), ("outcomes", truth)):
+            (folder / f"models/{name}/visits_{name}.yml").write_text(self._contract(name, promised), encoding="utf-8")
         return folder
 
     def deliver(self, env: Environment, ds: str, rows: Mapping[str, pa.Array | list[object]], **columns: object) -> str:

@@ -19,7 +19,7 @@ from proofs.report import Report
 from proofs.strangers.case import Outcome
 
 # The number of cases of each area in the full size; CI's small one draws every `SMALL`th.
-AREAS: dict[str, int] = {"pipelines": 1_000, "calendars": 800, "evolution": 500}
+AREAS: dict[str, int] = {"pipelines": 1_000, "calendars": 800, "evolution": 500, "keys": 1_250}
 SMALL = 25
 CHUNK = 250  # cases of one process
 

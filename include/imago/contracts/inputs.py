@@ -111,16 +111,16 @@ def check_inputs(
 def as_promised(contract: Contract, rows: pa.RecordBatch, features: Iterable[str]) -> pa.RecordBatch:
     """The rows with each number in the type that the contract promises, where every value of it is the same there. A
     column that changed its type otherwise stays as it is, for `check_inputs` to find."""
-    promised = {column.name: ARROW_TYPES[column.data_type] for column in contract.columns}
+    promised = {column.name: arrow_type(column.data_type) for column in contract.columns}
     for name in features:
-        place = rows.schema.get_field_index(name)
-        if place < 0 or name not in promised:
+        place, wanted = rows.schema.get_field_index(name), promised.get(name)
+        if place < 0 or wanted is None:
             continue
         values = rows.column(place)
-        if type_name(values.type) == type_name(promised[name]) or not _are_numbers(values.type, promised[name]):
+        if type_name(values.type) == type_name(wanted) or not _are_numbers(values.type, wanted):
             continue
         try:
-            cast = as_type(name, pa.chunked_array([values]), promised[name]).combine_chunks()
+            cast = as_type(name, pa.chunked_array([values]), wanted).combine_chunks()
         except LossyCast:
             continue
         rows = rows.set_column(place, name, cast)

@@ -185,7 +185,8 @@ class Story:
             with ledger.connect(self.environment).connect() as connection:
                 key = online.some_key(connection, self.spec.name)
             started = time.perf_counter()
-            answer = httpx.get(f"{endpoint_url}/v1/{self.spec.name}/{key}", trust_env=False, timeout=10)
+            address = f"{endpoint_url}/v1/{self.spec.name}"
+            answer = httpx.get(address, params={"key": key}, trust_env=False, timeout=10)
             milliseconds = 1000 * (time.perf_counter() - started)
             if answer.status_code != httpx.codes.OK:
                 raise ImagoError(

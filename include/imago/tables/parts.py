@@ -24,6 +24,7 @@ def by_day(
             allowed=f"{days[0]} to {days[-1]}", seen=", ".join(map(str, foreign[:5])),
             next_step="filter the staged data to the asked days",
         )  # fmt: skip
+    _check_complete(data, key, days, where)
     order = ("ds", *(name for name in key if name != "ds"))
     rising = strictly_rising(data, order)
     ordered = data if rising else in_order(data, order)
@@ -55,6 +56,7 @@ def in_turn(
                 next_step="filter the staged data to the asked days",
             )  # fmt: skip
         keys = pa.Table.from_batches([batch]).select(key)
+        _check_complete(keys, key, (ds,), where)
         if not strictly_rising(keys if before is None else pa.concat_tables([before, keys]), key):
             raise RefusedPartition(
                 "keys do not rise from row to row", **where, partition=ds, column=", ".join(key),
@@ -70,6 +72,20 @@ def no_rows(ds: str, where: Mapping[str, Any]) -> RefusedPartition:
         "the partition has no rows", **where, partition=ds, rule="rows > 0", seen=0, rows=0,
         next_step="check that the day's raw files have landed",
     )  # fmt: skip
+
+
+def _check_complete(rows: pa.Table, key: tuple[str, ...], days: tuple[str, ...], where: Mapping[str, Any]) -> None:
+    for name in key:
+        missing = rows.column(name).null_count
+        if missing:
+            found = days[:1] if "ds" not in rows.column_names else pc.unique(
+                rows.column("ds").filter(pc.is_null(rows.column(name)))
+            ).to_pylist()  # fmt: skip
+            raise RefusedPartition(
+                "a part of the key is missing", **where, partition=found[0], column=name, rule="not null",
+                allowed="a value in each row", seen="missing", rows=missing,
+                next_step=f"leave out the rows without {name} where they are made, or give them a value",
+            )  # fmt: skip
 
 
 def _check_keys(part: pa.Table, ds: str, key: tuple[str, ...], where: Mapping[str, Any]) -> None:
