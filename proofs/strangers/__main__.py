@@ -19,7 +19,15 @@ from proofs.report import Report
 from proofs.strangers.case import Outcome
 
 # The number of cases of each area in the full size; CI's small one draws every `SMALL`th.
-AREAS: dict[str, int] = {"pipelines": 1_000, "calendars": 800, "evolution": 500, "keys": 1_250}
+AREAS: dict[str, int] = {
+    "pipelines": 1_000,
+    "calendars": 800,
+    "evolution": 500,
+    "keys": 1_250,
+    "roots": 400,
+    "texts": 640,
+    "midnights": 400,
+}
 SMALL = 25
 CHUNK = 250  # cases of one process
 
