@@ -49,7 +49,7 @@ def fits(model: str, file: str, cut: dict[str, str], name: str) -> tuple[str, fl
     tried: list[dict[str, Any]] = [{}, *(draw(search, seed) if search else [])]
     found = [area(one.build(spec, seed).set_params(**settings).fit(*train), tuning) for settings in tried]
     best = tried[found.index(max(found))]
-    last = one.build(spec, seed).set_params(**best).fit(*between(cut["train_first"], cut["trained_until"]))
+    last = one.build(spec, seed).set_params(**best).fit(*between(cut["fit_first"], cut["trained_until"]))
     return name, area(last, between(cut["holdout_first"], cut["holdout_last"]))
 
 

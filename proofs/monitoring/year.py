@@ -104,7 +104,7 @@ def between(first: str, last: str, holdout: int = 30) -> Cut:
     holdout_first = shift(last, 1 - holdout)
     until = shift(holdout_first, -2)
     tuning = shift(until, -13)
-    return Cut(last, first, shift(tuning, -2), tuning, until, holdout_first, last)
+    return Cut(last, first, shift(tuning, -2), tuning, first, until, holdout_first, last)
 
 
 def _of(rows: pa.Table, ds: str) -> pa.Table:

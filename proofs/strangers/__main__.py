@@ -22,6 +22,7 @@ from proofs.strangers.case import Outcome
 AREAS: dict[str, int] = {
     "pipelines": 1_000,
     "calendars": 800,
+    "delays": 1_000,
     "evolution": 500,
     "keys": 1_250,
     "roots": 400,

@@ -252,15 +252,21 @@ def _importance(environment: Environment, spec: ModelSpec, word: Mapping[str, An
 
 def _data(spec: ModelSpec, frozen: Snapshot, verdict: Verdict) -> dict[str, Any]:
     manifest, cut = frozen.manifest, frozen.cut
-    spans = {"train": ("learned from", cut.train_first, cut.train_last),
+    learned = "learned from for tuning" if cut.tuning_first else "learned from"
+    spans = {"train": (learned, cut.train_first, cut.train_last),
              "tuning": ("tuned on, then learned from", cut.tuning_first, cut.trained_until),
+             "fit": ("learned from in the last fit", cut.fit_first, cut.trained_until),
              "holdout": ("judged on", cut.holdout_first, cut.holdout_last)}  # fmt: skip
+    if cut.tuning_first is None:
+        del spans["tuning"], spans["fit"]
     shown = [(part, name, first, last) for part, (name, first, last) in spans.items() if first is not None]
     return {
         "parts": [{"part": part, "name": name, "first": first, "last": last, **manifest["parts"][part]}
                   for part, name, first, last in shown],
-        "timeline": pictures.timeline([*((part, first, last) for part, _, first, last in shown),
+        "timeline": pictures.timeline([*((part, first, last) for part, _, first, last in shown if part != "fit"),
                                        ("scores", cut.effective_ds, cut.effective_ds)]),
+        "days": [{"first": first, "last": last, "count": count, "what": what}
+                 for first, last, count, what in cut.purposes()],
         "tables": [{"name": name, **found} for name, found in manifest["inputs"].items()],
         "effective_ds": cut.effective_ds, "trained_until": cut.trained_until, "known_by": manifest["known_by"],
         "outcomes_known_later": manifest["outcomes_known_later"], "label_delay_days": spec.label_delay_days,

@@ -73,8 +73,7 @@ def _start(
         "imago.stage": "larva" if role == "candidate" else None,
         "imago.airflow_run": context.run_id,
         "mlflow.source.git.commit": context.code_commit,
-        "mlflow.note.content": f"{one.why}\n\nTraining {ds}: learns until {frozen.cut.trained_until}, judged on "
-        f"{frozen.cut.holdout_first} to {frozen.cut.holdout_last}.",
+        "mlflow.note.content": f"{one.why}\n\nTraining {ds}: {frozen.cut.in_words()}.",
     }
     tracker.end_abandoned(identity)
     return tracker.start(f"{ds} {one.name}", tags)

@@ -39,6 +39,7 @@ def freeze(environment: Environment, spec: ModelSpec, ds: str, context: RunConte
         "digest": frozen.digest,
         "contestants": list(fitting.contestants(spec)),
         "cut": frozen.cut.as_dict(),
+        "days": frozen.cut.in_words(),
         "parts": dict(frozen.manifest["parts"]),
         "versions": dict(frozen.manifest["versions"]),
         "outcomes_known_later": frozen.manifest["outcomes_known_later"],

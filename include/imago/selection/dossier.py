@@ -52,6 +52,7 @@ def markdown(said: Mapping[str, Any]) -> str:
                   for one in worst[:_WORST_SLICES]]  # fmt: skip
     lines += ["", "## The data", ""]
     lines += [f"- {part['name']}: {part['first']} to {part['last']}, {part['rows']:,} rows" for part in said["parts"]]
+    lines += [f"- {one['first']} to {one['last']} ({one['count']} days): {one['what']}" for one in said["days"]]
     lines += [f"- {one['name']}: version {one['version']}, {one['days']} days, digest {one['digest'][:16]}"
               for one in said["tables"]]  # fmt: skip
     lines += [f"- digest of the holdout: {said['holdout_digest'][:16]}"]

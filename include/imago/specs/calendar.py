@@ -94,6 +94,8 @@ class Calendar(Part):
 
     def back(self, last: str, count: int) -> str:
         """The first of the `count` (1 or more) open days that end at `last`, or at the last open day before it."""
+        if self == Calendar():
+            return shift(last, 1 - count)
         ds = self.latest(last)
         for _ in range(count - 1):
             ds = self.latest(shift(ds, -1))

@@ -75,8 +75,8 @@ class Baseline(_Part):
 
 class Training(_Part):
     """How a snapshot is cut in time. `warmup_days` calendar days at the start of the world are left out (their history
-    is short), at most `window_days` before the holdout train, the last `tuning_days` of these tune, and the last
-    `holdout_days` mature days judge; these three count open days (see `Calendar`)."""
+    is short), the last fit learns from at most `window_days`, and so do the fits that the last `tuning_days` of these
+    judge, and the last `holdout_days` mature days judge; these three count open days (see `Calendar`)."""
 
     window_days: Annotated[int, Field(ge=7)] = 365
     warmup_days: Annotated[int, Field(ge=0)] = 28

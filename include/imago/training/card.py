@@ -126,13 +126,16 @@ def markdown(
         *_table(
             ("part", "days", "rows", "label"),
             [
-                (part, _days(where, part), *_size(manifest, part))
-                for part in ("train", "tuning", "holdout")
-                if part != "tuning" or where.tuning_first
+                (name, _days(where, part), *_size(manifest, part))
+                for name, part in (("train",) * 2, ("tuning",) * 2, ("last fit", "fit"), ("holdout",) * 2)
+                if part in ("fit", "holdout") or where.tuning_first
             ],
         ),
-        f"Label: `{spec.label}`. Days from a prediction until its outcome is known, left out between two parts: "
-        f"{spec.label_delay_days}. Outcomes count that were known by {manifest['known_by']} UTC; "
+        "What each day is for:",
+        *_table(("days", "how many", "what for"), [(f"{first} to {last}", count, what)
+                                                   for first, last, count, what in where.purposes()]),
+        f"Label: `{spec.label}`, known {spec.label_delay_days} days after its prediction. Outcomes count that were "
+        f"known when the next part began, those of the holdout by {manifest['known_by']} UTC; "
         f"{manifest['outcomes_known_later']} came in later and take no part. Features: {len(spec.features)}, of "
         f"`{spec.feature_model}`.",
         *(f"- `{name}` exists since {since or 'no day of this training'}; it is null in the rows of days without it."
@@ -223,7 +226,7 @@ def _limits(spec: ModelSpec, snapshot: Snapshot, fitted: Fitted) -> list[str]:
     where, rows = snapshot.cut, snapshot.part("fit")
     months = sorted({day[:7] for day in where.days("fit")})
     limits = [
-        f"It has seen the days {where.train_first} to {where.trained_until} ({len(months)} months) and no others: "
+        f"It has seen the days {where.fit_first} to {where.trained_until} ({len(months)} months) and no others: "
         "a season or an event outside of them is new to it.",
         f"It was judged on {len(where.days('holdout'))} days; a metric of so few days moves from month to month.",
         "It ranks by what went together in the past. That a feature moves the score does not say that it causes the "

@@ -98,7 +98,7 @@ def _page(spec: ModelSpec, frozen: Snapshot, results: Results, failed: Results) 
         f'<!doctype html><html lang="en"><meta charset="utf-8">'
         f"<title>{escape(spec.name)}, training {where.training_ds}</title>"
         f"<style>{_STYLE}</style><h1>{escape(spec.name)}: training {where.training_ds}</h1>"
-        f"<p>Learns from {where.train_first} to {where.trained_until}, judged on "
+        f"<p>Learns from {where.fit_first} to {where.trained_until}, judged on "
         f"{where.holdout_first} to {where.holdout_last} "
         f"({parts['holdout']['rows']:,} rows, {label_words(parts['holdout'])}). "
         f"Metrics are those of the holdout.</p>"

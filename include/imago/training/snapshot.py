@@ -16,7 +16,6 @@ import json
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -36,12 +35,13 @@ from imago.specs import ModelSpec
 from imago.storage import Storage
 from imago.tables import Table
 from imago.tables.digest import content_digest
-from imago.training.cut import Cut, cut, training_moment
+from imago.training.cut import Cut, cut, moments, training_moment
 from imago.training.pinning import pin_versions
 
 log = logging.getLogger(__name__)
 _SHOWN = 5
 KNOWN_AT = "known_at"  # of an outcome: when its version was delivered, UTC
+KNOWN_EARLY = "imago_known_before_tuning"  # of a row: whether its label was known when tuning began
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,8 @@ class Snapshot:
         return self
 
     def part(self, name: str) -> pa.Table:
-        """The rows of `train`, `tuning`, `fit` (train, tuning and the days between) or `holdout`."""
+        """The rows of `train` (learned from for tuning), `tuning`, `fit` (learned from in the last fit) or
+        `holdout`."""
         return part_of(self.rows, self.cut, name)
 
     def holdout_digest(self, spec: ModelSpec) -> str:
@@ -90,7 +91,10 @@ def part_of(rows: pa.Table, where: Cut, name: str) -> pa.Table:
     if not days:
         return rows.slice(0, 0)
     ds = rows.column("ds")
-    return rows.filter(pc.and_(pc.greater_equal(ds, days[0]), pc.less_equal(ds, days[-1])))
+    found = rows.filter(pc.and_(pc.greater_equal(ds, days[0]), pc.less_equal(ds, days[-1])))
+    if name == "train" and where.tuning_first and KNOWN_EARLY in found.column_names:
+        return found.filter(found.column(KNOWN_EARLY))
+    return found
 
 
 def labels(rows: pa.Table, spec: ModelSpec) -> np.ndarray:
@@ -108,13 +112,14 @@ def label_words(part: Mapping[str, Any]) -> str:
 def freeze(environment: Environment, spec: ModelSpec, ds: str, *, contract: Contract, run_id: str) -> Snapshot:
     """Pins the newest versions of features and outcomes for the run, and stores their join for the training of `ds`.
 
-    A label that was not known at the training moment (see `cut.training_moment`) takes no part. `contract` is that of
+    A label that was not known when the next part began (see `cut.moments`) takes no part. `contract` is that of
     the features; it is frozen with the rows, which have to keep it. Raises MissingPartition when a day of the cut is
     not published, RefusedPartition for rows outside of the contract, ImagoError when a part has no rows or one class
     only.
     """
     where, moment = cut(spec, ds), training_moment(spec, ds)
-    wanted = (*where.days("fit"), *where.days("holdout"))
+    wanted = where.days("all")
+    log.info("the training of %s: %s", ds, where.in_words())
     tables = {name: Table(environment, spec.name, name) for name in ("features", "outcomes")}
     versions = {name: table.version() for name, table in tables.items()}
     inputs = {name: _published(environment, spec, table, wanted, versions[name]) for name, table in tables.items()}
@@ -122,7 +127,10 @@ def freeze(environment: Environment, spec: ModelSpec, ds: str, *, contract: Cont
     pin_versions(environment, spec.name, ds, versions, run_id=run_id)
     rows, later = rows_of(environment, spec, ds, versions)
     if later:
-        log.warning("%s outcomes became known after %s UTC, the training moment: left out", later, moment)
+        log.warning(
+            "%s outcomes are left out: they became known after %s UTC, when the holdout began, or, of the holdout's "
+            "own, after %s UTC, the training moment", later, moments(spec, where)["fit"], moment,
+        )  # fmt: skip
     _check_parts(rows, where, spec)
     joined = absent_days(tables["features"], versions["features"], rows, spec.feature_names)
     _check_contract(environment, spec, contract, rows, joined)
@@ -136,11 +144,12 @@ def freeze(environment: Environment, spec: ModelSpec, ds: str, *, contract: Cont
         "digest": digest,
         "file_sha256": storage.write_parquet(f"{folder}/rows.parquet", rows),
         "cut": where.as_dict(),
+        "days": [list(span) for span in where.purposes()],
         "known_by": moment.isoformat(),
         "outcomes_known_later": later,
         "versions": versions,
         "inputs": inputs,
-        "parts": {name: _describe(part_of(rows, where, name), spec) for name in ("train", "tuning", "holdout")},
+        "parts": {name: _describe(part_of(rows, where, name), spec) for name in ("train", "tuning", "fit", "holdout")},
         "rows": rows.num_rows,
         "features": [[feature.name, feature.kind] for feature in spec.features],
         "joined": {name: _since(days, where) for name, days in joined.items()},
@@ -157,7 +166,7 @@ def rows_of(
     """The rows of the training of `ds` from these versions of features and outcomes, and how many outcomes were left
     out since they became known later. Pinned versions give a stored snapshot's very rows again."""
     where = cut(spec, ds)
-    wanted = (*where.days("fit"), *where.days("holdout"))
+    wanted = where.days("all")
     features, outcomes = (
         Table(environment, spec.name, name).read(wanted, version=versions[name]) for name in ("features", "outcomes")
     )
@@ -166,7 +175,7 @@ def rows_of(
         ("outcomes", outcomes, (*spec.entity_keys, spec.label)),
     ):
         _check_columns(environment, spec, name, rows, columns)
-    told = told_by(outcomes, training_moment(spec, ds), spec)
+    told = known_in_time(outcomes, where, spec)
     return join(features, told, spec), outcomes.num_rows - told.num_rows
 
 
@@ -191,8 +200,7 @@ def absent_days(
 
 def _since(absent: tuple[str, ...], where: Cut) -> str | None:
     """The first open day of the cut that has a feature which was absent on these days before it."""
-    days = (*where.days("fit"), *where.days("holdout"))
-    return next((ds for ds in sorted(set(days)) if ds not in absent), None)
+    return next((ds for ds in where.days("all") if ds not in absent), None)
 
 
 def _check_columns(
@@ -254,14 +262,17 @@ def slice_values(spec: ModelSpec, rows: pa.Table) -> dict[str, np.ndarray]:
 def join(features: pa.Table, outcomes: pa.Table, spec: ModelSpec) -> pa.Table:
     """The rows whose outcome is known, ordered by day and key, which makes a fit independent of how files were
     written."""
-    known = outcomes.select(["ds", *spec.entity_keys, spec.label]).filter(pc.is_valid(outcomes.column(spec.label)))
+    marks = [KNOWN_EARLY] if KNOWN_EARLY in outcomes.column_names else []
+    columns_known = ["ds", *spec.entity_keys, spec.label, *marks]
+    known = outcomes.select(columns_known).filter(pc.is_valid(outcomes.column(spec.label)))
     # A part of the key may be the moment of its event, or a feature too.
-    columns = dict.fromkeys(("ds", *spec.entity_keys, spec.event_time, *spec.feature_names, spec.label))
+    columns = dict.fromkeys(("ds", *spec.entity_keys, spec.event_time, *spec.feature_names, spec.label, *marks))
     return keys.join(features, known, spec.entity_keys).select(list(columns))
 
 
-def told_by(outcomes: pa.Table, moment: datetime, spec: ModelSpec) -> pa.Table:
-    """The outcomes whose version was known at `moment` (UTC, without zone), that very moment included."""
+def known_in_time(outcomes: pa.Table, where: Cut, spec: ModelSpec) -> pa.Table:
+    """The outcomes whose version was known when it had to be (see `cut.moments`), that very moment included, with the
+    column `KNOWN_EARLY`."""
     if KNOWN_AT not in outcomes.column_names:
         raise ImagoError(
             "the outcomes do not say when they became known, so nobody can tell which labels a training may see",
@@ -271,8 +282,13 @@ def told_by(outcomes: pa.Table, moment: datetime, spec: ModelSpec) -> pa.Table:
             rule="labels known at the training moment",
             next_step=f"give {spec.outcome_model} a column {KNOWN_AT}: when the row's version was delivered, UTC",
         )
-    known = pc.less_equal(outcomes.column(KNOWN_AT), pa.scalar(moment, pa.timestamp("us")))
-    return outcomes.filter(pc.fill_null(known, False))
+    known = {
+        part: pc.fill_null(pc.less_equal(outcomes.column(KNOWN_AT), pa.scalar(moment, pa.timestamp("us"))), False)
+        for part, moment in moments(spec, where).items()
+    }
+    judges = pc.greater_equal(outcomes.column("ds"), where.holdout_first)
+    marked = outcomes.append_column(KNOWN_EARLY, known["train"])
+    return marked.filter(pc.if_else(judges, known["holdout"], known["fit"]))
 
 
 def _published(
@@ -330,7 +346,7 @@ def _check_kept(
 
 
 def _check_parts(rows: pa.Table, where: Cut, spec: ModelSpec) -> None:
-    for name in ("train", "tuning", "holdout") if where.tuning_first else ("train", "holdout"):
+    for name in ("train", "tuning", "fit", "holdout") if where.tuning_first else ("train", "holdout"):
         part = part_of(rows, where, name)
         days = where.days(name)
         facts = {
@@ -342,8 +358,8 @@ def _check_parts(rows: pa.Table, where: Cut, spec: ModelSpec) -> None:
         if not part.num_rows:
             raise ImagoError(
                 f"the {name} part has no row with a known outcome", rule="rows > 0",
-                next_step="check that the outcomes of these days have landed and join with the features on "
-                f"ds and {', '.join(spec.entity_keys)}", **facts,
+                next_step="check that the outcomes of these days have landed, were known in time, and join with the "
+                f"features on ds and {', '.join(spec.entity_keys)}", **facts,
             )  # fmt: skip
         lacking = _lacking(name, np.unique(labels(part, spec)), spec)
         if lacking:
@@ -363,8 +379,8 @@ def _lacking(part: str, seen: np.ndarray, spec: ModelSpec) -> tuple[str, str, st
     if spec.problem == "multiclass":
         found = [spec.classes[int(place)] for place in seen]
         # Scores have a column for each class, so each has to be learned; a shorter part may lack a rare one.
-        if len(found) < (len(spec.classes) if part == "train" else 2):
-            needs = "rows of every class" if part == "train" else "rows of two classes"
+        if len(found) < (len(spec.classes) if part in ("train", "fit") else 2):
+            needs = "rows of every class" if part in ("train", "fit") else "rows of two classes"
             return needs, "classes", ", ".join(spec.classes), ", ".join(found)
     return None
 

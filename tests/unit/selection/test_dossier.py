@@ -162,7 +162,7 @@ def empty(**changes):
         "contestants": [{"name": "<i>t", "role": "candidate", "score": None, "range": None, "standing": "OUT",
                          "why": "a|b", "what": "", "money": None}],
         "parts": [{"part": "holdout", "name": "judged on", "first": "a", "last": "b", "rows": 3, "label_mean": None}],
-        "drawn": "30 days",
+        "drawn": "30 days", "days": [],
         "known_by": "", "outcomes_known_later": 0, "label_delay_days": 1, "snapshot": "", "digest": "",
         "holdout_digest": "", "label": "positive", "address": "/somewhere", "run": "javascript:x", "gates": [],
         **changes,

@@ -81,7 +81,7 @@ def test_a_shop_that_is_closed_on_sundays_is_judged_on_thirty_days():
 
 
 def test_too_few_open_days_to_learn_from_are_counted_as_open_days():
-    with pytest.raises(ImagoError, match="fewer than 14 open days") as refused:
+    with pytest.raises(ImagoError, match="open days are left to learn from, and 14 are needed") as refused:
         cut(
             spec(first_day="2013-08-01", training=Training(warmup_days=0, tuning_days=0, holdout_days=30)), "2013-09-20"
         )

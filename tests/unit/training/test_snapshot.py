@@ -12,6 +12,7 @@ import pytest
 from toy_world import CONTRACT, DAYS, LIVE, line, make_spec, publish, rows
 
 from imago.contracts import Contract
+from imago.days import shift
 from imago.errors import ImagoError, MissingPartition, RefusedPartition
 from imago.storage import Storage
 from imago.tables import Table
@@ -122,13 +123,34 @@ def test_what_became_known_at_the_very_training_moment_counts_and_a_microsecond_
     moment = datetime(2013, 2, 27, 23)  # 00:00 of the 28th there
     assert training_moment(berlin, DS) == moment
     _, outcomes = rows()
-    publish_outcomes(world, corrected(outcomes, ["2013-01-05"], moment))
-    publish_outcomes(world, corrected(outcomes, ["2013-01-06"], moment + timedelta(microseconds=1)))
+    publish_outcomes(world, corrected(outcomes, ["2013-02-20"], moment))
+    publish_outcomes(world, corrected(outcomes, ["2013-02-21"], moment + timedelta(microseconds=1)))
 
     frozen = freeze(world, berlin)
 
-    assert "2013-01-05" in days_of(frozen)
-    assert "2013-01-06" not in days_of(frozen)
+    assert "2013-02-20" in days_of(frozen)
+    assert "2013-02-21" not in days_of(frozen)
+
+
+def test_what_became_known_after_the_holdout_began_teaches_nothing_and_what_tuning_could_not_know_teaches_the_last_fit(
+    world, spec
+):
+    began = training_moment(spec, "2013-02-12")  # the holdout is 2013-02-13 to 26
+    tuned = training_moment(spec, shift(snapshot.cut(spec, DS).tuning_first, -1))
+    _, outcomes = rows()
+    late = {"2013-01-05": began, "2013-01-06": began + timedelta(microseconds=1), "2013-01-07": tuned}
+    late["2013-01-08"] = tuned + timedelta(microseconds=1)
+    for day, known_at in late.items():
+        publish_outcomes(world, corrected(outcomes, [day], known_at))
+
+    frozen = freeze(world, spec)
+
+    def taken(part):
+        return set(late) & set(pc.unique(frozen.part(part)["ds"]).to_pylist())
+
+    assert taken("fit") == {"2013-01-05", "2013-01-07", "2013-01-08"}
+    assert taken("train") == {"2013-01-07"}
+    assert frozen.manifest["outcomes_known_later"] == 30
 
 
 def test_outcomes_that_do_not_say_when_they_became_known_teach_nothing(dev, spec):
