@@ -121,8 +121,8 @@ class _Watch:
         query = select(incidents.c.model, incidents.c.rule, incidents.c.subject).where(
             incidents.c.status == "open", incidents.c.model.is_not(None), incidents.c.model.not_in(hosted)
         )
-        for model, rule, subject in self.connection.execute(query).all():
-            self._well(model, rule, subject)
+        for incident in self.connection.execute(query).all():
+            self._well(incident.model, incident.rule, incident.subject)
 
     def partitions(self, look_back_days: int) -> None:
         """What is not published by its deadline."""
