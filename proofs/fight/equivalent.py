@@ -83,9 +83,9 @@ EQUIVALENT: dict[tuple[str, str, str, str], str] = {
         "1.0",
         "2.0",
     ): "The number stands where NaN is given anyway; it keeps the division quiet.",
-    ("bootstrap", "differences", "1", "2 (no. 5)"): "A second draw of the same rows, of which only the first is read.",
+    ("bootstrap", "_Measured.__init__", "1", "2"): "A second draw of the same rows, of which only the first is read.",
     ("bootstrap", "differences", "1", "2 (no. 3)"): "Only the sign of a side counts: ranks know no scale.",
-    ("bootstrap", "differences", "1", "2 (no. 4)"): "Only the sign of a side counts: ranks know no scale.",
+    ("bootstrap", "differences", "1", "2 (no. 2)"): "Only the sign of a side counts: ranks know no scale.",
     ("slices", "_enough", "return False", "return None"): "Nothing is as false as False here.",
     (
         "slices",
