@@ -247,7 +247,8 @@ def _macro(name: str, given: Mapping[str, Any]) -> Any:
 
     source = "".join((project_folder() / f"macros/{file}.sql").read_text() for file in ("published_rows", "raw_rows"))
     template = jinja2.Environment(extensions=["jinja2.ext.do"]).from_string(
-        source, globals={"var": lambda name, default=None: given.get(name, default), "execute": True}
+        source,
+        globals={"var": lambda name, default=None: given.get(name, default), "execute": True, "graph": {"sources": {}}},
     )
     return getattr(template.module, f"duckdb__{name}")
 
