@@ -11,7 +11,7 @@ from functools import cache, partial
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
-import pytz  # type: ignore[import-untyped]
+import pytz
 
 from proofs.strangers.case import Case, Workplace
 
