@@ -81,7 +81,7 @@ class Stranger:
             made = _drawn(np.random.default_rng((self.seed, attempt)), self.problem)
             try:
                 return made.fit(self.frame(self.rows), self.target)
-            except ValueError:  # such as a linear model on missing values, or a scaler on nothing
+            except (ValueError, TypeError):  # such as a linear model on missing values, or boosting on sparse columns
                 attempt += 1
 
     @staticmethod
