@@ -32,7 +32,7 @@ def fits(model: str, file: str, cut: dict[str, str], name: str) -> tuple[str, fl
     rows = pd.read_parquet(file)
     for feature in spec.features:
         column = rows[feature.name]
-        rows[feature.name] = column.astype("float32") if feature.kind == "numeric" else column.fillna("").astype(object)
+        rows[feature.name] = column.astype("float64") if feature.kind == "numeric" else column.fillna("").astype(object)
     one = next(one for one in (*spec.candidates, *spec.baselines) if one.name == name)
     columns, seed = list(spec.feature_names), spec.training.seed
 

@@ -60,8 +60,10 @@ def with_pandas(world: World, source: Path, target: Path) -> None:
 
     model = mlflow.pyfunc.load_model(str(world.flavor))
     frame = pd.read_parquet(source)
-    # As the pipeline was fitted; of doubles, which fall beside its thresholds, some score otherwise.
-    inputs = frame[list(SPEC.feature_names)].astype(dict.fromkeys(NUMBERS, "float32"))
+    # As the pipeline was fitted: doubles, and an empty text for a missing category.
+    inputs = frame[list(SPEC.feature_names)].astype(dict.fromkeys(NUMBERS, "float64"))
+    texts = [name for name in SPEC.feature_names if name not in NUMBERS]
+    inputs[texts] = inputs[texts].fillna("")
     scores = model.predict(inputs)[:, 1]
     told = frame[[*SPEC.entity_keys, SPEC.event_time]].assign(score=scores, decision=scores >= SPEC.decision_threshold)
     told.to_parquet(target, compression=COMPRESSION)
@@ -99,7 +101,7 @@ class Spark:
 
         udf = mlflow.pyfunc.spark_udf(self.session, str(world.flavor), result_type="array<double>", env_manager="local")
         frame = self.session.read.parquet(str(source))
-        inputs = [col(name).cast("float").alias(name) if name in NUMBERS else col(name) for name in SPEC.feature_names]
+        inputs = [col(name).cast("double").alias(name) if name in NUMBERS else col(name) for name in SPEC.feature_names]
         score = udf(struct(*inputs)).getItem(1)
         told = frame.select(*SPEC.entity_keys, SPEC.event_time, score.alias("score"))
         told.withColumn("decision", told["score"] >= SPEC.decision_threshold).write.mode("overwrite").parquet(
