@@ -149,7 +149,7 @@ def test_the_endpoint_answers_for_every_key_in_its_text_form(keyed):
     env, spec = keyed
     serving.deploy(env, spec, LIVE)
     rows = Table(env, spec.name, "features").require(DAYS[-1])
-    with TestClient(create(env, spec)) as client:
+    with TestClient(create(env, lambda: (spec,))) as client:
         for place, text in enumerate(keys.texts(rows, spec.entity_keys).to_pylist()):
             answer = client.get(f"/v1/{spec.name}", params={"key": text})
             if text not in (".", ".."):  # clients leave these out of a path
