@@ -43,7 +43,7 @@ def test_the_page_says_who_won_by_how_much_where_and_on_what_data(world, sliced)
     assert [one["label"] for one in said["slices"]] == [f"gate {name}" for name in _by_rows(said)]
     assert sum(one["count"] for one in said["slices"]) == said["parts"][-1]["rows"]
     assert said["flips"]["rows"] == sum(one["rows"] for one in said["flips"]["directions"])
-    assert [part["part"] for part in said["parts"]] == ["train", "tuning", "holdout"]
+    assert [part["part"] for part in said["parts"]] == ["train", "tuning", "fit", "holdout"]
     assert all(one["state"] == "passed" for one in said["gates"])
     for heading in ("Who took part", "What the decisions would have been worth", "Decisions that change", "Slices",
                     "Calibration", "Importance", "Gates", "The data it saw", "Approval and records"):  # fmt: skip
