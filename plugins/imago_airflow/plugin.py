@@ -11,7 +11,7 @@ from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 
-from imago_airflow.timetable import DayAssetTimetable, DayPartitionTimetable
+from imago_airflow.timetable import DayAssetTimetable, DayMapper, DayPartitionTimetable
 
 URL_PREFIX = "/imago"
 
@@ -38,6 +38,8 @@ class ImagoPlugin(AirflowPlugin):
 
     name = "imago"
     timetables: list[Any] = [DayPartitionTimetable, DayAssetTimetable]  # noqa: RUF012 (declared by Airflow's base class)
+    # Airflow drops the event of an asset whose listener has a mapper that no plugin names, and says so in a log alone.
+    partition_mappers: list[Any] = [DayMapper]  # noqa: RUF012
     fastapi_apps: list[Any] = [{"app": LazyPages(), "url_prefix": URL_PREFIX, "name": "Imago"}]  # noqa: RUF012
     external_views: list[Any] = [  # noqa: RUF012
         {
