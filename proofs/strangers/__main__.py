@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import collections
-import importlib
 import sys
 from collections.abc import Iterator
 from concurrent.futures import Future, as_completed
@@ -17,6 +16,7 @@ from pathlib import Path
 from proofs import command
 from proofs.report import Report
 from proofs.strangers.case import Outcome
+from proofs.strangers.working import outcomes
 
 # The number of cases of each area in the full size; CI's small one draws every `SMALL`th.
 AREAS: dict[str, int] = {
@@ -47,18 +47,9 @@ def main(given: list[str] | None = None) -> int:
     )
 
 
-def outcomes(area: str, url: str, folder: str, count: int, seed: int) -> list[Outcome]:
-    """What became of `count` cases of one area, drawn from `seed`."""
-    from proofs.strangers.case import Workplace, judge
-
-    home = Path(folder)
-    home.mkdir(parents=True)
-    drawn = importlib.import_module(f"proofs.strangers.{area}").cases(Workplace(url, home), count, seed)
-    return [judge(case) for case in drawn]
-
-
 def _reports(url: str, home: Path, size: str, areas: set[str], seed: int) -> Iterator[Report]:
     with command.pool() as pool:
+        left: dict[str, int] = {}
         running: dict[Future[list[Outcome]], str] = {}
         for area, full in AREAS.items():
             if area in areas:
@@ -66,13 +57,15 @@ def _reports(url: str, home: Path, size: str, areas: set[str], seed: int) -> Ite
                 for start in range(0, count, CHUNK):
                     folder, some = str(home / f"{area}-{start}"), min(CHUNK, count - start)
                     running[pool.submit(outcomes, area, url, folder, some, seed + start)] = area
+                    left[area] = left.get(area, 0) + 1
         collected: dict[str, list[Outcome]] = {}
         reports = {area: Report(area) for area in AREAS if area in areas}
         for future in as_completed(running):
             area = running[future]
             collected.setdefault(area, []).extend(_of(future, area))
-            if all(done.done() for done, of in running.items() if of == area):
-                yield _filled(reports.pop(area), collected[area])
+            left[area] -= 1
+            if not left[area]:
+                yield _filled(reports[area], collected[area])
 
 
 def _of(future: Future[list[Outcome]], area: str) -> list[Outcome]:
