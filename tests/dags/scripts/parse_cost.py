@@ -28,6 +28,6 @@ for number, path in enumerate(sorted(folder.glob("*.py"))):
     added = set(sys.modules) - before
     imports[path.name] = {
         "ours": sorted(name for name in added if name.split(".")[0] in OURS),
-        "others": sorted({name.split(".")[0] for name in added if name.split(".")[0] not in OURS}),
+        "others": sorted({name.split(".")[0] for name in added} - {*OURS, *sys.stdlib_module_names}),
     }
 print(json.dumps(imports))
