@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 HOSTED_CLI := $(BIN)/imago
 SIZE ?= full
+# A file stays with one process, since its tests share what it builds.
+PARALLEL := -n auto --dist loadfile
 BENCHMARKS ?= features publish scoring training monitoring
 
 # Byte code is worth its disk: without it every process compiles every import anew.
@@ -45,11 +47,12 @@ status: install ## Show what runs, where, and the login
 doctor: install ## Check settings, connections and versions, and say how to mend each
 	@$(HOSTED_CLI) doctor
 
-test: install ## All tests: units, dbt, DAGs, and the real stack
-	@$(BIN)/python -m pytest
+test: install ## All tests: units and dbt on every core, then DAGs, whole worlds and the real stack
+	@$(BIN)/python -m pytest $(PARALLEL) tests/unit tests/dbt
+	@$(BIN)/python -m pytest tests/dags tests/worlds tests/stack
 
 unit: install ## The tests that need no Airflow
-	@$(BIN)/python -m pytest tests/unit
+	@$(BIN)/python -m pytest $(PARALLEL) tests/unit
 
 proof-gates: install ## Prove the gates: bad data, sabotages and kills are stopped, a year of good data is not (SIZE=small|full)
 	@$(BIN)/python -m proofs.gates --size $(SIZE)

@@ -65,7 +65,7 @@ def _reports(url: str, home: Path, size: str, areas: set[str], seed: int) -> Ite
             collected.setdefault(area, []).extend(_of(future, area))
             left[area] -= 1
             if not left[area]:
-                yield _filled(reports[area], collected[area])
+                yield _filled(reports[area], collected[area], f"{size} size, seed {seed}")
 
 
 def _of(future: Future[list[Outcome]], area: str) -> list[Outcome]:
@@ -76,7 +76,8 @@ def _of(future: Future[list[Outcome]], area: str) -> list[Outcome]:
         return [Outcome(f"{area}: the process comes to its end", "raw error", f"{error!r:.500}")]
 
 
-def _filled(report: Report, results: list[Outcome]) -> Report:
+def _filled(report: Report, results: list[Outcome], drawn: str) -> Report:
+    report.say(drawn)
     for outcome in results:
         report.check(f"{outcome.case} [{outcome.verdict}]", outcome.good, outcome.detail)
     counts = collections.Counter(outcome.verdict for outcome in results)
