@@ -93,6 +93,17 @@ def moment(clock: datetime, timezone: str) -> datetime:
     return late.replace(tzinfo=None)
 
 
+def clock_hours(instant: datetime, ds: str, timezone: str) -> float:
+    """How many hours after 00:00 of a day the clock of the time zone shows at an instant (UTC, without zone): 24 at the
+    next midnight, also of a day that has 23 or 25 hours.
+
+    >>> clock_hours(datetime(2013, 3, 11, 4), "2013-03-10", "America/New_York")  # the clocks went forward in between
+    24.0
+    """
+    local = instant.replace(tzinfo=UTC).astimezone(ZoneInfo(timezone)).replace(tzinfo=None)
+    return (local - datetime.combine(parse_day(ds), time())).total_seconds() / 3600
+
+
 def days_between(first: str, last: str) -> tuple[str, ...]:
     """All day keys from `first` to `last`, both included.
 

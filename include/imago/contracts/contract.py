@@ -54,8 +54,8 @@ class Raw:
     """One kind of raw file that a day is made of.
 
     `days` are the first and last day of the files, counted from the day itself; None for a register without days.
-    `delivered` are the hours after 00:00 of a file's own day between which its first version becomes known; an open end
-    is None.
+    `delivered` are the hours after 00:00 of a file's own day between which its first version becomes known, by the
+    clock of the model's time zone: 24 is the next midnight, whatever the clock did in between. An open end is None.
     """
 
     kind: str

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from imago.contracts import Column, Contract, Raw
 from imago.contracts.types import OtherType, arrow_type, as_promised, cast_to, declared_as, may_become
-from imago.days import day_key, midnight, parse_day
+from imago.days import clock_hours, day_key, parse_day
 from imago.dbt.sources import SourceContract, source_contract
 from imago.errors import ImagoError, MissingPartition, RefusedPartition, shown
 from imago.features.raw import RawFiles, day_of, made_of
@@ -268,7 +268,7 @@ class _Check:
         day = day_of(self.name)
         if self.raw.delivered is None or day is None or not self.is_first:
             return
-        hours = (moment - midnight(day, self.timezone)).total_seconds() / 3600
+        hours = clock_hours(moment, day, self.timezone)
         low, high = self.raw.delivered
         if (low is not None and hours < low) or (high is not None and hours > high):
             early = low is not None and hours < low
