@@ -166,7 +166,7 @@ def test_a_title_cannot_forge_a_header(dev):
         deliver(env)
         (letter,) = server.taken
     assert letter["Bcc"] is None
-    assert letter["Subject"] == "[dev] m: late Bcc: everyone@example.com"
+    assert letter["Subject"] == "[dev] m: late\\r\\nBcc: everyone@example.com"
 
 
 def test_a_webhook_tells_each_piece_of_news_in_a_message_that_says_what_it_is_about(dev, hostile_slack):

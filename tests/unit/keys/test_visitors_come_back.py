@@ -82,7 +82,7 @@ def test_a_null_a_nul_and_a_floating_number_are_no_keys(dev, project):
     visits.deliver(dev, DAYS[0], {"name": pa.array(["a", "b\x00c", "d"])})
     with pytest.raises(RefusedPartition) as refused:
         features.refresh(dev, visits.spec, DAYS[0], DAYS[0], CONTEXT)
-    assert (refused.value.facts["column"], refused.value.facts["rule"]) == ("name", "no NUL in a key")
+    assert (refused.value.facts["column"], refused.value.facts["rule"]) == ("name", "text without NUL")
     assert refused.value.facts["rows"] == 1
 
     visits.deliver(dev, DAYS[1], {"name": pa.array(["a", None, "d"])})

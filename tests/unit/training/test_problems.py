@@ -12,7 +12,7 @@ from toy_world import BACKFILL, LIVE, make_spec, publish, train
 
 from imago import dashboard
 from imago.days import shift
-from imago.errors import ImagoError, ModelRefused, RefusedPartition, ReleaseBlocked
+from imago.errors import ImagoError, ModelRefused, ReleaseBlocked
 from imago.jobs import deployment, explaining, metrics, monitoring, scoring, serving
 from imago.ledger import champions, connect
 from imago.registry import load_model
@@ -222,7 +222,7 @@ def test_a_champion_of_other_classes_neither_scores_nor_fights(dev):
         deployment.judge(dev, other, DS, LIVE)
 
 
-def test_predictions_of_other_classes_do_not_fit_the_table(dev):
+def test_predictions_of_other_classes_come_in_columns_of_their_own_and_old_days_keep_theirs(dev):
     spec = spec_of("multiclass", linear)
     publish(dev, *world_rows("multiclass"))
     train(dev, spec, DS)
@@ -232,8 +232,10 @@ def test_predictions_of_other_classes_do_not_fit_the_table(dev):
     rows = table.require(FIRST).rename_columns(
         [name.replace("score_late", "score_delayed") for name in table.require(FIRST).column_names]
     )
-    with pytest.raises(RefusedPartition, match="give the changed model a new name"):
-        table.publish(rows, days=(FIRST,), key=("key",), fence=table.draw_fence(), context=LIVE)
+    before = table.version()
+    table.publish(rows, days=(FIRST,), key=("key",), fence=table.draw_fence(), context=LIVE)
+    assert table.require(FIRST)["score_delayed"].to_pylist() == rows["score_delayed"].to_pylist()
+    assert "score_late" in table.read([FIRST], version=before).column_names
 
 
 @pytest.mark.parametrize("problem", ["multiclass", "regression"])
