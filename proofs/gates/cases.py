@@ -27,6 +27,7 @@ RULES: dict[str, frozenset[str]] = {
     "not_null": frozenset({"not null", "not_null"}),
     "values": frozenset({"allowed values"}),
     "pattern": frozenset({"pattern"}),
+    "nul": frozenset({"text without NUL"}),
     "range": frozenset({"range"}),
     "unique": frozenset({"unique key", "unique", "unique_together"}),
     "day": frozenset({"a file's own day is the day of its folder", "same_as", "only the asked days", "in_run"}),

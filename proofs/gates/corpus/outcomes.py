@@ -89,7 +89,6 @@ def cases() -> Iterable[Case]:
         "hostile text: NUL",
         "flight_key",
         m.text("flight_key", lambda value: value + "\x00", share=0.001),
-        "pattern",
-        "consistent",
+        "nul",
     )
     yield put("a file that never came", "outcomes", never_came("outcomes"), None, "arrived")

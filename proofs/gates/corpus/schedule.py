@@ -169,7 +169,7 @@ def cases() -> Iterable[Case]:
     )
     yield named("twice the volume", "flight_key", m.doubled, "volume", "consistent", also="-")
     for what, value in m.HOSTILE.items():
-        yield named(f"hostile text: {what}", "tailnum", m.put("tailnum", value, share=0.001), "pattern")
+        yield named(f"hostile text: {what}", "tailnum", m.put("tailnum", value, share=0.001), "pattern", "nul")
     yield named(
         "hostile text: a page for everybody", "dest", m.put("dest", "<!channel>", share=0.001), "pattern", "unseen"
     )
@@ -180,7 +180,6 @@ def cases() -> Iterable[Case]:
         "hostile text: NUL",
         "carrier",
         m.put("carrier", "U\x00", share=0.001),
-        "pattern",
-        "consistent",
+        "nul",
         also="flight_key",
     )
