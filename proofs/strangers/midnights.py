@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import random
 import tempfile
@@ -11,9 +12,10 @@ from functools import cache, partial
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
-import pytz
-
 from proofs.strangers.case import Case, Workplace
+
+# Without stubs of its own; its tables differ from zoneinfo's here and there.
+pytz: Any = importlib.import_module("pytz")
 
 # Airflow writes its folder when it is first imported; not into anybody's home.
 os.environ.setdefault("AIRFLOW_HOME", tempfile.mkdtemp(prefix="airflow-"))
