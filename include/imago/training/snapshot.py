@@ -30,6 +30,7 @@ from imago.days import spans
 from imago.environments import Environment
 from imago.errors import ImagoError, MissingPartition, RefusedPartition
 from imago.labels import truth_of
+from imago.names import WRITERS
 from imago.registry.inputs import check
 from imago.specs import ModelSpec
 from imago.storage import Storage
@@ -210,9 +211,7 @@ def _check_columns(
     lacking = [name for name in columns if name not in rows.column_names]
     if not lacking:
         return
-    stage, model = (
-        ("feature_refresh", spec.feature_model) if table == "features" else ("outcome_refresh", spec.outcome_model)
-    )
+    stage, model = WRITERS[table], spec.feature_model if table == "features" else spec.outcome_model
     raise RefusedPartition(
         f"the spec names {', '.join(lacking)}, which no published day of {table} has",
         environment=environment.name,
@@ -301,7 +300,7 @@ def _published(
     if missing:
         ranges = [first if first == last else f"{first} to {last}" for first, last in spans(missing)]
         shown = ", ".join(ranges[:_SHOWN]) + (f" and {len(ranges) - _SHOWN} more" if len(ranges) > _SHOWN else "")
-        stage = "feature_refresh" if table.name == "features" else "outcome_refresh"
+        stage = WRITERS[table.name]
         raise MissingPartition(
             f"{len(missing)} of the {len(wanted)} open days that this training needs are not published: {shown}",
             environment=environment.name,
