@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Iterator
 from functools import partial
@@ -14,6 +15,10 @@ from imago.environments import Environment
 from imago.stack.settings import StackSettings
 from proofs import seaweed
 from proofs.postgres import new_environment, postgres
+
+# What a terminal asks for changes what is printed, and with it what the tests read.
+for name in ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "TTY_COMPATIBLE"):
+    os.environ.pop(name, None)
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 from urllib.parse import quote
 
@@ -20,11 +19,11 @@ from imago.stack import environment_variables
 from imago.stack.layout import read_json
 from imago.tables import Table
 from imago_testing.worlds import WORLDS, World, write_project
+from tests.waiting import HANGS, wait_until
 
 pytestmark = pytest.mark.stack
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 900
 
 
 def imago(home: Path, *words: str, **given: str) -> subprocess.CompletedProcess[str]:
@@ -64,19 +63,15 @@ def stack(tmp_path_factory: pytest.TempPathFactory):
 
 def _live(environment, airflow: AirflowApi) -> None:
     wanted = {f"dev__{name}__{stage}" for name in WORLDS for stage in STAGES}
-    deadline = time.monotonic() + PATIENCE
-    while missing := wanted - set(
-        airflow.dag_ids("dev__")
-    ):  # the DAG processor is healthy before it has read all files
-        assert time.monotonic() < deadline, f"Airflow does not know {', '.join(sorted(missing))}"
-        time.sleep(1)
+    # The DAG processor is healthy before it has read all files.
+    wait_until(lambda: wanted <= set(airflow.dag_ids("dev__")), "Airflow knows the DAGs of all worlds", every=1)
 
     def together(stage: str, conf_of, **options) -> None:
         runs = [airflow.trigger(f"dev__{name}__{stage}", **conf_of(world)) for name, world in WORLDS.items()]
-        for run in [airflow.wait(run, timeout=PATIENCE) for run in runs]:
+        for run in [airflow.wait(run, timeout=HANGS) for run in runs]:
             assert run.state == "success", airflow.run_url(run)
         for behind in options.get("behind", ()):
-            airflow.wait_idle([f"dev__{name}__{behind}" for name in WORLDS], timeout=PATIENCE)
+            airflow.wait_idle([f"dev__{name}__{behind}" for name in WORLDS], timeout=HANGS)
 
     def history(world: World) -> dict:
         return {"conf": {"from_day": world.days[0], "to_day": world.trainings[0], "announce": "none"}}
