@@ -4,16 +4,23 @@ Python over the raw files, which know nothing of the platform."""
 from __future__ import annotations
 
 import math
+import os
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 from fastapi.testclient import TestClient
 
 from imago import keys, ledger
+from imago.answers import scores_in
+from imago.cli.clients import client_variables
 from imago.context import RunContext
 from imago.days import shift
 from imago.errors import ClosedDay, ImagoError
@@ -286,3 +293,36 @@ def test_the_share_of_missing_values_is_the_raw_files_own(built: Built):
                 assert published.column(name).null_count == int(files[name].isna().sum()), (ds, name)
                 if pa.types.is_integer(published.schema.field(name).type):
                     assert pc.sum(published.column(name)).as_py() == int(files[name].sum())
+
+
+OUTSIDER = """
+import sys
+import mlflow, numpy as np, pandas as pd
+
+uri, file, texts, out = sys.argv[1:]
+frame = pd.read_parquet(file)
+for name in texts.split(","):  # a feature that is a text for the model, and yes or no in the table
+    if frame[name].dtype == bool:
+        frame[name] = frame[name].map({True: "true", False: "false"})
+np.save(out, np.asarray(mlflow.pyfunc.load_model(uri).predict(frame)))
+"""
+
+
+def test_the_registered_champion_gives_the_stored_scores_to_mlflows_own_client(built: Built, tmp_path):
+    spec, ds = built.spec, scored_days(built.world)[0]
+    key = [(name, "ascending") for name in spec.entity_keys]
+    pq.write_table(built.table("features").require(ds).sort_by(key), tmp_path / "day.parquet")
+    stored = built.table("predictions").require(ds).sort_by(key)
+    with ledger.connect(built.env).begin() as connection:
+        champion = champions.reigning(connection, spec.name)
+    uri = f"models:/{built.env.registry_prefix}{spec.name}/{champion.version}"
+    texts = ",".join(feature.name for feature in spec.features if feature.kind == "categorical")
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", OUTSIDER, uri, str(tmp_path / "day.parquet"), texts,
+         str(tmp_path / "scores.npy")],
+        env={**os.environ, **client_variables(built.env)}, cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+    got, expected = np.load(tmp_path / "scores.npy"), scores_in(spec, stored)
+    np.testing.assert_allclose(got[:, 1] if spec.problem == "binary" else got, expected, rtol=1e-5, atol=1e-5)

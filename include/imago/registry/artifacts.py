@@ -1,9 +1,9 @@
 """Saving a fitted pipeline as files that hold data and no code.
 
 A model's folder holds `model.skops` always, `model.onnx` where the export was proved equal, `golden.parquet` (rows of
-the holdout with the fit's own answers), and `model.json`: inputs in order, problem type, the digests of the other
-files, and what it was trained on. The digest of `model.json` and of the
-preferred file go into the ledger, so that nothing in the folder can be exchanged unnoticed.
+the holdout with the fit's own answers), `MLmodel` and `requirements.txt` for MLflow's own loaders, and `model.json`:
+inputs in order, problem type, the digests of the other files, and what it was trained on. The digests of all of them go
+into the ledger, so that nothing in the folder can be exchanged unnoticed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 
 from imago.environments import Environment
 from imago.errors import ModelRefused
-from imago.registry import allowed, encoding, exporting, golden, graphs
+from imago.registry import allowed, encoding, exporting, golden, graphs, outside
 from imago.registry.answering import Answers, answers_of
 from imago.storage import Storage
 
@@ -61,7 +61,8 @@ def save(
     shows at training and not at night.
     """
     storage = Storage(environment)
-    files = {"model.skops": allowed.dumped(pipeline)}
+    data = allowed.dumped(outside.outer(pipeline, features, columns))
+    files = {"model.skops": data, **outside.files(data, features, problem, facts)}
     answers = answers_of(pipeline, columns, features, problem)
     exported, proof = _exported(pipeline, features, problem, columns, scores, answers)
     if exported is not None:

@@ -19,7 +19,7 @@ from imago.registry.allowed import LARGEST_FILE
 from imago.registry.artifacts import MODEL_JSON
 from imago.storage import Storage
 
-_DATA = re.compile(r"[a-z][a-z0-9_]*\.(json|onnx|skops|parquet)")
+_DATA = re.compile(r"[a-z][a-z0-9_]*\.(json|onnx|skops|parquet)|MLmodel|requirements\.txt")
 _STEP = "train again, or roll back with `imago champion rollback` to a version whose files are whole"
 
 

@@ -15,7 +15,7 @@ import pyarrow as pa
 from imago.contracts import Contract
 from imago.environments import Environment
 from imago.errors import ModelRefused
-from imago.registry import allowed, encoding, exporting, folders, graphs
+from imago.registry import allowed, encoding, exporting, folders, graphs, outside
 from imago.registry.answering import Answers
 from imago.registry.artifacts import FILES, MODEL_JSON
 from imago.registry.inputs import columns_of, frame_of
@@ -162,17 +162,22 @@ def load_model(environment: Environment, champion: Any, *, format: str | None = 
     folders.check(environment, folder, digests)
     card = folders.card(environment, folder, digests)
     contract = _contract(environment, folder, card)
+    for name in sorted(
+        {outside.MLMODEL, outside.REQUIREMENTS} & set(digests)
+    ):  # for others: whole, and never used here
+        folders.read(environment, folder, name, digests[name])
     data = folders.read(environment, folder, FILES[chosen], digests[FILES[chosen]])
     names = [name for name, _ in card["features"]]
     sha256 = digests[FILES[chosen]]
     if chosen != "onnx":
-        return Scorer(allowed.load(data), chosen, sha256, card, contract)
+        return Scorer(outside.judged(allowed.load(data)), chosen, sha256, card, contract)
     model = graphs.session(data, names, threads)
     inputs = [(str(name), str(kind)) for name, kind in card["features"]]
     quick = encoding.cut(data, inputs, model, threads)
 
     def load_pipeline() -> Any:
-        return allowed.load(folders.read(environment, folder, FILES["skops"], digests[FILES["skops"]]))
+        saved = folders.read(environment, folder, FILES["skops"], digests[FILES["skops"]])
+        return outside.judged(allowed.load(saved))
 
     return Scorer(model, chosen, sha256, card, contract, quick, load_pipeline)
 
