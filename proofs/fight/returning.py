@@ -36,20 +36,21 @@ class World:
     scores: dict[str, np.ndarray]
 
 
-def drawn(random: np.random.Generator, *, shared: float = 0.0) -> World:
-    """A world; `shared` is how much all customers' chances move together from one day to the next."""
+def drawn(random: np.random.Generator, *, shared: float = 0.0, days: int = DAYS) -> World:
+    """A world of so many days, rows ordered by customer and day; `shared` is how much all customers' chances move
+    together from one day to the next."""
     rate = random.normal(size=CUSTOMERS)
-    weather = shared * random.normal(size=DAYS + HORIZON)
+    weather = shared * random.normal(size=days + HORIZON)
     daily = 1 / (1 + np.exp(-(rate[:, None] - 5.0 + weather)))
-    buys = random.random((CUSTOMERS, DAYS + HORIZON)) < daily
+    buys = random.random((CUSTOMERS, days + HORIZON)) < daily
     ahead = np.cumsum(np.pad(buys, ((0, 0), (1, 0))), axis=1)
-    label = ahead[:, HORIZON : HORIZON + DAYS] > ahead[:, :DAYS]
+    label = ahead[:, HORIZON : HORIZON + days] > ahead[:, :days]
     scores = {}
     for name in ("champion", "challenger"):
-        lasting, of_the_day = random.normal(size=(CUSTOMERS, 1)), random.normal(size=(CUSTOMERS, DAYS))
+        lasting, of_the_day = random.normal(size=(CUSTOMERS, 1)), random.normal(size=(CUSTOMERS, days))
         scores[name] = (rate[:, None] + 0.8 * lasting + 0.3 * of_the_day).ravel()
-    days = np.tile(np.array([f"d{place:03d}" for place in range(DAYS)]), CUSTOMERS)
-    units = Units(days, np.repeat(np.arange(CUSTOMERS), DAYS), HORIZON, called="customers")
+    names = np.tile(np.array([f"d{place:03d}" for place in range(days)]), CUSTOMERS)
+    units = Units(names, np.repeat(np.arange(CUSTOMERS), days), HORIZON, called="customers")
     return World(units, label.ravel().astype(float), scores)
 
 
