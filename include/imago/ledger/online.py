@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import insert
 from imago.environments import Environment
 from imago.ledger.engine import connect
 from imago.ledger.schema import online_requests, online_scores, online_state
-from imago.texts import line, to_json
+from imago.texts import to_json
 
 
 def pooled(environment: Environment, *, size: int = 4) -> Engine:
@@ -83,5 +83,4 @@ def swap(connection: Connection, model: str, *, champion_id: int, ds: str, rows:
 def log_requests(connection: Connection, entries: Sequence[Mapping[str, Any]]) -> None:
     """Writes what was asked and answered; of a key as much as tells it from others."""
     if entries:
-        rows = [{**entry, "key": line(entry["key"])} for entry in entries]
-        connection.execute(online_requests.insert(), rows)
+        connection.execute(online_requests.insert(), [dict(entry) for entry in entries])

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, String, TypeDecorator, text
 from sqlalchemy.exc import DBAPIError
 
 from imago import ledger
 from imago.environments import Environment
 from imago.ledger import migrate, pins, publications
 from imago.ledger.engine import _engine
-from imago.ledger.schema import metadata
+from imago.ledger.schema import Line, metadata
 
 # What Postgres knows of a schema, each as rows of text without the schema's name.
 CATALOG = {
@@ -94,3 +94,13 @@ def test_migrating_again_changes_nothing(dev):
     migrate(dev)
     with ledger.connect(dev).connect() as connection:
         assert catalog(connection) == before
+
+
+def test_every_text_is_bounded_and_one_line_but_the_users_keys():
+    free = {
+        f"{table.name}.{column.name}"
+        for table in metadata.tables.values()
+        for column in table.columns
+        if isinstance(column.type, String | TypeDecorator) and not isinstance(column.type, Line)
+    }
+    assert free == {"online_scores.key"}
