@@ -82,7 +82,6 @@ def _about(context: Mapping[str, Any], *, dag_id: str, run_id: str) -> dict[str,
     """What the ledger wants to know of a run, whoever calls back: a task's process or the DAG processor."""
     from imago.context import RunContext, code_commit, mode_of
     from imago.names import run_name
-    from imago.specs import get_model
     from imago_airflow.connections import environment_for
 
     environment, _, rest = dag_id.partition("__")
@@ -98,7 +97,7 @@ def _about(context: Mapping[str, Any], *, dag_id: str, run_id: str) -> dict[str,
     )
     return {
         "env_name": environment,
-        "spec": get_model(model) if model else None,
+        "model": model or None,
         "dag_id": dag_id,
         "run_id": run_id,
         "ds": getattr(dag_run, "partition_key", None) or conf.get("ds"),

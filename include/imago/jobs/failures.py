@@ -12,14 +12,13 @@ from imago.texts import line
 
 if TYPE_CHECKING:
     from imago.context import RunContext
-    from imago.specs import ModelSpec
 
 log = logging.getLogger(__name__)
 
 
 def task_failed(
     env_name: str,
-    spec: ModelSpec | None,
+    model: str | None,
     dag_id: str,
     run_id: str,
     task_id: str | None,
@@ -45,7 +44,7 @@ def task_failed(
         with connect(env).begin() as connection:
             if is_reported(connection, context.run_id, *(name for name, rule in RULES.items() if rule.fails_run)):
                 return {"alert": None, "note": "the stage has alerted what it refused"}
-            alert = _failure(spec, dag_id, run_id, task_id, ds, error, links)
+            alert = _failure(model, dag_id, run_id, task_id, ds, error, links)
             return {"alert": raise_alert(connection, alert, context), "note": ""}
     except (SQLAlchemyError, SettingsError) as problem:
         note = _words(problem)
@@ -55,7 +54,7 @@ def task_failed(
 
 def attempt_failed(
     env_name: str,
-    spec: ModelSpec | None,
+    model: str | None,
     dag_id: str,
     run_id: str,
     ds: str | None,
@@ -93,7 +92,6 @@ def attempt_failed(
             connection.execute(insert(failed_attempts).values(said).on_conflict_do_nothing())
             if isinstance(error, BaseException):
                 return {"alert": None, "note": said["error"]}
-            model = spec.name if spec is not None else None
             killed = killed_alert(model, dag_id, context.run_id, task_id, ds, number=number, of=of)
             killed = dataclasses.replace(killed, links=links)
             return {"alert": raise_alert(connection, killed, context), "note": said["error"]}
@@ -103,7 +101,7 @@ def attempt_failed(
 
 
 def run_succeeded(
-    env_name: str, spec: ModelSpec | None, dag_id: str, run_id: str, ds: str | None, context: RunContext
+    env_name: str, model: str | None, dag_id: str, run_id: str, ds: str | None, context: RunContext
 ) -> dict[str, Any]:
     """Ends what an earlier failed run of the same DAG and day had opened; called by success callbacks, and never
     raises."""
@@ -112,7 +110,6 @@ def run_succeeded(
     from imago.alerts.outbox import resolve
     from imago.ledger import connect
 
-    model = spec.name if spec is not None else None
     try:
         with connect(load_environment(env_name)).begin() as connection:
             ended = [
@@ -127,7 +124,7 @@ def run_succeeded(
 
 
 def _failure(
-    spec: ModelSpec | None,
+    model: str | None,
     dag_id: str,
     run_id: str,
     task_id: str | None,
@@ -149,7 +146,7 @@ def _failure(
         facts["error"] = _words(error)
     harmless = stage == "shadow scoring"
     return Alert(
-        model=spec.name if spec is not None else None,
+        model=model,
         rule="shadow_failed" if harmless else "task_failed",
         subject=dag_id,
         title=f"{stage.capitalize()} failed{when}" + (f" at task {task_id}" if task_id else ""),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import pytest
 from pydantic import SecretStr
 from sqlalchemy import insert, select
@@ -134,7 +132,7 @@ def test_a_backfill_ends_in_one_digest_that_counts_days_and_findings(env):
 
 def test_a_backfill_that_only_failed_ends_in_a_digest_too(env):
     context = RunContext(run_id="run-2", mode="backfill")
-    failures.task_failed("dev", SimpleNamespace(name="m"), DAG, "run-2", "score", "2013-10-05", None, {}, context)
+    failures.task_failed("dev", "m", DAG, "run-2", "score", "2013-10-05", None, {}, context)
     assert rows(env, incidents) == []
     (digest,) = jobs.close_digests(env, quiet_seconds=0)["digests"] or [None]
     assert digest["findings"] == 1

@@ -52,7 +52,7 @@ def test_thirty_days_are_told_once_with_who_scored_them_and_how_many_changed(env
     with pytest.raises(MissingPartition) as gone:
         scoring.score(env, toy, AFTER, BACKFILL)
     failures.task_failed(
-        "dev", toy, DAG, AFTER, "score", AFTER, gone.value, {}, RunContext(run_id="x", mode="backfill")
+        "dev", toy.name, DAG, AFTER, "score", AFTER, gone.value, {}, RunContext(run_id="x", mode="backfill")
     )
 
     (digest,) = closed(env, quiet_seconds=0, busy=lambda models: [])
@@ -77,7 +77,7 @@ def test_thirty_days_are_told_once_with_who_scored_them_and_how_many_changed(env
 
 def test_a_failed_day_that_was_scored_since_is_no_longer_told_as_failed(env, toy):
     context = RunContext(run_id="x", mode="backfill")
-    failures.task_failed("dev", toy, DAG, "x", "score", DAYS[-1], None, {}, context)
+    failures.task_failed("dev", toy.name, DAG, "x", "score", DAYS[-1], None, {}, context)
     scoring.score(env, toy, DAYS[-1], BACKFILL)
     closed(env, quiet_seconds=0)
     with connect(env).connect() as connection:

@@ -107,7 +107,7 @@ def test_the_failure_of_the_task_is_no_second_alert(env, spec, monkeypatch):
     monkeypatch.setattr(alert_jobs, "load_environment", lambda name: env)
 
     dag, run = RUN.split("/", 1)
-    told = alert_jobs.task_failed("dev", spec, dag, run, "refresh", D1, error, {}, LIVE)
+    told = alert_jobs.task_failed("dev", spec.name, dag, run, "refresh", D1, error, {}, LIVE)
 
     assert told["alert"] is None
     assert len(rows(env, alerts)) == 1

@@ -331,7 +331,7 @@ def test_the_dashboard_names_who_shadows_and_links_the_page(challenged):
 def test_a_shadow_run_that_is_killed_is_a_warning_that_its_next_success_ends(challenged):
     from imago.jobs import failures
 
-    about = {"env_name": "dev", "spec": SPEC, "dag_id": "dev__toy__shadow_scoring", "run_id": "r", "ds": FIRST}
+    about = {"env_name": "dev", "model": SPEC.name, "dag_id": "dev__toy__shadow_scoring", "run_id": "r", "ds": FIRST}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(failures, "load_environment", lambda name: challenged)
         failures.task_failed(**about, task_id="shadow_score", error=RuntimeError("gone"), links={}, context=LIVE)
