@@ -57,7 +57,7 @@ def outer(pipeline: Any, features: Sequence[tuple[str, str]], columns: Mapping[s
 
 def judged(saved: Any) -> Any:
     """The pipeline that `outer` wrapped. Raises ModelRefused for anything else."""
-    steps = getattr(saved, "steps", ())
+    steps = list(getattr(saved, "steps", ()))
     if tuple(name for name, _ in steps) != _STEPS:
         raise ModelRefused(
             "the model file holds no pipeline that Imago saved",
