@@ -52,7 +52,7 @@ class RunContext:
 
 
 def mode_of(
-    *, run_type: str, triggering_extras: Iterable[Mapping[str, Any]], asked: Literal["auto", "live", "backfill"] | None
+    *, run_type: str, triggering_extras: Iterable[object], asked: Literal["auto", "live", "backfill"] | None
 ) -> Mode:
     """Whether people are told of what this run finds.
 
@@ -64,8 +64,15 @@ def mode_of(
         return "backfill"
     if asked == "live" or asked == "backfill":  # a run's conf may hold anything
         return asked
-    modes = {extra.get("mode") for extra in triggering_extras}
-    return "backfill" if modes == {"backfill"} else "live"
+    modes = [event_word(extra, "mode") for extra in triggering_extras]
+    return "backfill" if modes and all(mode == "backfill" for mode in modes) else "live"
+
+
+def event_word(extra: object, name: str) -> str | None:
+    """A word that an asset event carries; None where there is none. Anybody may raise an event by hand, with whatever
+    in it."""
+    word = extra.get(name) if isinstance(extra, Mapping) else None
+    return word if isinstance(word, str) else None
 
 
 @functools.cache

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from imago.context import RunContext, code_commit, mode_of
+from imago.context import RunContext, code_commit, event_word, mode_of
 from imago.days import parse_day
 from imago.environments import Environment
 from imago.errors import ImagoError
@@ -85,12 +85,12 @@ def day_of(*, partition_key: str | None, asked: str | None) -> str | None:
     return day or None
 
 
-def champion_of(*, triggering_extras: Iterable[Mapping[str, Any]], asked: str | None) -> str:
+def champion_of(*, triggering_extras: Iterable[object], asked: str | None) -> str:
     """Which champion the run is asked for: by its form, else by the events that started it, where they all agree.
 
     So a backfill that begins with the features has its days scored by the champion that it was given.
     """
     if asked and asked != AS_WAS:
         return asked
-    named = {str(extra.get("champion") or AS_WAS) for extra in triggering_extras}
+    named = {event_word(extra, "champion") or AS_WAS for extra in triggering_extras}
     return named.pop() if len(named) == 1 else AS_WAS

@@ -110,11 +110,11 @@ def _parse(target: str) -> bytes:
         started, began = time.time(), time.monotonic()
         with collector_paused(), scratch_folder() as scratch:
             outcome = dbtRunner().invoke(["parse", *arguments(target, scratch), "--no-partial-parse"])
-        parsed = outcome.success and isinstance(outcome.result, Manifest)
-        if parsed and _is_whole(outcome.result, started):
-            packed: bytes = outcome.result.to_msgpack(extended_mashumaro_encoder)
+        graph = outcome.result if outcome.success and isinstance(outcome.result, Manifest) else None
+        if graph is not None and _is_whole(graph, started):
+            packed: bytes = graph.to_msgpack(extended_mashumaro_encoder)
             return packed
-        if not parsed and time.time() - started >= time.monotonic() - began - _SLEWED:
+        if graph is None and time.time() - started >= time.monotonic() - began - _SLEWED:
             raise ImagoError(
                 f"the dbt project does not parse: {outcome.exception}",
                 rule="dbt parse",

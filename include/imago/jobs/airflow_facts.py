@@ -128,4 +128,4 @@ class RestFacts:
 
     def _events(self, run: DagRun) -> list[dict[str, Any]]:
         events = self._api.call("GET", f"/dags/{run.dag_id}/dagRuns/{run.run_id}/upstreamAssetEvents")
-        return [event["extra"] or {} for event in events["asset_events"]]
+        return [event["extra"] for event in events["asset_events"]]

@@ -90,9 +90,11 @@ def rollback(
     """Makes an earlier version reign again: the one before, or `to_version`. Itself a row; nothing is deleted.
 
     Its model is loaded first, so that a rollback never ends with a champion that cannot score. It takes effect on the
-    first day that is not scored yet, unless `effective_ds` names another; stored predictions stay what they are.
+    first day that is not scored yet, unless `effective_ds` names an earlier one; stored predictions stay what they are.
     MLflow may be down: the champion moves, and the watchdog lets MLflow follow later (`mlflow` says so).
-    Raises NoChampion when there is nothing to return to, ModelRefused when its files are not whole.
+    Raises NoChampion when there is nothing to return to, ModelRefused when its files are not whole, SpecError when
+    `effective_ds` is no day of the model or lies ahead: the row could not be taken back, and the version that is rolled
+    back would score until then.
     """
     from imago import ledger
     from imago.errors import StackError
@@ -107,10 +109,13 @@ def rollback(
     target = champions.rollback_target(rows, to_version)
     load_model(environment, target)
     current = rows[-1]
+    unscored = _first_unscored_day(environment, spec, current.effective_ds)
+    if effective_ds is not None:
+        _check_effective(environment, spec, effective_ds, unscored)
     entry = replace(
         target,
         action="rollback",
-        effective_ds=effective_ds or _first_unscored_day(environment, spec, current.effective_ds),
+        effective_ds=effective_ds or unscored,
         decided_at=datetime.now(UTC),
         decided_by=context.actor,
         decision_id=None,
@@ -126,6 +131,24 @@ def rollback(
         log.warning("the champion has moved, but MLflow does not follow yet: %s", error)
         return {**told, "mlflow": "not yet"}
     return {**told, "mlflow": "follows"}
+
+
+def _check_effective(environment: Environment, spec: ModelSpec, ds: str, unscored: str) -> None:
+    from imago.errors import SpecError
+
+    spec.check_day(ds, environment=environment.name)
+    if ds > unscored:
+        raise SpecError(
+            f"a rollback from {ds} on would leave the days before to the version that is rolled back",
+            environment=environment.name,
+            model=spec.name,
+            partition=ds,
+            rule="first day of a rollback",
+            allowed=f"{spec.first_day} to {unscored}, the first day that is not scored",
+            seen=ds,
+            next_step=f"leave --from out: imago champion rollback --model {spec.name} --env {environment.name} "
+            '--reason "..."',
+        )
 
 
 def _named(connection: Connection, model: str, rows: list[Champion]) -> list[dict[str, Any]]:

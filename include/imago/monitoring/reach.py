@@ -10,7 +10,7 @@ import numpy as np
 
 from imago.errors import SpecError
 from imago.monitoring import divergence, series
-from imago.monitoring.profiles import ColumnProfile, Profile
+from imago.monitoring.profiles import SCORE, ColumnProfile, Profile
 from imago.monitoring.series import POWERS
 
 if TYPE_CHECKING:
@@ -22,9 +22,9 @@ LEAST_ROWS = 2  # of a day, to say that its rows agree
 NEARLY = 0.8  # of a bound: who is there on an ordinary day alarms on the next
 
 
-def reach(measure: str, trained: ColumnProfile, rows: float) -> float:
+def reach(measure: str, trained: ColumnProfile, rows: float, *, chance: bool = False) -> float:
     """The largest value that a measure of a column can take against this training, on a day of so many rows; infinite
-    where there is none."""
+    where there is none. `chance` says that its values lie between 0 and 1."""
     if measure == "missing_rise":
         return 1.0 - trained.missing_rate
     if measure == "unseen_rise":
@@ -38,6 +38,9 @@ def reach(measure: str, trained: ColumnProfile, rows: float) -> float:
         moved = np.zeros_like(groups)
         moved[int(np.argmin(groups))] = max(rows, 1.0)
         return float(getattr(divergence, measure)(groups, moved))
+    mean, deviation = trained.mean, trained.deviation
+    if chance and mean is not None and deviation:
+        return max(mean, 1.0 - mean) / deviation  # all rows at the farther end
     return float("inf")
 
 
@@ -61,7 +64,8 @@ def check_bounds(spec: ModelSpec, reference: Reference) -> None:
             trained = reference.profile.columns.get(column)
             own = reference.noise(column, "day", measure, spec.drift.confirm)
             rows = own.rows if own is not None else reference.profile.rows
-            most = reach(measure, trained, rows) if trained is not None else float("inf")
+            chance = column == SCORE and spec.problem != "regression"
+            most = reach(measure, trained, rows, chance=chance) if trained is not None else float("inf")
             if bound > most:
                 raise _refused(
                     spec, column, "it lies beyond what the measure can reach", measure, bound,

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
+from champion_world import SPEC as TOY
 from test_champions import FIRST
 
 from imago.context import RunContext
@@ -15,7 +15,7 @@ from imago.registry.tracking import Tracker
 
 FEATURES = [("risk", "numeric")]
 ROWS = pa.table({"risk": [-2.0, -1.0, 1.0, 2.0]})
-SPEC = SimpleNamespace(name="toy")
+SPEC = TOY
 LIVE = RunContext(run_id="test", actor="ada", code_commit="abc")
 
 

@@ -9,7 +9,7 @@ from registered_world import SPEC
 from typer.testing import CliRunner
 
 from imago.cli import champion as verbs
-from imago.errors import ImagoError, NoChampion
+from imago.errors import ImagoError, NoChampion, SpecError
 
 
 @pytest.fixture
@@ -64,7 +64,19 @@ def test_the_history_has_every_row_oldest_first_and_a_rollback_is_one_of_them(wo
     assert text.endswith("2 is too quiet")
     with pytest.raises(NoChampion, match="every earlier champion was itself rolled back from"):
         imago("rollback")
-    assert imago("rollback", "--to", "2", "--from", "2013-12-01", "--json")["effective_ds"] == "2013-12-01"
+    assert imago("rollback", "--to", "2", "--from", "2013-10-01", "--json")["effective_ds"] == "2013-10-01"
+
+
+@pytest.mark.parametrize("ds", ["2013-10-03", "2203-10-09", "9999-12-31", "2012-12-31", "0001-01-01"])
+def test_a_rollback_from_a_day_that_is_none_or_lies_ahead_is_refused_and_changes_nothing(world, imago, ds):
+    world.promote(1)
+    world.promote(2)
+    before = imago("history", "--json")
+    with pytest.raises(SpecError) as refused:
+        imago("rollback", "--reason", "typo", "--from", ds)
+    assert (refused.value.facts["partition"], refused.value.facts["environment"]) == (ds, "dev")
+    assert refused.value.next_step
+    assert imago("history", "--json") == before
 
 
 def test_a_version_that_was_never_in_a_decision_has_no_name(world, imago):

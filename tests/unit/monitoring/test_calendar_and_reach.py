@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from functools import cache
 
 import numpy as np
 import pyarrow as pa
@@ -45,6 +46,11 @@ def columns_of(rows: dict[str, object]) -> dict[str, object]:
 
 @pytest.fixture(scope="module")
 def reference() -> Reference:
+    return _reference()
+
+
+@cache
+def _reference() -> Reference:
     parts = [rows_of(ds, seed=number) for number, ds in enumerate(DAYS)]
     whole = {name: np.concatenate([np.asarray(part[name]) for part in parts]) for name in parts[0]}
     return fit_reference(
@@ -140,6 +146,10 @@ def test_a_bound_of_a_calendar_feature_is_refused_by_the_spec() -> None:
         ("calm", "jensen_shannon", 0.999, "beyond what the measure can reach"),
         ("calm", "psi", 500.0, "beyond what the measure can reach"),
         ("prediction__decision", "rate_shift", 0.99, "beyond what the measure can reach"),
+        ("prediction__score", "mean_shift", 4.0, "beyond what the measure can reach"),
+        ("prediction__score", "wasserstein", 4.0, "beyond what the measure can reach"),
+        ("prediction__score", "mean_shift", 1.5, None),
+        ("calm", "wasserstein", 400.0, None),  # a feature's numbers have no end
         ("calm", "jensen_shannon", 0.05, "nearly reach it"),
         ("calm", "psi", 0.01, "nearly reach it"),
         ("month", "psi", 3.0, "its day determines its values"),
@@ -159,6 +169,23 @@ def test_a_bound_that_says_nothing_is_refused_when_it_meets_the_reference(
     assert refused.value.facts["column"] == column.replace("__", ".")
     assert measure in str(refused.value.facts["rule"])
     assert refused.value.next_step
+
+
+@settings(deadline=None, max_examples=30, derandomize=True)
+@given(st.floats(0, 1), st.floats(0, 1), st.floats(0, 1))
+def test_no_day_of_scores_is_farther_away_than_their_reach(low: float, high: float, share: float) -> None:
+    reference = _reference()
+    ds = shift(DAYS[-1], 1)
+    scores = np.where(np.arange(ROWS) < share * ROWS, low, high)
+    day = {ds: Profile.of(columns_of(rows_of(ds, seed=1) | {"score": scores}), reference.profile)}
+    trained = reference.profile.columns["prediction.score"]
+    found = {
+        one.measure: one.value
+        for one in judge(ds, {**reference.recent, **day}, reference, Drift())
+        if one.column == "prediction.score" and one.window == "day"
+    }
+    for measure in ("mean_shift", "wasserstein"):
+        assert found[measure] <= reach(measure, trained, ROWS, chance=True) + 1e-9, measure
 
 
 def test_what_the_past_gives_is_never_beyond_reach(reference: Reference) -> None:
