@@ -55,9 +55,11 @@ def incident(env: Environment, subject: str) -> int:
 def client(variables: dict[str, str], user: str, password: str) -> httpx.Client:
     """Logged in as a browser is: by Airflow's cookie."""
     url = variables["IMAGO_AIRFLOW_URL"]
-    answer = httpx.post(f"{url}/auth/token", json={"username": user, "password": password}, trust_env=False, timeout=60)
+    answer = httpx.post(
+        f"{url}/auth/token", json={"username": user, "password": password}, trust_env=False, timeout=HANGS
+    )
     cookies = {"_token": answer.json()["access_token"]}
-    return httpx.Client(base_url=f"{url}/imago/alerts/dev", cookies=cookies, trust_env=False, timeout=60)
+    return httpx.Client(base_url=f"{url}/imago/alerts/dev", cookies=cookies, trust_env=False, timeout=HANGS)
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ from imago.stack.objects import s3_client
 from imago.stack.settings import StackSettings
 from imago.stack.state import StackState
 from imago.stack.supervisor import current_settings, down, status, up
-from tests.waiting import wait_until
+from tests.waiting import HANGS, wait_until
 
 pytestmark = pytest.mark.stack
 
@@ -255,9 +255,9 @@ def airflow(settings: StackSettings, method: str, path: str, body: dict | None =
     """One call of Airflow's REST API as the person that logs in."""
     url = settings.url("airflow-api")
     login = {"username": "admin", "password": settings.secrets.airflow_password}
-    token = httpx.post(f"{url}/auth/token", json=login, trust_env=False, timeout=30).json()["access_token"]
+    token = httpx.post(f"{url}/auth/token", json=login, trust_env=False, timeout=HANGS).json()["access_token"]
     answer = httpx.request(
-        method, f"{url}{path}", json=body, headers={"Authorization": f"Bearer {token}"}, trust_env=False, timeout=30
+        method, f"{url}{path}", json=body, headers={"Authorization": f"Bearer {token}"}, trust_env=False, timeout=HANGS
     )
     answer.raise_for_status()
     return answer.json()

@@ -55,19 +55,30 @@ def get_model(name: str) -> ModelSpec:
     for entry in entries:
         if isinstance(entry, ModelSpec) and entry.name == name:
             return entry
-    for broken in entries:
-        if isinstance(broken, BrokenSpec) and broken.name in (name, VARIABLE):
+    for entry in entries:
+        if isinstance(entry, BrokenSpec) and entry.name in (name, VARIABLE):
             raise SpecError(
-                f"the spec of {name} does not load: {broken.message}",
+                f"the spec of {name} does not load: {entry.message}",
                 model=name,
-                file=broken.where,
-                next_step=broken.next_step,
+                file=entry.where,
+                next_step=entry.next_step,
             )
     source = os.environ.get(VARIABLE) or DEFAULT
+    loaded = [entry.name for entry in entries if isinstance(entry, ModelSpec)]
+    broken = [entry for entry in entries if isinstance(entry, BrokenSpec)]
+    if broken:  # a file need not be called like its model, so it may be the one that was asked for
+        raise SpecError(
+            f"there is no model {name!r} among the specs that load, and {len(broken)} do not: "
+            + "; ".join(f"{one.name}: {one.message}" for one in broken),
+            model=name,
+            file=broken[0].where,
+            allowed=", ".join(loaded) or "none",
+            next_step=broken[0].next_step,
+        )
     raise SpecError(
         f"there is no model {name!r}",
         model=name,
-        allowed=", ".join(entry.name for entry in entries) or f"none: {source} is empty",
+        allowed=", ".join(loaded) or f"none: {source} is empty",
         next_step=f"name one of them, or add the spec to {source}",
     )
 

@@ -13,6 +13,7 @@ from imago.jobs import alerts as jobs
 from imago.jobs import failures
 from imago.ledger import connect
 from imago.ledger.schema import alerts, digests, failed_attempts, incidents, publications
+from tests.waiting import HANGS
 
 LIVE = RunContext(run_id="run-1")
 BACKFILL = RunContext(run_id="run-2", mode="backfill")
@@ -119,7 +120,7 @@ def test_a_backfill_ends_in_one_digest_that_counts_days_and_findings(env):
     publish(env, "features", "2013-10-02", changed=False)
     publish(env, "predictions", "2013-10-01")
     note(env)
-    assert jobs.close_digests(env, quiet_seconds=25)["digests"] == []
+    assert jobs.close_digests(env, quiet_seconds=HANGS)["digests"] == []
     (digest,) = jobs.close_digests(env, quiet_seconds=0)["digests"]
     assert digest["title"] == "Backfill of m: 3 partitions, 2013-10-01 to 2013-10-02, 1 finding"
     noted, told = rows(env, alerts)

@@ -26,6 +26,7 @@ from proofs.scoring import damage, naive, pausing
 from proofs.scoring.champions import replay
 from proofs.scoring.requests import Kill, count
 from proofs.scoring.wire import wire
+from tests.waiting import HANGS
 
 DAY, KEY = "2013-01-01", ("flight_key",)
 RUN = RunContext(run_id="run-1")
@@ -141,7 +142,7 @@ def ask(folder: str, kill: Kill | None) -> None:
 def test_a_task_dies_before_or_after_its_nth_request(tmp_path, kill, left, code):
     process = multiprocessing.get_context("fork").Process(target=ask, args=(str(tmp_path), kill))
     process.start()
-    process.join(60)
+    process.join(HANGS)
     assert process.exitcode == code
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == left
 
@@ -174,18 +175,18 @@ def server():
 
 @pytest.mark.parametrize(("when", "came"), [("before", [b"one"]), ("after", [b"one", b"two"])])
 def test_a_wire_kills_before_the_server_is_asked_or_after_it_answered(server, when, came):
-    victim = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    victim = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(100_000)"])
     with wire(f"http://127.0.0.1:{server.server_port}") as between:
         between.arm(Kill(2, when))
         between.aim(victim.pid)
-        client = http.client.HTTPConnection(between.url.removeprefix("http://"), timeout=10)
+        client = http.client.HTTPConnection(between.url.removeprefix("http://"), timeout=HANGS)
         client.request("PUT", "/bucket/key", body=b"one")
         assert client.getresponse().read() == b"1"
         client.request("PUT", "/bucket/key", body=b"two")
         with pytest.raises((http.client.HTTPException, ConnectionError)):
             client.getresponse()
         client.close()
-    assert victim.wait(10) == -signal.SIGKILL
+    assert victim.wait(HANGS) == -signal.SIGKILL
     assert server.RequestHandlerClass.came == came
     assert between.names == ["PUT /bucket/key"] * 2
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from imago.errors import SpecError
 from imago.specs import broken_specs, check_specs, get_model, hosted_models, refresh_models
+from tests.waiting import HANGS
 
 SPEC = """
 from imago.specs import Baseline, BusinessMetric, Candidate, Drift, Feature, Guardrails, ModelSpec, Schedules, Training
@@ -227,6 +228,20 @@ def test_a_server_sees_a_new_a_changed_and_a_removed_model_without_a_restart(pro
     assert [spec.name for spec in hosted_models()] == ["first"]
 
 
+def test_a_model_of_a_broken_file_with_another_name_is_told_with_the_mistake(project: Project):
+    project(
+        {
+            "__init__.py": _listed("first", "shop"),
+            "first.py": _spec("first"),
+            "shop.py": _spec("shop", mistake=MISTAKES[0]).replace('name="shop"', 'name="shop_returns"'),
+        }
+    )
+    with pytest.raises(SpecError, match=r"no model 'shop_returns' among the specs that load.*'auc'") as refused:
+        get_model("shop_returns")
+    assert refused.value.facts["allowed"] == "first"
+    assert "shop.py" in str(refused.value.facts["file"])
+
+
 def test_doctor_names_the_mistake_and_fails(project: Project):
     project(
         {
@@ -237,7 +252,7 @@ def test_doctor_names_the_mistake_and_fails(project: Project):
     )
     done = subprocess.run(
         [sys.executable, "-c", f"import sys; sys.path[:0] = {sys.path}; from imago.cli import app; app()", "doctor"],
-        capture_output=True, text=True, timeout=300,
+        capture_output=True, text=True, timeout=HANGS,
     )  # fmt: skip
     assert done.returncode == 1
     said = " ".join(done.stdout.split())

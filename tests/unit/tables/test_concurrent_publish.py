@@ -17,6 +17,7 @@ from imago.environments import Environment
 from imago.errors import Fenced
 from imago.ledger import publications
 from imago.tables import Table, commits, files
+from tests.waiting import HANGS
 
 
 def _publish(environment: Environment, ds: str, value: float, barrier) -> str:
@@ -100,7 +101,7 @@ def test_an_attempt_that_hangs_at_any_step_holds_up_no_other_day(dev: Environmen
         done = real(*words, **named)
         if threading.current_thread() is not threading.main_thread():
             reached.set()
-            assert go_on.wait(60)
+            assert go_on.wait(HANGS)
         return done
 
     def publish(ds: str) -> None:
@@ -112,7 +113,7 @@ def test_an_attempt_that_hangs_at_any_step_holds_up_no_other_day(dev: Environmen
     publish("2013-01-01")
     hung = threading.Thread(target=publish, args=["2013-01-02"])
     hung.start()
-    assert reached.wait(60)
+    assert reached.wait(HANGS)
     try:
         for ds in ("2013-01-03", "2013-01-04", "2013-01-05", "2013-01-06"):
             publish(ds)

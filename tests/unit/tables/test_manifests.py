@@ -23,6 +23,7 @@ from imago.errors import Fenced, SettingsError
 from imago.jobs import warehouse_tables
 from imago.specs import get_model
 from imago.tables import Table, manifests
+from tests.waiting import HANGS
 
 DAY, OTHER = "2013-01-01", "2013-01-02"
 SPEC = get_model("flight_delays")
@@ -117,7 +118,7 @@ def test_a_publisher_that_slept_before_it_wrote_cannot_put_its_old_files_back(ta
     def slow(client, of, ds, held, wanted):
         if threading.current_thread().name.startswith("ThreadPool") and not asleep.is_set():
             asleep.set()
-            assert wake.wait(60)
+            assert wake.wait(HANGS)
             won = real(client, of, ds, held, wanted)
             lost.append(not won)
             return won
@@ -127,7 +128,7 @@ def test_a_publisher_that_slept_before_it_wrote_cannot_put_its_old_files_back(ta
     monkeypatch.setattr(manifests, "_exchange", slow)
     sleeper = threading.Thread(target=publish, args=(table, DAY, 2.0))
     sleeper.start()
-    assert asleep.wait(60)  # it knows of version 2 and is about to name its files
+    assert asleep.wait(HANGS)  # it knows of version 2 and is about to name its files
 
     publish(table, DAY, 3.0)
     assert followed(table, DAY) == [3.0]
