@@ -247,6 +247,30 @@ def test_the_facts_of_airflow_come_over_rest_with_the_attempts_that_were_followe
             assert attempts == {("refresh", 1, 3), ("announce", 1, 3)}
 
 
+def test_a_broken_spec_is_told_once_and_ends_when_it_loads_again(dev):
+    def of_rule(table):
+        with connect(dev).connect() as connection:
+            return connection.execute(select(table).where(table.c.rule == "spec_broken").order_by(table.c.id)).all()
+
+    broken = [
+        BrokenSpec("shop", "shop.py, line 3", "primary_metric='auc' is none", "correct shop.py"),
+        BrokenSpec("other", "other.py, line 1", "invalid syntax", "correct other.py"),
+    ]
+    for _ in range(3):
+        assert check(dev, [spec()], NIGHT, Airflow(), broken=broken)["broken_specs"] == 2
+    told = {row.subject: row.body for row in of_rule(alerts)}
+    assert (len(of_rule(alerts)), sorted(told)) == (2, ["other", "shop"])
+    body = told["shop"]
+    assert "primary_metric='auc' is none" in str(body)
+    assert "shop.py, line 3" in str(body)
+    assert body["next_step"] == "correct shop.py"
+
+    check(dev, [spec(), spec(name="shop")], NIGHT, Airflow(), broken=broken[1:])
+    assert {row.subject: row.status for row in of_rule(incidents)} == {"shop": "resolved", "other": "open"}
+    check(dev, [spec(), spec(name="shop")], NIGHT, Airflow())
+    assert {row.status for row in of_rule(incidents)} == {"resolved"}
+
+
 def test_incidents_of_a_model_that_is_hosted_no_longer_end_and_those_of_a_broken_spec_stay(dev):
     with connect(dev).begin() as connection:
         for model in ("m", "renamed", "broken", None):
