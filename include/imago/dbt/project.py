@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _IGNORED = {"target", "logs", "dbt_packages"}
+_TEXTS = {".sql", ".yml", ".yaml", ".md", ".csv"}
 _PARSES = 3
 _SLEWED = 0.01  # seconds that the clock may lose in a parse without being set back
 
@@ -115,17 +116,35 @@ def _parse(target: str) -> bytes:
             packed: bytes = graph.to_msgpack(extended_mashumaro_encoder)
             return packed
         if graph is None and time.time() - started >= time.monotonic() - began - _SLEWED:
-            raise ImagoError(
-                f"the dbt project does not parse: {outcome.exception}",
-                rule="dbt parse",
-                next_step="correct the named file in dbt_project/",
-            )
+            raise _unparsed(outcome.exception)
         log.warning("the clock was set back while dbt parsed the project, which leaves it incomplete: parsing again")
     raise ImagoError(
         f"the clock was set back during each of {_PARSES} parses of the dbt project, which leaves it incomplete",
         rule="dbt parse",
         next_step="see that one service alone sets the machine's clock (`timedatectl`), then clear the failed task",
     )
+
+
+def _unparsed(error: BaseException | None) -> ImagoError:
+    """What dbt says, and the file where dbt names none: of one that is not UTF-8 it only says at which byte."""
+    folder, file = project_folder(), None
+    if isinstance(error, UnicodeDecodeError):
+        texts = (path for path in sorted(folder.rglob("*")) if path.suffix in _TEXTS and path.is_file())
+        file = next((path for path in texts if not _is_text(path.read_bytes())), None)
+    return ImagoError(
+        f"the dbt project does not parse: {error}",
+        rule="dbt parse",
+        file=str(file.relative_to(folder.parent)) if file else None,
+        next_step=f"save {file.relative_to(folder.parent)} as UTF-8" if file
+        else f"correct the named file in {folder.name}/",
+    )  # fmt: skip
+
+
+def _is_text(data: bytes) -> bool:
+    try:
+        return bool(data.decode()) or not data
+    except UnicodeDecodeError:
+        return False
 
 
 def _is_whole(graph: Manifest, started: float) -> bool:
