@@ -24,6 +24,7 @@ from pydantic import (
 
 from imago.addresses import checked_root
 from imago.errors import EnvironmentMismatch, SettingsError
+from imago.texts import LONGEST_NAME
 
 EnvironmentName = Literal["dev", "staging", "prod"]
 ENVIRONMENT_NAMES: tuple[str, ...] = get_args(EnvironmentName)
@@ -125,6 +126,7 @@ class Environment(BaseModel):
     @field_validator("alert_channel")
     @classmethod
     def _channel_is_an_address(cls, value: str) -> str:
+        _check_length(value)
         if not is_mail(value) and not _SLACK.fullmatch(value):
             raise ValueError("allowed: #channel-name, a channel id that starts with C or G, or an e-mail address")
         return value
@@ -141,6 +143,7 @@ class Environment(BaseModel):
     def _routes_name_addresses(cls, value: str) -> str:
         for part in filter(None, (part.strip() for part in value.split(","))):
             model, _, address = part.partition("=")
+            _check_length(address)
             if not model.isidentifier() or not (is_mail(address) or _SLACK.fullmatch(address)):
                 raise ValueError(
                     f"{part!r} is no route; allowed: MODEL=ADDRESS or platform=ADDRESS, separated by commas, where an "
@@ -188,6 +191,11 @@ class Environment(BaseModel):
     def on_s3(self) -> bool:
         """Whether tables lie on an S3 server rather than in a folder."""
         return self.storage_root.startswith("s3://")
+
+
+def _check_length(address: str) -> None:
+    if len(address) > LONGEST_NAME:  # the ledger finds a channel by its address
+        raise ValueError(f"allowed: an address of up to {LONGEST_NAME} characters; this one has {len(address):,}")
 
 
 def is_mail(address: str) -> bool:

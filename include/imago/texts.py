@@ -9,6 +9,7 @@ is lost in silence.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +18,8 @@ LONGEST = 2000
 LONGEST_NAME = 300
 # A text among the facts of a JSON column.
 LONGEST_FACT = 20_000
+# All of one JSON column; a value that is no text counts as eight signs.
+LONGEST_JSON = 2_000_000
 
 
 def line(value: Any, longest: int = LONGEST) -> str:
@@ -27,25 +30,66 @@ def line(value: Any, longest: int = LONGEST) -> str:
     >>> line("a very long text", longest=7)
     'a very…'
     """
-    text = str(value)
+    text = as_text(value)
     beginning = text[: longest + 1]
     if not beginning.isprintable():
         beginning = "".join(sign if sign.isprintable() else _written(sign) for sign in beginning)
     return beginning if len(beginning) <= longest else beginning[: longest - 1] + "…"
 
 
-def storable(value: Any, longest: int = LONGEST_FACT) -> Any:
+def as_text(value: Any) -> str:
+    """The text of anything, also of an exception that cannot say its own: then the name of its type."""
+    try:
+        return str(value)
+    except Exception:
+        return type(value).__name__
+
+
+def storable(value: Any, longest: int = LONGEST_FACT, in_all: int = LONGEST_JSON) -> Any:
     """A value of a JSON column as Postgres takes it: in its texts NUL and halves of surrogates are written out, and
-    each ends after `longest` signs. Line breaks stay: no log shows such a column as it is."""
+    each ends after `longest` signs; numbers that JSON does not have are the texts `nan`, `inf` and `-inf`. After
+    `in_all` signs a list or mapping ends with how many entries were left out. Line breaks stay: no log shows such a
+    column as it is."""
+    return _Bounded(longest, in_all).of(value)
+
+
+class _Bounded:
+    def __init__(self, longest: int, in_all: int) -> None:
+        self.longest = longest
+        self.rest = in_all
+
+    def of(self, value: Any) -> Any:
+        if isinstance(value, dict):
+            pairs: dict[Any, Any] = {}
+            for count, (name, entry) in enumerate(value.items()):
+                if self.rest <= 0:
+                    return pairs | {"…": _left_out(len(value) - count)}
+                pairs[self.of(name)] = self.of(entry)
+            return pairs
+        if isinstance(value, list | tuple):
+            entries: list[Any] = []
+            for count, entry in enumerate(value):
+                if self.rest <= 0:
+                    return [*entries, _left_out(len(value) - count)]
+                entries.append(self.of(entry))
+            return entries
+        value = _single(value, self.longest)
+        self.rest -= len(value) if isinstance(value, str) else 8
+        return value
+
+
+def _left_out(count: int) -> str:
+    return f"… {count:,} more left out"
+
+
+def _single(value: Any, longest: int) -> Any:
     if isinstance(value, str):
         text = value[: longest + 1]
         if not _is_storable(text):
             text = "".join(_written(sign) if sign == "\x00" or "\ud800" <= sign <= "\udfff" else sign for sign in text)
         return text if len(text) <= longest else text[: longest - 1] + "…"
-    if isinstance(value, dict):
-        return {storable(name, longest): storable(one, longest) for name, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [storable(one, longest) for one in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(float(value))
     return value
 
 

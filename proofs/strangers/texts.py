@@ -385,7 +385,8 @@ def _raw_text(world: World, draw: random.Random, name: str) -> Case:
     if is_bad:
         values.insert(draw.randint(0, len(values)), draw.choice(bad))
     values = values or [b"plain"]
-    form = draw.choice(["string", "large_string", "dictionary", "nulls"])
+    codes = [f"dictionary of {codes}" for codes in ("int8", "int16", "int32", "int64")]
+    form = draw.choice(["string", "large_string", *codes, "nulls"])
     return _raw(
         world,
         name,
@@ -401,10 +402,11 @@ def _texts(values: list[bytes], form: str) -> pa.Array:
     if form == "nulls":
         kept.insert(0, None)
     array = pa.array(kept, pa.binary())
-    if form == "dictionary":
+    if form.startswith("dictionary of "):
         coded = array.dictionary_encode()
+        codes = coded.indices.cast(form.removeprefix("dictionary of "))
         words = pa.StringArray.from_buffers(len(coded.dictionary), *coded.dictionary.buffers()[1:])
-        return pa.DictionaryArray.from_arrays(coded.indices, words)
+        return pa.DictionaryArray.from_arrays(codes, words)
     if form == "large_string":
         array = array.cast(pa.large_binary())
         return pa.LargeStringArray.from_buffers(len(array), array.buffers()[1], array.buffers()[2])

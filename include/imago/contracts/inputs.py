@@ -36,6 +36,7 @@ class Broken:
     seen: str
     rows: int
     mask: pa.BooleanArray | None = None
+    next_step: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

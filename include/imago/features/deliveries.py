@@ -25,6 +25,7 @@ from imago.features.raw import RawFiles, day_of, made_of
 from imago.features.raw_values import first_broken
 from imago.features.readable import first_unreadable
 from imago.storage import Storage, checksum_of
+from imago.texts import LONGEST_NAME, line
 
 # Reads wait for the network, not for the processor.
 _READERS = 16
@@ -120,7 +121,18 @@ class _Check:
                 )  # fmt: skip
             rows = file.read(use_threads=False)
             lost = _finer_than_microseconds(data, rows)
+        except UnicodeDecodeError as error:  # only names are decoded here
+            name = line(error.object.decode(errors="backslashreplace"), LONGEST_NAME)
+            raise self._refuse(
+                f"the name of the column {name} is not UTF-8", column=name, rule="text in UTF-8", allowed="UTF-8",
+                seen="other bytes",
+            ) from None  # fmt: skip
         except (pa.ArrowException, OSError, ValueError) as error:
+            if (column := _other_bytes(data)) is not None:
+                raise self._refuse(
+                    f"{column}: text in UTF-8 does not hold", column=column, rule="text in UTF-8", allowed="UTF-8",
+                    seen="other bytes",
+                ) from None  # fmt: skip
             raise self._refuse(
                 "it cannot be read as Parquet: half a file, or a damaged one", rule="readable Parquet",
                 seen=f"{len(data):,} bytes: {str(error).splitlines()[0][:120]}",
@@ -296,7 +308,7 @@ class _Check:
             seen = "not shown: the column is a key" if broken.column in self.source.key else broken.seen
             raise self._refuse(
                 f"{broken.column or 'the file'}: {broken.rule} does not hold", column=broken.column, rule=broken.rule,
-                allowed=broken.allowed, seen=seen, rows=broken.rows,
+                allowed=broken.allowed, seen=seen, rows=broken.rows, next_step=broken.next_step or _NEXT,
             )  # fmt: skip
 
 
@@ -309,6 +321,23 @@ def _wanted(column: Column) -> pa.DataType:
 def _opened(data: pa.Buffer, unit: str = "us") -> pq.ParquetFile:
     # Spark's own moments are of 96 bits; read as nanoseconds, as by default, those beyond 2262 would become others.
     return pq.ParquetFile(pa.BufferReader(data), coerce_int96_timestamp_unit=unit)
+
+
+def _other_bytes(data: pa.Buffer) -> str | None:
+    """The first column of categories that cannot be read because of a text that is not UTF-8: where their codes are
+    not of 32 bits, reading casts them, and that looks at the texts."""
+    try:
+        file = _opened(data)
+        names = [field.name for field in file.schema_arrow if pa.types.is_dictionary(field.type)]
+    except (pa.ArrowException, OSError, ValueError):
+        return None
+    for name in names:
+        try:
+            file.read(columns=[name], use_threads=False)
+        except (pa.ArrowException, OSError, ValueError) as error:
+            if "UTF8" in str(error):
+                return str(name)
+    return None
 
 
 def _finer_than_microseconds(data: pa.Buffer, rows: pa.Table) -> str | None:

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from imago.contracts import Contract
 from imago.contracts.inputs import Broken, check_inputs
 from imago.dbt.sources import SourceContract
+from imago.texts import line
 
 
 def first_broken(source: SourceContract, rows: pa.Table, *, correction: bool) -> Broken | None:
@@ -55,7 +56,10 @@ def _between_columns(source: SourceContract, rows: pa.Table) -> list[Broken]:
     counts = ", ".join(f"count(*) filter (where not ({sql}))" for _, _, sql in source.rules)
     with duckdb.connect(":memory:", config={"threads": 1}) as connection:
         connection.register("file", rows)
-        told = connection.execute(f"select {counts} from file").fetchone() or ()
+        try:
+            told = connection.execute(f"select {counts} from file").fetchone() or ()
+        except duckdb.Error:
+            return [_that_fails(connection, source, rows.num_rows)]
     found = []
     for (column, rule, sql), count in zip(source.rules, told, strict=True):
         if count:
@@ -63,3 +67,20 @@ def _between_columns(source: SourceContract, rows: pa.Table) -> list[Broken]:
             seen = f"within {bounds['min']} to {bounds['max']}" if bounds else f"{count} rows"
             found.append(Broken(column=column, rule=rule, rows=count, allowed=sql, seen=seen))
     return found
+
+
+def _that_fails(connection: duckdb.DuckDBPyConnection, source: SourceContract, rows: int) -> Broken:
+    """The first rule whose SQL ends in an error on these rows, with what DuckDB says of it."""
+    for column, rule, sql in source.rules:
+        try:
+            connection.execute(f"select count(*) filter (where not ({sql})) from file").fetchone()
+        except duckdb.Error as error:
+            # DuckDB quotes the value that it stumbled over: a key's is not shown.
+            has_key = any(key in sql for key in source.key)
+            seen = type(error).__name__ if has_key else line(f"{type(error).__name__}: {error}", 300)
+            return Broken(
+                column=column, rule=rule, rows=rows, allowed=sql, seen=f"DuckDB cannot compute it: {seen}",
+                next_step=f"correct the rule {rule} of {column} in the source's .yml (`try_cast` is null where `cast` "
+                "fails), or have the file delivered again; a file beside it with a later name corrects it",
+            )  # fmt: skip
+    raise AssertionError("each rule can be computed alone, all of them together cannot")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from imago.environments import load_environment
 from imago.errors import ImagoError, SettingsError
-from imago.texts import line
+from imago.texts import as_text, line
 
 if TYPE_CHECKING:
     from imago.context import RunContext
@@ -166,8 +166,8 @@ def _words(error: BaseException | str) -> str:
     """An error's first line, without credentials of addresses and short enough for a message."""
     from imago.alerts.alert import plain
 
-    lines = str(error).strip().splitlines()
+    lines = as_text(error).strip().splitlines()
     first = lines[0] if lines else type(error).__name__
-    if isinstance(error, BaseException) and not isinstance(error, ImagoError):
+    if isinstance(error, BaseException) and not isinstance(error, ImagoError) and first != type(error).__name__:
         first = f"{type(error).__name__}: {first}"
     return plain(first)[:300]
