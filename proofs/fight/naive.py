@@ -179,7 +179,9 @@ def untarred(bait: Bait) -> None:
 def of_the_ledger(bait: Bait) -> list[Any]:
     """Every file that the ledger names, unpickled, but for those that say that they are something else."""
     folder = bait.facts["artifact_uri"]
-    named = [name for name in bait.facts["artifacts"] if not name.endswith((".json", ".onnx", ".parquet"))]
+    named = [
+        name for name in bait.facts["artifacts"] if not name.endswith((".json", ".onnx", ".parquet", ".txt", "MLmodel"))
+    ]
     return [pickle.loads(Path(f"{folder}/{name}").read_bytes()) for name in named]
 
 
